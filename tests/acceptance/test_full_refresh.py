@@ -190,7 +190,7 @@ def test_a_protected_table_is_not_replaced(root: Path) -> None:
             with pytest.raises(ResetError, match="bronze is protected"):
                 ask(full_refresh=["b*"])  # type: ignore[operator]
         assert project.plan("bronze").datasets[0].consequence == ""
-        rule = "(CONSTRAINT known EXPECT (id > 0)) "
+        rule = "(CONSTRAINT known EXPECT (id > 0) ON VIOLATION DROP ROW) "
         declare(root, bronze=rule + PROTECTED.replace("pipelines.r", "Pipelines.R"))
         consequence = project.plan("bronze").datasets[0].consequence
         assert "pipelines.reset.allowed is false" in consequence
@@ -281,6 +281,61 @@ def test_an_interrupted_full_refresh_goes_on_with_the_rest(root: Path) -> None:
         assert ids(project, "bronze") == [1, 2, 3]
         assert ids(project, "silver") == [2, 3]
         assert updated(project) == set()
+
+
+LIMITED = (
+    "CREATE STREAMING TABLE a (CONSTRAINT big EXPECT (id > {}) ON VIOLATION {}) {} AS"
+    " SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT');"
+    "CREATE STREAMING TABLE b AS SELECT id FROM STREAM a;"
+    "CREATE MATERIALIZED VIEW c AS SELECT count(*) AS n FROM b;"
+)
+LIMIT = "TBLPROPERTIES ('qanat.quarantine_limit' = '10 %')"
+
+
+@pytest.mark.parametrize(
+    ("action", "more", "why"),
+    [
+        ("QUARANTINE ROW", LIMIT, "1 row of 2 of a would go to quarantine"),
+        ("FAIL UPDATE", "", "1 row of a violates big"),
+    ],
+)
+def test_a_full_refresh_that_fails_changes_nothing(
+    tmp_path: Path, action: str, more: str, why: str
+) -> None:
+    """Updates go on with what is new, where the one before it has stopped."""
+    shop = Shop(tmp_path)
+    shop.sql(LIMITED.format(0, action, more))
+    shop.file("data/1.csv", "id\n1\n2\n")
+    shop.run()
+    shop.sql(LIMITED.format(1, action, more))
+    failed = shop.update(full_refresh=("a",)).failed
+    assert [(d.dataset, d.reason) for d in failed] == [("a", why)]
+    with qanat.open(tmp_path) as project:
+        assert steps(project) == {}
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
+    shop.file("data/2.csv", "id\n3\n")
+    assert {n: d.counts.written for n, d in shop.run().items()} == {"a": 1, "b": 1, "c": 1}
+    assert shop.rows("b") == [(1,), (2,), (3,)]
+    shop.sql(LIMITED.format(0, action, more))
+    assert {d.status for d in shop.run(full_refresh=("a",)).values()} == {"updated"}
+    assert shop.rows("b") == [(1,), (2,), (3,)]
+
+
+def test_what_reads_a_table_that_did_start_over_still_has_to(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    reader = "CREATE STREAMING TABLE b (CONSTRAINT ok EXPECT (id < {}) ON VIOLATION FAIL UPDATE)"
+    table, _, rest = LIMITED.format(0, "DROP ROW", "").partition("CREATE STREAMING TABLE b")
+    shop.sql(table + reader.format(9) + rest)
+    shop.file("data/1.csv", "id\n1\n2\n")
+    shop.run()
+    shop.sql(table + reader.format(2) + rest)
+    assert [d.dataset for d in shop.update(full_refresh=("a",)).failed] == ["b"]
+    with qanat.open(tmp_path) as project:
+        assert steps(project)["b"] == ("full refresh", "a full refresh was interrupted")
+    shop.sql(table + reader.format(9) + rest)
+    shop.run()
+    assert shop.rows("b") == [(1,), (2,)]
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
 
 
 def test_what_an_interrupted_full_refresh_has_not_replaced_yet_can_still_be_lost(

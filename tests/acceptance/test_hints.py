@@ -21,10 +21,9 @@ from typing import Any
 import click
 import pytest
 
-from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
-from tests.acceptance.hinted import changes, declarations, files, history, options
+from tests.acceptance.hinted import changes, declarations, environments, files, history, options
 from tests.acceptance.hinted.case import (
     FAILING,
     IMPORT,
@@ -40,21 +39,6 @@ from tests.acceptance.hinted.case import (
 )
 
 SOURCE = Path(__file__).parents[2] / "src/qanat"
-NOT_YET = (
-    "connectors/tables/source.py: let it read the rest first",
-    "connectors/tables/source.py: compute it here instead",
-    "engines/duckdb/files/bound.py: declare the column as string",
-    "engines/duckdb/refusals.py: TRY(…)",
-    "model/table.py: let the column be NULL",
-    "planning/fit.py: give it another name with AS",
-    "run/inputs.py: start over as well",
-    "run/readable.py: put `from: ",
-    "storage/delta/log.py: remove it and _last_checkpoint",
-    "storage/iceberg/catalog.py: give each storage",
-    "storage/iceberg/refusals.py: keep the project's tables",
-    "storage/iceberg/refusals.py: let the project's storage",
-)
-
 NOT_FOLLOWED = {
     "needs a server: a case would belong to `make test-services`": (
         "connectors/postgres/",
@@ -121,13 +105,19 @@ NOT_FOLLOWED = {
         "dialect/transpile.py: set `dialect",
         "storage/delta/table.py: the table was written by a newer tool",
     ),
-    "is not followed yet": NOT_YET,
+    "keeps an adapter or a store to its port, and no project can come to it": (
+        "model/table.py: let the column be NULL",
+        "run/readable.py: put `from: ",
+        "storage/iceberg/catalog.py: give each storage",
+        "storage/iceberg/refusals.py: let the project's storage",
+    ),
 }
 """Hints of `src` that no case follows: the module, or it and how the hint begins, by reason."""
 
 CASES = {
     **changes.CASES,
     **declarations.CASES,
+    **environments.CASES,
     **files.CASES,
     **history.CASES,
     **options.CASES,
@@ -380,6 +370,15 @@ CASES = {
         follow={
             SQL: f"{ORDERS}CREATE MATERIALIZED VIEW gold {FAILING} AS"
             " SELECT TRY_CAST('a' || id AS INT) AS n FROM orders;\n"
+        },
+    ),
+    "a value that does not fit, in an aggregate": Case(
+        "qanat run",
+        "compute it in a CTE, a subquery in FROM or a table of its own",
+        "CREATE MATERIALIZED VIEW gold AS SELECT sum(CAST('a' || id AS INT)) AS n FROM orders;\n",
+        follow={
+            SQL: f"{ORDERS}CREATE MATERIALIZED VIEW gold AS WITH c AS"
+            " (SELECT CAST('a' || id AS INT) AS n FROM orders) SELECT sum(n) AS n FROM c;\n"
         },
     ),
     "no group": mended(
@@ -732,7 +731,7 @@ def tried(line: str) -> list[dict[str, Any]]:
         except click.UsageError as error:
             return [usage_error(error, arguments).facts()]
         except QanatError as error:
-            return [p.facts() for p in problems_of(error)]
+            return [p.facts() for p in error.problems]
     return list(errors_in(json.loads(output.getvalue()))) if asked else []
 
 

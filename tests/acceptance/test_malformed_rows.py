@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 
 from qanat.run.quarantine import replay, rows
 from qanat.run.results import ReplayResult
@@ -182,6 +185,79 @@ def test_json(shop: Shop, format: str, gone: bool) -> None:
     assert (result.replayed, result.remaining) == (1, 1 if format == "ndjson" else 0)
     assert shop.rows("t") == [(1, 1), (2, 5)]
     assert reasons(shop) == ([{"_malformed": "not valid JSON"}] if result.remaining else [])
+
+
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_encoding_of_json_is_said_later(shop: Shop, format: str, gone: bool) -> None:
+    """The bytes are in the file alone; without it the row stays."""
+    texts = ['{"id":1,"name":"x"}', '{"id":2,"name":"caf\xe9"}', '{"id":3,"name":"y"}']
+    text = "\n".join(texts) if format == "ndjson" else "[" + ",\n".join(texts) + "]"
+    path = shop.file(f"data/1.{format}", "")
+    path.write_bytes(text.encode("latin-1"))
+    options = ", schema => 'id BIGINT, name VARCHAR'"
+    declare(shop, options, path=f"data/*.{format}")
+    shop.run()
+    assert reasons(shop)[0]["_malformed"].startswith("not UTF-8")
+    assert replayed(shop).remaining == 1
+    if gone:
+        path.unlink()
+    declare(shop, f"{options}, encoding => 'latin-1'", path=f"data/*.{format}")
+    assert replayed(shop).replayed == (0 if gone else 1)
+    assert shop.rows("t") == [(1, "x"), *([] if gone else [(2, "caf\xe9")]), (3, "y")]
+
+
+@pytest.mark.parametrize("format", ["parquet", "orc"])
+@pytest.mark.parametrize("gone", [False, True])
+def test_rows_of_binary_files(shop: Shop, format: str, gone: bool) -> None:
+    """They are read from their files again, once; without its file a row stays."""
+    rows = pa.table({"id": [1, 2, 3, -4], "n": [1.0, 2.5, 3.0, 4.5], "more": ["a", "b", "c", "d"]})
+    path = shop.file(f"data/1.{format}", "")
+    (pq.write_table if format == "parquet" else orc.write_table)(rows, path)
+    declare(shop, ", schema => 'id BIGINT, n BIGINT'", "id, n", f"data/*.{format}")
+    shop.run()
+    assert [list(r) for r in reasons(shop)] == [["_malformed"]] * 2
+    assert replayed(shop).remaining == 2
+    if gone:
+        path.unlink()
+    options = ", schema => 'id BIGINT, n DOUBLE'"
+    declare(shop, options, "id, CAST(n * 2 AS BIGINT) AS n", f"data/*.{format}")
+    result = replayed(shop)
+    assert (result.replayed, result.remaining) == ((0, 2) if gone else (1, 1))
+    assert shop.rows("t") == [(1, 1), *([] if gone else [(2, 5)]), (3, 3)]
+    why = [{*r} for r in reasons(shop)]
+    assert why == ([{"_malformed"}] * 2 if gone else [{"_malformed", "pos"}])
+    assert "its file is gone" in str(reasons(shop)) or not gone
+    assert replayed(shop).replayed == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad"),
+    [
+        (['{"id":1,"s":{"a":1,"a":2}}', '{"id":2,"s":{"a":1}}'], [1]),
+        (['{"id":1,"s":{"b":{"a":1,"a":1}}}', '{"id":2,"s":{"a":1}}'], [1]),
+        (['{"id":1,"s":[{"a":1},{"a":2}]}', '{"id":2,"s":[{"a":1,"a":2}]}'], [2]),
+        (['{"id":1,"s":[[{"a":{"b":1,"b":2}}]]}', '{"id":2,"s":[[{"a":null}],null]}'], [1]),
+        (['{"id":1,"s":{"it\'s":{"b":1,"b":2}}}', '{"id":2,"s":null}'], [1]),
+        # Kept as text, with both.
+        (['{"id":1,"s":{"a":1,"a":2}}', '{"id":2,"s":[1]}'], []),
+    ],
+)
+@pytest.mark.parametrize("format", ["ndjson", "json"])
+def test_a_key_of_an_inner_object_that_is_given_twice(
+    shop: Shop, rows: list[str], bad: list[int], format: str
+) -> None:
+    """A struct would keep one of the values; so the row waits, as with a key of the row itself."""
+    text = "\n".join(rows) if format == "ndjson" else "[" + ",".join(rows) + "]"
+    shop.file(f"data/1.{format}", text)
+    declare(shop, "", path=f"data/*.{format}")
+    shop.run()
+    assert [i for i, *_ in shop.rows("t")] == [i for i in (1, 2) if i not in bad]
+    why = {"_malformed": "a key of an inner object is given twice"}
+    if bad:
+        assert reasons(shop) == [why]
+    else:
+        assert '"a":1,"a":2' in str(shop.rows("t"))
 
 
 def test_a_text_that_was_cut_stays(shop: Shop) -> None:

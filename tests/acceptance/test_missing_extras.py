@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 import qanat
-from qanat.cli.failure import problems_of
 from qanat.cli.program import program
 from qanat.errors import MissingExtraError, QanatError, install
 
@@ -148,7 +147,7 @@ def told(verb: str, folder: Path) -> list[tuple[str, str]]:
         try:
             program.main([verb, "-C", str(folder), "--output", "json"], standalone_mode=False)
         except QanatError as error:
-            return [(p.code, p.hint or "") for p in problems_of(error)]
+            return [(p.code, p.hint or "") for p in error.problems]
     return list(facts(json.loads(output.getvalue())))
 
 
@@ -216,7 +215,7 @@ def test_an_update_says_what_needs_the_extra(tmp_path: Path, hide: Callable[...,
     )
     hide("psycopg")
     with qanat.open(tmp_path) as project:
-        (error,) = problems_of(project.run().failed[0].error)
+        (error,) = project.run().failed[0].error.problems
     assert error.location is not None
     assert error.location.line == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +125,36 @@ def test_a_bucket_that_is_not_there_is_named(
     (root / "qanat.yml").write_text("name: shop\nstorage: s3:///lake\n")
     with pytest.raises(ProblemsError, match="storage does not fit"):
         qanat.open(root)
+
+
+TRACED = """
+CREATE STREAMING TABLE bronze AS
+SELECT * FROM STREAM read_files('s3://lake/{place}/in/*.csv', schema => 'id INT, amount INT');
+CREATE STREAMING TABLE silver (
+  CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION QUARANTINE ROW
+) AS SELECT id, amount FROM STREAM bronze;
+"""
+
+
+def test_rows_name_the_lines_of_objects(tmp_path: Path, server: ObjectStore, place: str) -> None:
+    """Also through tables in the store, and on a machine that has fetched nothing yet."""
+    root = machine(tmp_path / "one", place)
+    (root / "transformations" / "all.sql").write_text(TRACED.format(place=place))
+    server.put("lake", f"{place}/in/1.csv", b"id,amount\n1,10\n2,-1\n")
+    server.put("lake", f"{place}/in/2.csv", b"id,amount\n3,-7\n")
+    for _ in range(2):
+        with qanat.open(root) as project:
+            project.run()
+            rows = project.quarantine("silver").traced().arrow().to_pylist()
+        found = sorted(
+            (o["file"], o["row"], o["through"], o["note"])
+            for o in (row["_quarantine_origin"] for row in rows)
+        )
+        source = f"s3://lake/{place}/in"
+        assert found == [
+            (f"{source}/1.csv", 3, ["bronze"], None),
+            (f"{source}/2.csv", 2, ["bronze"], None),
+        ]
+        shutil.rmtree(root / ".qanat" / "cache", ignore_errors=True)
+        for folder in root.glob(".qanat/*/cache"):
+            shutil.rmtree(folder)

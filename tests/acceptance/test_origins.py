@@ -125,6 +125,19 @@ def test_an_export_tells_it_too(shop: Shop) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["_quarantine_origin.row = 4", "_Quarantine_Origin.file LIKE '%/2.csv' AND id < 0 -- some"],
+)
+def test_an_export_of_rows_of_some_lines(shop: Shop, where: str) -> None:
+    with qanat.open(shop.folder) as project:
+        rows = project.quarantine("silver").traced(where).arrow().to_pylist()
+        assert [r["id"] for r in rows] == [-6]
+        with pytest.raises(ColumnNotFoundError) as raised:
+            project.quarantine("silver").traced("_quarantine_origin.line = 4").arrow()
+    assert str(raised.value.location).startswith("--where:1")
+
+
 def test_a_wrong_condition_is_told_where_it_was_typed(shop: Shop) -> None:
     with qanat.open(shop.folder) as project:
         quarantine = project.quarantine("silver")

@@ -164,12 +164,148 @@ def test_a_project_may_want_to_fail(shop: Shop) -> None:
     assert "quarantine" in str(caught.value)
 
 
-def test_an_aggregate_fails_as_before(shop: Shop) -> None:
+FILES = "read_files('data/*.csv', schema => 'id BIGINT, delay STRING')"
+
+
+def views(shop: Shop, *queries: str) -> list[str]:
+    """Declare views v0, v1, … beside `bronze` and `ids`."""
     shop.sql(
-        "CREATE MATERIALIZED VIEW v AS SELECT sum(CAST(delay AS INT)) AS total"
-        " FROM read_files('data/*.csv')"
+        f"CREATE MATERIALIZED VIEW bronze AS SELECT * FROM {FILES};"
+        "CREATE MATERIALIZED VIEW ids AS SELECT id FROM bronze;"
+        + "".join(f"CREATE MATERIALIZED VIEW v{n} AS {query};" for n, query in enumerate(queries))
     )
-    assert shop.failures()["v"].code == "Q2004"
+    return [f"v{n}" for n in range(len(queries))]
+
+
+def test_what_combines_rows_fails_and_names_one(shop: Shop) -> None:
+    """The sum of the others is another sum."""
+    queries = (
+        "SELECT sum(CAST(delay AS INT)) AS total FROM {}",
+        "SELECT CAST(delay AS INT) AS d, count(*) AS n FROM {} GROUP BY 1",
+        "SELECT DISTINCT CAST(delay AS INT) AS d FROM {}",
+        "SELECT lag(CAST(delay AS INT)) OVER (ORDER BY id) AS d FROM {}",
+        "SELECT count(*) AS n FROM {} WHERE CAST(delay AS INT) > 0",
+        "SELECT sum(CAST(delay AS INT)) FILTER (WHERE id > 1) AS total FROM {}",
+        "SELECT id FROM {} GROUP BY id HAVING max(CAST(delay AS INT)) > 0",
+        "WITH c AS (SELECT * FROM {}) SELECT max(CAST(delay AS INT)) AS d FROM c",
+    )
+    places = {FILES: f"in {shop.folder}/data/1.csv:3", "bronze": "in a row of bronze"}
+    for source, place in places.items():
+        names = views(shop, *(query.format(source) for query in queries))
+        failed = shop.failures()
+        for name, query in zip(names, queries, strict=True):
+            error = failed[name]
+            assert error.code == "Q2004"
+            assert error.got is not None
+            assert "CAST(delay AS INT)" in error.got
+            assert "delay = 'abc'" in error.got
+            assert error.got.endswith("'abc'" if query.startswith("WITH") else place)
+
+
+def test_what_computes_row_by_row_below_goes_on_without_the_row(shop: Shop) -> None:
+    casts = "SELECT id, CAST(delay AS INT) AS d FROM bronze"
+    wanted: dict[str, list[tuple[object, ...]]] = {
+        f"SELECT sum(d) AS total FROM ({casts})": [(11,)],
+        f"WITH c AS ({casts}) SELECT max(d) AS d FROM c": [(7,)],
+        f"WITH c AS ({casts}) SELECT a.id, b.d FROM c AS a JOIN c AS b ON a.id < b.id": [(1, 4)],
+        f"SELECT b.id, d FROM bronze AS b LEFT JOIN ({casts}) AS s USING (id)": [
+            (1, 7),
+            (2, None),
+            (3, 4),
+        ],
+        f"{casts} UNION SELECT 3, 4": [(1, 7), (3, 4)],
+    }
+    names = views(shop, *wanted)
+    done = shop.run()
+    for name, rows in zip(names, wanted.values(), strict=True):
+        assert done[name].counts.set_aside == 1
+        assert shop.rows(name) == rows
+        assert [rules for _, rules in shop.quarantined(name)] == [["_failed"]]
+
+
+BOTH = """
+CREATE STREAMING TABLE x AS SELECT * FROM
+  STREAM read_files('data/*.csv', schema => 'id BIGINT, delay STRING');
+CREATE STREAMING TABLE y AS SELECT * FROM
+  STREAM read_files('more/*.csv', schema => 'id BIGINT, delay STRING');
+CREATE STREAMING TABLE silver AS {query};
+"""
+
+
+@pytest.mark.parametrize(
+    ("query", "many"),
+    [
+        ("SELECT id, {d} AS d FROM STREAM x UNION ALL SELECT id + 10, {d} FROM STREAM y", 1),
+        ("SELECT id, {d} AS d FROM STREAM x UNION ALL SELECT id + 10, {d} FROM STREAM x", 1),
+        (
+            (
+                "WITH c(id, t) AS (FROM STREAM x UNION ALL SELECT id + 10, delay FROM STREAM y)"
+                " SELECT id, {d} AS d FROM c AS c(id, delay) ORDER BY d"
+            ),
+            1,
+        ),
+        (
+            (
+                "SELECT id, {d} AS d FROM (FROM STREAM x UNION ALL BY NAME"
+                " SELECT delay, id + 10 AS id FROM STREAM y) CROSS JOIN (VALUES (1), (2)) t"
+            ),
+            2,
+        ),
+    ],
+)
+def test_rows_of_several_streams_come_back_each_into_its_own(
+    shop: Shop, query: str, many: int
+) -> None:
+    shop.file("more/1.csv", "id,delay\n1,8\n2,abc\n3,5\n")
+    shop.sql(BOTH.format(query=query.format(d="CAST(delay AS INT)")))
+    counts = shop.run()["silver"].counts
+    assert (counts.written, counts.set_aside) == (4 * many, 2)
+    assert {id_ for id_, _ in shop.rows("silver")} == {1, 3, 11, 13}
+    shop.sql(BOTH.format(query=query.format(d="TRY_CAST(delay AS INT)")))
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+        assert (result.examined, result.remaining, result.left_out) == (2, 0, 0)
+        assert replay(session) == ()
+    assert [id_ for id_, d in shop.rows("silver") if d is None] == [12] * many + [2] * many
+    assert shop.run()["silver"].counts.written == 0
+
+
+def test_a_row_of_a_stream_that_is_not_read_any_more_stays(shop: Shop) -> None:
+    shop.file("more/1.csv", "id,delay\n1,8\n2,xyz\n")
+    query = "SELECT id, {d} AS d FROM STREAM x UNION ALL SELECT id + 10, {d} FROM STREAM y"
+    shop.sql(BOTH.format(query=query.format(d="CAST(delay AS INT)")))
+    shop.run()
+    shop.sql(BOTH.format(query="SELECT id, TRY_CAST(delay AS INT) AS d FROM STREAM x"))
+    with Session.open(shop.folder) as session:
+        (result,) = replay(session)
+    assert (result.examined, result.replayed, result.remaining) == (2, 1, 1)
+    assert [id_ for id_, d in shop.rows("silver") if d is None] == [2]
+
+
+def test_forms_of_queries_that_compute_row_by_row(shop: Shop) -> None:
+    names = views(
+        shop,
+        "SELECT COLUMNS('del')::INT AS d, id FROM bronze",
+        "SELECT COLUMNS(lambda c: c = 'delay')::INT FROM bronze",
+        "SELECT * REPLACE (CAST(delay AS INT) AS delay) FROM bronze",
+        "SELECT * EXCLUDE (delay), CAST(delay AS INT) AS d FROM bronze",
+        "WITH c(i, d) AS (FROM bronze) SELECT i, CAST(d AS INT) AS d FROM c",
+        "SELECT i, CAST(d AS INT) AS d FROM bronze AS b(i, d)",
+        "SELECT id, CAST(delay AS INT) AS d FROM bronze NATURAL JOIN ids",
+        "SELECT id, CAST(delay AS INT) AS d FROM bronze JOIN ids USING (id)",
+        "SELECT id, CAST(delay AS INT) AS d FROM bronze ORDER BY d",
+        "SELECT id FROM bronze ORDER BY CAST(delay AS INT)",
+        "SELECT id, unnest(CAST([delay] AS INT[])) AS d FROM bronze",
+        "SELECT id, CAST(x AS INT) AS d FROM bronze, UNNEST([delay]) AS t(x)",
+        "SELECT id, CAST(delay AS INT) + one AS d FROM bronze, LATERAL (SELECT id + 1 AS one)",
+        "WITH n AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM ids)"
+        " SELECT id, n, CAST(delay AS INT) AS d FROM bronze JOIN n USING (id)",
+    )
+    done = shop.run()
+    for name in names:
+        counts = done[name].counts
+        assert (counts.written, counts.set_aside) == (2, 1), name
+        assert [rules for _, rules in shop.quarantined(name)] == [["_failed"]]
 
 
 def test_rows_of_two_inputs_fail(shop: Shop) -> None:
@@ -216,3 +352,16 @@ def test_what_is_never_null_can_fail_too(shop: Shop, expression: str) -> None:
     declare(shop, delay=expression)
     assert "silver" not in shop.failures()
     assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]
+
+
+def test_a_view_that_something_else_reads_too_loses_no_row(shop: Shop) -> None:
+    """What is left out for a subquery would be missing for the rest, so the dataset fails."""
+    shop.sql(
+        f"CREATE MATERIALIZED VIEW bronze AS SELECT * FROM {FILES};"
+        "CREATE TEMPORARY VIEW v AS SELECT * FROM bronze;"
+        "CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n,"
+        " (SELECT max(d) FROM (SELECT CAST(delay AS INT) AS d FROM v)) AS d FROM v;"
+        "CREATE MATERIALIZED VIEW o AS SELECT v.id, x.d FROM v"
+        " LEFT JOIN (SELECT id, CAST(delay AS INT) AS d FROM v) AS x USING (id);"
+    )
+    assert set(shop.failures()) == {"m", "o"}

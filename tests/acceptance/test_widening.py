@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -476,3 +477,42 @@ def test_decimals_in_lists_widen_beside_doubles(tmp_path: Path) -> None:
     shop.run()
     assert shop.columns("t") == ["v array<double>"]
     assert shop.count("t") == 2
+
+
+def test_what_is_no_number_keeps_its_name(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(BRONZE)
+    shop.file("data/1.csv", "id,amount\n1,0.5\n2,NaN\n3,Infinity\n4,-Infinity\n")
+    shop.run()
+    assert shop.columns("bronze")[1] == "amount double"
+    shop.file("data/2.csv", "id,amount\n5,NaN\n6,much\n7,more\n")
+    shop.run()
+    texts = ["0.5", "NaN", "Infinity", "-Infinity", "NaN", "much", "more"]
+    assert shop.rows("bronze") == list(enumerate(texts, 1))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_moment_with_an_offset_is_no_timestamp(tmp_path: Path, nested: bool) -> None:
+    """Of Parquet files, as of texts: the column becomes text, or the row waits in quarantine."""
+
+    def write(number: int, type_: pa.DataType) -> None:
+        moment = datetime(2024, 1, 1, 12, tzinfo=UTC if type_.tz else None)
+        column = pa.array([[moment]], pa.list_(type_)) if nested else pa.array([moment], type_)
+        rows = pa.table({"id": [number], "t": column})
+        pq.write_table(rows, shop.file(f"data/{number}.parquet", ""))
+
+    shop = Shop(tmp_path)
+    source = "SELECT * FROM STREAM read_files('data/*.parquet'{});"
+    type_ = "TIMESTAMP[]" if nested else "TIMESTAMP"
+    shop.sql(
+        f"CREATE STREAMING TABLE t AS {source.format('')}\nCREATE STREAMING TABLE u AS "
+        + source.format(f", schema => 'id BIGINT, t {type_}'")
+    )
+    write(1, pa.timestamp("us"))
+    shop.run()
+    write(2, pa.timestamp("us", "Europe/Berlin"))
+    shop.run()
+    texts = ["2024-01-01 12:00:00", "2024-01-01 12:00:00+00"]
+    assert shop.rows("t") == list(enumerate([[t] for t in texts] if nested else texts, 1))
+    assert [i for i, _ in shop.rows("u")] == [1]
+    assert shop.quarantined("u") == [(None, ["_malformed"])]

@@ -12,7 +12,7 @@ import pytest
 from qanat import errors
 from qanat.cli.program import main
 from qanat.errors import ExpectationFailedError, ProblemsError, QanatError, SchemaMismatchError
-from qanat.run import dataset, doctor, plan as planning, validate
+from qanat.run import dataset, doctor, mistakes, plan as planning
 from qanat.run.session import Session
 
 VERBS = {
@@ -52,7 +52,7 @@ def met(error: QanatError, monkeypatch: pytest.MonkeyPatch) -> None:
         raise error
 
     monkeypatch.setattr(
-        validate, "describe", lambda *_: SimpleNamespace(problems=[error], schema=None)
+        mistakes, "describe", lambda *_: SimpleNamespace(problems=[error], schema=None)
     )
     for module in (planning, dataset):
         monkeypatch.setattr(module, "gather", fail)

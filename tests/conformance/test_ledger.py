@@ -187,6 +187,7 @@ def test_an_expired_lease_is_free_and_the_old_holder_may_not_write(
         lambda: ledger.settle(epoch(), old),
         lambda: ledger.give_up(epoch(), "no", old),
         lambda: ledger.begin_generation(["bronze"], old),
+        lambda: ledger.take_back_generation(["bronze"], old),
         lambda: ledger.define(DEFINITION, old),
         lambda: ledger.begin_move(RENAMED, old),
         lambda: ledger.end_move(RENAMED, old),
@@ -665,6 +666,22 @@ def test_a_refresh_begins_the_next_generation(ledger: Ledger, lease: Lease) -> N
     assert not ledger.generation_started("bronze", 1)
     committed(ledger, lease, epoch(2, generation=1))
     assert ledger.generation_started("bronze", 1)
+
+
+def test_a_refresh_that_came_to_nothing_is_taken_back(
+    ledger: Ledger, lease: Lease, another: Open
+) -> None:
+    """What was read before it counts as read again."""
+    committed(ledger, lease, epoch())
+    ledger.begin_generation(["bronze", "silver"], lease)
+    given_up = ledger.intend(epoch(2, generation=1, replaces=True), lease)
+    ledger.give_up(given_up, "too many rows", lease)
+    ledger.take_back_generation(["Bronze"], lease)
+    for by in (ledger, another()):
+        assert (by.generation("bronze"), by.generation("silver")) == (0, 1)
+        assert by.generation_started("bronze", 0)
+        assert by.position("bronze", "bronze", 0, "dataset:other") == MOVED
+    committed(ledger, lease, epoch(2))
 
 
 def test_a_flow_has_read_into_one_dataset_what_it_has_not_into_another(

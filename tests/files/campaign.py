@@ -151,6 +151,10 @@ class Campaign:
             bad = []
             if bound.malformed is not None:
                 bad = self._con.execute(f"SELECT file, row FROM ({bound.malformed})").fetchall()
+                lines = {
+                    p: found([r for f, r in bad if f == p]) for p, found in bound.counted.items()
+                }
+                bad = [(f, lines[f][r] if f in lines else r) for f, r in bad]
             assert bound.rows in (None, len(rows)), "rows are counted right"
         return _by_file(files, names, rows, bad)
 

@@ -6,10 +6,12 @@ import csv
 import random
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qanat.engines.duckdb.files.dialect import name_columns
+from qanat.model.schema import Field, Schema, type_from_json
+from tests.files.fitting import MISFIT, fitted
 from tests.files.kind import Drawn, Read, Row
 
 csv.field_size_limit(sys.maxsize)
@@ -37,6 +39,8 @@ _QUOTED = (
     *("", "a,b", 'x"y', '"', '""', "l\nm", "c\r\nd", "r\rs", " ", ";", "a|b\tc", "\n", "\r\n"),
     *("1", "NA", 'he said, "hi"', ' "z" ', "é\n数", "#c", "\0"),
 )
+_TYPED = 0.5
+"""The share of batches whose columns have declared types."""
 _MARKS = (
     b'"',
     b",",
@@ -52,6 +56,33 @@ _MARKS = (
     b"#",
     b"\\",
 )
+_NUMBERS = (
+    *("1", "0", "7", "10", "42", "100", "155190", "-3", "20000", "9007199254740993"),
+    *("17.00", "0.04", "0.00", "0.5", "21168.23", "-2.50", "10.00", "0.125", "100.0"),
+)
+_DAYS = ("1996-03-13", "2000-01-01", "1970-01-01", "9999-12-31", "1000-01-01", "0001-01-04")
+_VALUES = {
+    "long": (*_NUMBERS[:10], "9223372036854775807", "-9223372036854775808"),
+    "integer": (*_NUMBERS[:9], "2147483647"),
+    "short": (*_NUMBERS[:6], "32767"),
+    "double": (*_NUMBERS[:9], *_NUMBERS[10:], "1e22", "123456789012345"),
+    "decimal(15,2)": (*_NUMBERS[:9], *_NUMBERS[10:17], "9999999999999.99"),
+    "decimal(18,4)": (*_NUMBERS[:9], *_NUMBERS[10:], "0.0001", "12345678901234.5678"),
+    "decimal(9,0)": (*_NUMBERS[:9], "999999999"),
+    "decimal(38,10)": (*_NUMBERS, "0.0000000001"),
+    "date": _DAYS,
+    "timestamp_ntz": tuple(f"{day} 10:20:30" for day in _DAYS),
+    "string": ("A", "TRUCK", "ly final: bold", "1.50", "2 e"),
+}
+"""Values as a database writes them, by type."""
+_MISTAKES = (
+    *("1.005", "9.999", "0.001", "99.995", "1.5", "1e2", "12e2", "1e-1", "15e-1", "1E3", "11e0."),
+    *("1_0", "1_2.5", "0xFFFFF", "0b11", "007", "00.5", "+5", " 5", "5 ", "5\t", "5.", ".5", "-0"),
+    *("2147483648", "32768", "9223372036854775808", "12345678901234567", "1e400", "1e-400", "1e"),
+    *("1996-03-13 10:00:00", "1996-03-13 00:00:00", "1996-02-30", "10000-01-01", "epoch"),
+    *("1996-03-13 00:00:00+02:00", "epoch     ", "x", "1996-03-1x", "9.9995e3", "12e00002"),
+)
+"""Texts of which some fit a type, and others look as if they did."""
 # Stands for what to `csv` would end the line: a CR alone, or LF where lines end with CR.
 _ALONE = "\u0100"
 
@@ -80,6 +111,10 @@ class Delimited:
         for more in rare:
             if rng.random() < 0.06:
                 options |= more
+        if rng.random() < _TYPED:
+            types = rng.choices(list(_VALUES), k=5)
+            fields = (Field(f"c{n}", type_from_json(t)) for n, t in enumerate(types))
+            options |= {"header": True, "schema": Schema(tuple(fields))}
         return options
 
     def told(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +128,8 @@ class Delimited:
         return bool(wanted == got)
 
     def _written(self, rng: random.Random, options: Mapping[str, Any]) -> bytes:
+        if "schema" in options and rng.random() < _CLEAN:
+            return _clean(rng, options)
         width = rng.choice((1, 2, 2, 3, 3, 5))
         end = rng.choice(("\n", "\n", "\n", "\r\n", "\r\n", "\r"))
         odd = rng.choice((0, 0, 0.05, 0.3))
@@ -138,11 +175,59 @@ class Delimited:
             if record.fields == [] and (len(names) != 1 or options.get("null_value")):
                 continue
             values = _fit(record, len(names), options, back)
-            if values is None:
+            row = (
+                None if values is None else _typed(dict(zip(names, values, strict=True)), options)
+            )
+            if row is None:
                 malformed.append(record.line)
             else:
-                rows.append((record.line, dict(zip(names, values, strict=True))))
+                rows.append((record.line, row))
         return Read(names, tuple(rows), tuple(malformed))
+
+
+_CLEAN = 0.8
+"""The share of typed files whose values are of their types, but for a mistake or none."""
+
+
+def _clean(rng: random.Random, options: Mapping[str, Any]) -> bytes:
+    """A file as a database writes it; in some, one value is spoiled."""
+    delimiter, quote = str(options["delimiter"]), str(options["quote"])
+    types = [str(field.type) for field in options["schema"].fields]
+    pools = [rng.choices(_VALUES[_NAMES.get(t, t)], k=rng.randint(1, 6)) for t in types]
+    gaps = rng.choice((0, 0, 0.1))
+    rows = [
+        ["" if rng.random() < gaps else rng.choice(pool) for pool in pools]
+        for _ in range(rng.choice((1, 3, 20, 20, 300)))
+    ]
+    for _ in range(rng.choice((0, 0, 1, 1, 3))):
+        rng.choice(rows)[rng.randrange(len(types))] = rng.choice((*_MISTAKES, "NA", '""'))
+    if quote and rng.random() < 0.2:
+        rows = [[f"{quote}{cell}{quote}" for cell in row] for row in rows]
+    end = rng.choice(("\n", "\n", "\r\n"))
+    lines = ["#1"] * options.get("skip", 0)
+    lines += [delimiter.join(f"c{n}" for n in range(len(types)))]
+    lines += [delimiter.join(row) for row in rows]
+    return (end.join(lines) + rng.choice(("", end))).encode()
+
+
+_NAMES = {"bigint": "long", "int": "integer", "smallint": "short"}
+"""Types as the model writes them, and as a schema's JSON does."""
+
+
+def _typed(row: dict[str, str | None], options: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """A row with its values in the types of their columns; None if one does not fit.
+
+    A text that means NULL is none to other types than texts, in quotes or not.
+    """
+    declared: Sequence[Field] = options["schema"].fields if "schema" in options else ()
+    types = {field.name: str(field.type) for field in declared}
+    nulls = (None, "", options.get("null_value", ""))
+    found: dict[str, Any] = {}
+    for name, text in row.items():
+        type_ = types.get(name, "string")
+        absent = type_ != "string" and text in nulls
+        found[name] = None if absent else text if type_ == "string" else fitted(text, type_)
+    return None if any(value is MISFIT for value in found.values()) else found
 
 
 class _Record(NamedTuple):

@@ -99,6 +99,8 @@ def _double(value: Any) -> Any:
     if abs(number) > _MAX:
         return MISFIT
     nearest = float(number)
+    if number and not nearest:
+        return MISFIT
     kept = number in (Decimal(nearest), Decimal(repr(nearest)))
     if number == number.to_integral_value() and not kept:
         # A double is what it was; a whole number that is written is often a key.

@@ -46,7 +46,7 @@ def parse(raw: bytes) -> dict[str, Any] | None:
     if not isinstance(pairs, Pairs) or _depth(pairs) > _DEEPEST or _unusable(pairs):
         return None
     texts = "".join(_strings(pairs))
-    if "\ufdd0" in texts or any("\ud800" <= c <= "\udfff" for c in texts):
+    if any("\ud800" <= c <= "\udfff" for c in texts):
         return None
     found = {_column(key): value for key, value in pairs}
     return found if len(Names(found)) == len(pairs) else None

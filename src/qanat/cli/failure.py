@@ -12,7 +12,7 @@ from types import TracebackType
 
 from qanat.cli.excerpt import excerpt
 from qanat.cli.screen import note, paint, write
-from qanat.errors import ProblemsError, QanatError
+from qanat.errors import QanatError
 from qanat.report.aim import aimed
 from qanat.report.failure import dumps, failure
 from qanat.text import printable, printable_lines
@@ -29,7 +29,7 @@ def report(error: QanatError, arguments: Sequence[str]) -> int:
         write(dumps(failure(error)))
     else:
         start = Path(_value(arguments, "-C", "--project") or ".")
-        note(describe_all(problems_of(error), start, options_of(arguments)))
+        note(describe_all([error], start, options_of(arguments)))
     if "--debug" in arguments:
         note("".join(traceback.format_exception(error)).rstrip())
     return error.exit_code
@@ -44,15 +44,11 @@ def exit_code(errors: Iterable[QanatError | None]) -> int:
     return max((1 if e is None else e.exit_code for e in errors), default=0)
 
 
-def problems_of(error: QanatError) -> tuple[QanatError, ...]:
-    """The errors that one error stands for: itself, unless it is a collection."""
-    return error.problems if isinstance(error, ProblemsError) else (error,)
-
-
 def describe_all(errors: Sequence[QanatError], start: Path, options: str = "") -> str:
     """Several errors, with their number below when there is more than one."""
-    text = "\n\n".join(describe(e, start, options) for e in errors)
-    return f"{text}\n\nFound {len(errors)} problems." if len(errors) > 1 else text
+    problems = [p for e in errors for p in e.problems]
+    text = "\n\n".join(describe(p, start, options) for p in problems)
+    return f"{text}\n\nFound {len(problems)} problems." if len(problems) > 1 else text
 
 
 def describe(error: QanatError, start: Path, options: str = "") -> str:

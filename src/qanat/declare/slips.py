@@ -26,6 +26,33 @@ def template(location: Location) -> SqlSyntaxError:
     )
 
 
+def late_clause(word: str, following: str) -> bool:
+    """True if a clause of CREATE begins, which belongs before AS.
+
+    >>> late_clause("TBLPROPERTIES", "("), late_clause("USING", "("), late_clause("USING", "delta")
+    (True, False, True)
+    """
+    match word.upper():
+        case "TBLPROPERTIES":
+            return following == "("
+        case "PARTITIONED BY" | "CLUSTER BY":
+            return True
+        case "USING":
+            return following.isidentifier()
+        case "COMMENT":
+            return following[:1] in ("'", '"')
+    return False
+
+
+def misplaced(clause: str, location: Location) -> SqlSyntaxError:
+    """The error for a clause of CREATE behind its query."""
+    return SqlSyntaxError(
+        f"{clause.upper()} stands behind the query",
+        location=location,
+        hint=f"put it before AS: CREATE … {clause.upper()} … AS SELECT …",
+    )
+
+
 def unended(location: Location) -> SqlSyntaxError:
     """The error for a statement that goes on into the next one, which begins at `location`."""
     return SqlSyntaxError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 from sqlglot import Token, TokenType
 from sqlglot.errors import ParseError
 
 from qanat.declare.cursor import SqlText
-from qanat.declare.slips import is_template, template, unended
+from qanat.declare.slips import is_template, late_clause, misplaced, template, unended
 from qanat.errors import SqlSyntaxError, nearest
 
 _WORDS = """
@@ -61,9 +62,15 @@ def syntax_error(error: ParseError, source: SqlText, tokens: list[Token]) -> Sql
 
 
 def _slip(source: SqlText, tokens: list[Token]) -> SqlSyntaxError | None:
+    selects = False
     for before, token in pairwise((None, *tokens)):
         if token is None:
             continue
+        selects = selects or token.token_type is TokenType.SELECT
+        following = source.text[token.end + 1 :].lstrip()
+        word = re.match(r"\w+|.|$", following, re.DOTALL)
+        if selects and late_clause(token.text, word[0] if word else ""):
+            return misplaced(token.text, source.at(token.start))
         if is_template(source.text, token.start):
             return template(source.at(token.start))
         if before and token.token_type is TokenType.CREATE and token.line > before.line:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from qanat.errors.root import QanatError
+from qanat.text import count
 
 
 class DeclarationError(QanatError):
@@ -103,17 +104,29 @@ class UpdateNotFoundError(DeclarationError):
 class ProblemsError(DeclarationError):
     """Several problems, reported together.
 
-    Attributes:
-        problems: the errors, in the order of files and lines.
+    Its message and facts are those of the first; `problems` has all.
+
+    Args:
+        problems: one or more errors, in the order of files and lines.
     """
 
     code = "Q1099"
 
     def __init__(self, problems: Sequence[QanatError]) -> None:
-        count = len(problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the project")
-        self.problems = tuple(problems)
-        self.exit_code = max((p.exit_code for p in problems), default=2)
+        first, *more = problems
+        also = f"; and {count(len(more), 'more problem')}" if more else ""
+        super().__init__(first.message + also, location=first.location)
+        self._problems = tuple(problems)
+        self.exit_code = max(p.exit_code for p in problems)
+
+    @property
+    def problems(self) -> tuple[QanatError, ...]:
+        """The errors, in the order of files and lines."""
+        return self._problems
+
+    def facts(self) -> dict[str, Any]:
+        """Those of the first error."""
+        return self._problems[0].facts()
 
     def __str__(self) -> str:
         return "\n".join(str(p) for p in self.problems)
@@ -147,7 +160,9 @@ class Problems(list[QanatError]):
             QanatError: there is one.
             ProblemsError: there are several.
         """
-        if len(self) == 1:
-            raise self[0]
         if self:
-            raise ProblemsError(self)
+            raise self.as_one()
+
+    def as_one(self) -> QanatError:
+        """The one error that there is, or all of them as one; call it only if there are some."""
+        return self[0] if len(self) == 1 else ProblemsError(self)

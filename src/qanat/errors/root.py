@@ -93,6 +93,11 @@ class QanatError(Exception):
             text += f"\n  hint: {self.hint}"
         return text
 
+    @property
+    def problems(self) -> tuple[QanatError, ...]:
+        """The errors that this one stands for: itself, unless it is a collection."""
+        return (self,)
+
     def facts(self) -> dict[str, Any]:
         """The error as the JSON object that `--output json` prints; its keys are stable."""
         where = self.location
@@ -137,7 +142,8 @@ def naming(dataset: str) -> Iterator[None]:
     try:
         yield
     except QanatError as error:
-        error.hint = error.hint and error.hint.replace(DATASET, shlex.quote(dataset))
+        for each in error.problems:
+            each.hint = each.hint and each.hint.replace(DATASET, shlex.quote(dataset))
         raise
 
 

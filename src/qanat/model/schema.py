@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
-from qanat.model.name import Named, fold
+from qanat.model.name import Name, Named, fold
 
 PRIMITIVES = frozenset(
     {
@@ -132,8 +133,15 @@ class Schema(Frozen):
 
     def get(self, name: str) -> Field | None:
         """The column of that name, compared without case as SQL does; None if absent."""
-        folded = fold(name)
-        return next((f for f in self.fields if fold(f.name) == folded), None)
+        return self._by_name.get(fold(name))
+
+    @cached_property
+    def _by_name(self) -> dict[Name, Field]:
+        # A table may have thousands of columns, and each is asked for.
+        found: dict[Name, Field] = {}
+        for field in self.fields:
+            found.setdefault(fold(field.name), field)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """The Delta form: ``{"type": "struct", "fields": [...]}``."""

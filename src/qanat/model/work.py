@@ -62,6 +62,7 @@ class TableBatch(Frozen):
         fetch: brings the files there if they lie elsewhere; None if they are there.
         narrower: the first of the files (or none), written before columns got wider types, with
             the columns of then; all values fit those of the next one, and at last `schema`.
+        copied: the folder that files are fetched to, and the URL of the one that they lie in.
     """
 
     files: tuple[str, ...]
@@ -69,6 +70,7 @@ class TableBatch(Frozen):
     partition_by: tuple[str, ...] = ()
     fetch: Callable[[], None] | None = None
     narrower: tuple[TableBatch, ...] = ()
+    copied: tuple[str, str] | None = None
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -130,19 +132,17 @@ FAILED = "_failed"
 RESCUED = "_rescued_data"
 """The column that holds unexpected data as JSON under the `rescue` drift policy."""
 
+_LONG = Primitive("long")
 QUARANTINE_FIELDS: tuple[Field, ...] = (
     Field("_quarantine_id", STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
     Field("_quarantine_rules", MapType(STRING, STRING), comment="failed rule → its text"),
     Field("_quarantine_flow", STRING),
     Field("_quarantine_update", STRING),
-    Field("_quarantine_epoch", Primitive("long")),
+    Field("_quarantine_epoch", _LONG),
     Field(
         "_quarantine_source",
         Struct(
-            (
-                Field("file", STRING),
-                Field("row", Primitive("long"), comment="1-based line or row in the file"),
-            )
+            (Field("file", STRING), Field("row", _LONG, comment="1-based line or row in the file"))
         ),
     ),
     Field(

@@ -32,6 +32,8 @@ from qanat.model.schema import (
 from qanat.model.work import Output
 from qanat.planning.wider import wider
 
+NUL = "\0"
+
 
 class Column(Frozen):
     """A column that a query gives.
@@ -201,12 +203,14 @@ def _by_name(columns: Iterable[Column], location: Location, dataset: str) -> Nam
                 location=location,
                 hint="name them apart with AS, or leave one out with * EXCLUDE (…)",
             )
-        if "\0" in column.name or "\0" in str(column.type):
+        if NUL in column.name or NUL in str(column.type):
             raise SchemaMismatchError(
                 f"the name of a column of {dataset} has a NUL character, which no table can keep",
                 location=location,
                 got=repr(column.name),
-                hint="give it another name with AS",
+                hint="leave it out of the query"
+                if NUL not in column.name
+                else f"name it otherwise: COLUMNS('^{column.name.replace(NUL, '.')}$') AS …",
             )
         if column.type is None:
             raise TypeNameError(

@@ -5,9 +5,13 @@ In
     WITH clean AS (SELECT id, CAST(v AS INT) AS v FROM orders) SELECT *, v * 2 AS w FROM clean
 
 each row of the result comes from one row of `clean`, and that from one of `orders`: two levels.
+UNION ALL joins several such paths, one from each input, which may have levels in common.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from sqlglot import exp
 
@@ -18,8 +22,9 @@ from qanat.model.query import SqlQuery
 from qanat.planning.fingerprint import repeatable, volatile
 from qanat.planning.stateful import aggregates, tree_of
 
-_WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset", "order",
+_WHOLE = ("distinct", "group", "having", "qualify", "windows", "limit", "offset",
           "sample", "laterals", "pivots", "match", "connect")  # fmt: skip
+_AROUND = ("limit", "offset", "order", "sample", "pivots", "joins")
 _MANY = (exp.Unnest, exp.Explode, exp.Posexplode, exp.Inline, exp.Stack)
 _MANY_NAMES = frozenset(
     {"generate_subscripts", "inline_outer", "json_tuple", "regexp_split_to_table"}
@@ -42,52 +47,71 @@ class Level(Frozen):
     alias: str
     joined: bool
 
+    @property
+    def ordered(self) -> bool:
+        """True if its rows come in an order of their own."""
+        return bool(self.select.args.get("order"))
 
-def levels(query: SqlQuery) -> tuple[Level, ...]:
-    """The levels at which a query computes row by row, from the input up to the result.
+    @property
+    def renamed(self) -> bool:
+        """True if what reads it may know its columns by other names: arms of UNION, `c(a, b)`."""
+        return any(
+            isinstance(node, exp.SetOperation) or names_given(node) for node in enclosing(self)
+        )
 
-    There are none if a result row may combine several rows of an input, or if which rows it gives
-    depends on their order. Joins are allowed while every result row has exactly one row of the
-    first input; several result rows may share it. None, too, if sqlglot cannot read the query: the
-    engine will, or will say what is wrong with it.
+
+Path: TypeAlias = tuple[Level, ...]
+"""Levels from an input up."""
+
+
+def paths(query: SqlQuery) -> tuple[Path, ...]:
+    """The levels at which a query computes row by row, from each input up to the result.
+
+    There are none if a result row may combine several rows of an input. Joins are allowed while
+    every result row has exactly one row of the first input; several result rows may share it.
+    None, too, if sqlglot cannot read the query: the engine will, or will say what is wrong.
     """
     try:
         tree = tree_of(query)
     except SqlSyntaxError:
         return ()
-    found: list[Level] = []
-    select: exp.Expr | None = tree
-    known = Named[_Known]()
-    while select is not None:
-        if not isinstance(select, exp.Select) or any(select.args.get(k) for k in _WHOLE):
-            return ()
-        level = _level(select)
-        if level is None:
-            return ()
-        found.append(level)
-        source, known = select.args["from_"].this, _with(select, known)
-        cte = known.get(level.relation) if isinstance(source, exp.Table) else None
-        if cte is not None:
-            # What is read twice would have to be two inputs.
-            if cte.renames or len(cte.readers(tree)) > 1:
-                return ()
-            select, known = cte.node.this, cte.before
-        elif isinstance(source, exp.Subquery):
-            select = source.this
-        elif level.relation in {r.name for r in query.reads}:
-            select = None
-        else:
-            return ()
-    return tuple(reversed(found)) if repeatable(query) else ()
+    return _Search(query, tree).paths(tree, Named())
+
+
+def parts(query: SqlQuery) -> tuple[tuple[Path, ...], ...]:
+    """The largest parts of a query that compute row by row, other than the whole: their paths.
+
+    They are CTEs, subqueries in FROM, and arms of set operations. Whatever is above them reads
+    their rows as it would read those of a table.
+    """
+    try:
+        tree = tree_of(query)
+    except SqlSyntaxError:
+        return ()
+    search = _Search(query, tree)
+    found = [search.paths(tree, Named())]
+    found += [search.paths(node, known) for node, known in search.below(tree, Named())]
+    selects = [frozenset(id(level.select) for path in each for level in path) for each in found]
+    return tuple(
+        each
+        for at, each in enumerate(found)
+        if at and each and not any(
+            selects[at] < other or (selects[at] == other and n < at)
+            for n, other in enumerate(selects)
+        )
+    )  # fmt: skip
 
 
 def row_source(query: SqlQuery) -> str | None:
     """The input that each row of a query of one level comes from, as it is called there.
 
-    None, too, if the query gives other values each time that it is computed.
+    None, too, if the query gives other values each time that it is computed, or sorts its rows.
     """
-    found = levels(query)
-    return found[0].alias if len(found) == 1 and not volatile(query) else None
+    found = paths(query)
+    if len(found) != 1 or len(found[0]) != 1 or volatile(query) or not repeatable(query):
+        return None
+    (level,) = found[0]
+    return None if level.ordered else level.alias
 
 
 def copies_input(query: SqlQuery) -> bool:
@@ -102,10 +126,38 @@ def copies_input(query: SqlQuery) -> bool:
     # their values fit: a row with a value that does not would be gone.
     if any(tree.args.get(k) for k in ("where", "joins", "laterals")):
         return False
-    if len(list(tree.find_all(exp.Table))) > 1:
+    if len(list(tree.find_all(exp.Table))) > 1 or any(map(_multiplies, tree.walk())):
         return False
     stars = [i.this if isinstance(i, exp.Column) else i for i in tree.expressions]
     return any(isinstance(s, exp.Star) and not any(s.args.values()) for s in stars)
+
+
+def scatters(query: SqlQuery) -> bool:
+    """True if an engine may give the rows in another order each time: it joins them.
+
+    A query that does not compute row by row, or sorts its rows itself, has no order to keep.
+    """
+    found = [level for path in paths(query) for level in path]
+    if any(level.ordered for level in found) or not found or tree_of(query).args.get("order"):
+        return False
+    joins = [join.this for level in found for join in level.select.args.get("joins") or []]
+    return any(not isinstance(join, exp.Unnest) for join in joins)
+
+
+def enclosing(level: Level) -> Iterator[exp.Expr]:
+    """What stands around a level's SELECT, up to the CTE or subquery that it is the text of."""
+    node = level.select.parent
+    while isinstance(node, exp.SetOperation | exp.Subquery | exp.CTE):
+        yield node
+        if isinstance(node, exp.CTE) or isinstance(node.parent, exp.From | exp.Join):
+            return
+        node = node.parent
+
+
+def names_given(source: exp.Expr) -> list[exp.Identifier]:
+    """The names that a CTE or a source in FROM gives its columns, one by one: `c(a, b)`."""
+    alias = source.args.get("alias")
+    return list(alias.args.get("columns") or []) if isinstance(alias, exp.TableAlias) else []
 
 
 class _Known(Frozen):
@@ -118,23 +170,88 @@ class _Known(Frozen):
     node: exp.CTE
     before: Named[_Known]
 
-    @property
-    def renames(self) -> bool:
-        """True if it gives its columns names of its own, one by one."""
-        return bool(self.node.args["alias"].args.get("columns"))
-
-    def readers(self, tree: exp.Expr) -> list[exp.Table]:
-        """Where it is read. In itself its name means something else."""
-        return [
-            table
+    def readers(self, tree: exp.Expr) -> int:
+        """How often it is read. In itself its name means something else."""
+        return sum(
+            same(table.name, self.node.alias) and table.find_ancestor(exp.CTE) is not self.node
             for table in tree.find_all(exp.Table)
-            if same(table.name, self.node.alias) and table.find_ancestor(exp.CTE) is not self.node
-        ]
+        )
 
 
-def _with(select: exp.Select, outside: Named[_Known]) -> Named[_Known]:
-    """The CTEs that a SELECT can read, by name."""
-    clause = select.args.get("with_")
+class _Search:
+    """The search for paths in one query.
+
+    Args:
+        tree: of the whole query.
+    """
+
+    def __init__(self, query: SqlQuery, tree: exp.Expr) -> None:
+        self._inputs = {r.name for r in query.reads}
+        self._tree = tree
+        self._read: dict[int, _Known] = {}  # By SELECT, the CTE that is its next level.
+
+    def paths(self, node: exp.Expr, known: Named[_Known]) -> tuple[Path, ...]:
+        """The paths from inputs up to a query within the tree; none if it is not row by row."""
+        found = tuple(self._paths(node, known))
+        selects = {id(level.select) for path in found for level in path}
+        ctes = [cte for select, cte in self._read.items() if select in selects]
+        for cte in ctes:
+            # A row that is left out for one reader would be missing for the others.
+            if cte.readers(self._tree) != sum(c.node is cte.node for c in ctes):
+                return ()
+        return found
+
+    def below(
+        self, node: exp.Expr, known: Named[_Known]
+    ) -> Iterator[tuple[exp.Expr, Named[_Known]]]:
+        """The queries within a query, expressions aside, each with the CTEs that it can read."""
+        clause, inner = node.args.get("with_"), _with(node, known)
+        for cte in clause.expressions if clause and inner is not known else []:
+            before = inner[cte.alias].before if cte is inner[cte.alias].node else known
+            yield cte.this, before
+            yield from self.below(cte.this, before)
+        inside: Sequence[exp.Expr] = ()
+        if isinstance(node, exp.SetOperation):
+            inside = (node.this, node.expression)
+        elif isinstance(node, exp.Subquery):
+            inside = (node.this,)
+        elif isinstance(node, exp.Select):
+            sources = [node.args.get("from_"), *(node.args.get("joins") or [])]
+            inside = [s.this.this for s in sources if s and isinstance(s.this, exp.Subquery)]
+        for each in inside:
+            if isinstance(each, exp.Query):
+                yield each, inner
+                yield from self.below(each, inner)
+
+    def _paths(self, node: exp.Expr, known: Named[_Known]) -> list[Path]:
+        inner = _with(node, known)
+        match node:
+            case exp.Union() if not node.args.get("distinct") and _keeps_places(node):
+                arms = [self._paths(arm, inner) for arm in (node.this, node.expression)]
+                return [*arms[0], *arms[1]] if all(arms) else []
+            case exp.Subquery() if not any(node.args.get(k) for k in _AROUND):
+                return self._paths(node.this, inner)
+            case exp.Select():
+                level = _level(node)
+                return [] if level is None else self._below_level(level, inner)
+        return []
+
+    def _below_level(self, level: Level, known: Named[_Known]) -> list[Path]:
+        source = level.select.args["from_"].this
+        cte = known.get(level.relation) if isinstance(source, exp.Table) else None
+        if cte is not None:
+            self._read[id(level.select)] = cte
+            lower = self._paths(cte.node.this, cte.before)
+        elif isinstance(source, exp.Subquery):
+            lower = self._paths(source.this, known)
+        else:
+            lower = [()] if level.relation in self._inputs else []
+        return [(*path, level) for path in lower]
+
+
+def _with(node: exp.Expr, outside: Named[_Known]) -> Named[_Known]:
+    """The CTEs that a query can read, by name."""
+    clause = node.args.get("with_")
     # In a recursive one a name may mean the CTE that it stands in.
     if clause is None or clause.args.get("recursive"):
         return outside
@@ -149,15 +266,33 @@ def _level(select: exp.Select) -> Level | None:
     clause = select.args.get("from_")
     source = clause.this if clause else None
     joins = select.args.get("joins") or []
+    if any(select.args.get(k) for k in _WHOLE) or not _keeps_places(select):
+        return None
     if not isinstance(source, exp.Table | exp.Subquery) or not all(map(_keeps_rows, joins)):
         return None
-    nodes = (node for item in select.expressions for node in item.walk())
-    if any(_combines(node) and node.find_ancestor(exp.Select) is select for node in nodes):
+    nodes = [
+        node
+        for item in select.expressions
+        for node in item.walk()
+        if node.find_ancestor(exp.Select) is select and node.find_ancestor(exp.Lambda) is None
+    ]
+    if any(isinstance(node, exp.Window) or aggregates(node) for node in nodes):
         return None
-    if any(source.args.get(k) for k in ("sample", "pivots", "with_")) or source.alias_column_names:
+    if any(source.args.get(k) for k in ("sample", "pivots", "with_")):
         return None
     name = source.name if isinstance(source, exp.Table) else ""
-    return Level(select, name, str(source.alias_or_name), bool(joins))
+    many = bool(joins) or any(map(_multiplies, nodes))
+    return Level(select, name, str(source.alias_or_name), many)
+
+
+def _keeps_places(query: exp.Expr) -> bool:
+    """False if rows are sorted by places of columns: hidden ones in front would move them."""
+    order = query.args.get("order")
+    keys = [key.this for key in order.expressions] if order else []
+    limited = isinstance(query, exp.SetOperation) and any(
+        query.args.get(k) for k in ("limit", "offset")
+    )
+    return not limited and not any(isinstance(k, exp.Literal | exp.Var) for k in keys)
 
 
 def _keeps_rows(join: exp.Join) -> bool:
@@ -167,13 +302,13 @@ def _keeps_rows(join: exp.Join) -> bool:
     if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
         return True
     # ASOF and POSITIONAL joins match by the order of rows.
-    return isinstance(join.this, exp.Table | exp.Subquery) and not join.args.get("method")
+    if (join.args.get("method") or "").upper() not in ("", "NATURAL"):
+        return False
+    return isinstance(join.this, exp.Table | exp.Subquery | exp.Values | exp.Lateral | exp.Unnest)
 
 
-def _combines(node: exp.Expr) -> bool:
-    """True if a node makes one row of many or many of one; a lambda's body works on lists."""
+def _multiplies(node: exp.Expr) -> bool:
+    """True if a node makes several rows of one."""
     if isinstance(node, exp.Anonymous) and node.name.lower() in _MANY_NAMES:
         return True
-    if not isinstance(node, (exp.Window, *_MANY)) and not aggregates(node):
-        return False
-    return node.find_ancestor(exp.Lambda) is None
+    return isinstance(node, _MANY)

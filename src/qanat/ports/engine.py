@@ -36,6 +36,13 @@ class RowOrigin(Frozen):
     alike: int = 1
 
 
+class Columns(Frozen):
+    """The columns of a table after an epoch; `lacks` are those that its query does not give."""
+
+    schema: Schema
+    lacks: tuple[str, ...] = ()
+
+
 class Rows(Frozen):
     """Rows as Python values, for people to look at.
 
@@ -105,8 +112,8 @@ class Engine(Protocol):
         """
         ...
 
-    def describe(self, work: Work) -> Schema:
-        """The columns that `work.query` would give, without running it."""
+    def describe(self, work: Work) -> Columns:
+        """The columns that the epoch's table would have, without running its query."""
         ...
 
     def fetch(

@@ -301,6 +301,16 @@ class Ledger(Protocol):
         """
         ...
 
+    def take_back_generation(self, datasets: Iterable[str], lease: Lease) -> None:
+        """Go back to the generations before, as if the newest of these datasets had never begun.
+
+        Call it only where no epoch of it was committed or is open.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
     def generation_started(self, dataset: str, generation: int) -> bool:
         """True if an epoch of that generation, other than a replay, has been committed."""
         ...

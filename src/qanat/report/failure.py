@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from qanat.errors import ProblemsError, QanatError
+from qanat.errors import QanatError
 from qanat.report.version import VERSION
 
 _UNSAFE = "[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
@@ -14,11 +14,10 @@ _UNSAFE = "[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\u
 
 def failure(error: QanatError) -> dict[str, Any]:
     """The document of an error."""
-    if isinstance(error, ProblemsError) and error.problems:
-        first, *_ = error.problems
-        problems = [p.facts() for p in error.problems]
-        return {"version": VERSION, "error": first.facts(), "problems": problems}
-    return {"version": VERSION, "error": error.facts()}
+    told: dict[str, Any] = {"version": VERSION, "error": error.facts()}
+    if error.problems != (error,):
+        told["problems"] = [p.facts() for p in error.problems]
+    return told
 
 
 def dumps(document: Any) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
+from qanat.errors import QanatError
 from qanat.report.shape import Key
 from qanat.report.version import VERSION
 
 VERSION_KEY = Key("version", of=Literal[1], make=lambda _: VERSION)
 SECONDS_KEY = Key("seconds", of=float, make=lambda value: round(value.seconds, 6))
+PROBLEMS_KEY = Key("problems", of=list[QanatError], make=lambda value: _problems(value.error))
+
+
+def _problems(error: QanatError | None) -> tuple[QanatError, ...]:
+    return () if error is None else error.problems
 
 
 def moment(seconds: float) -> str:

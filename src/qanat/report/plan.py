@@ -7,7 +7,7 @@ from itertools import compress
 
 from qanat.report.aim import aimed
 from qanat.report.html import Part, heading, page, preformatted, table
-from qanat.report.keys import VERSION_KEY
+from qanat.report.keys import PROBLEMS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan
 from qanat.run.facts import Borrowed, Waiting
@@ -34,6 +34,7 @@ DATASET = Shape(
         *("waiting", "difference", "consequence"),
         Key("reads_from", "borrowed"),
         "error",
+        PROBLEMS_KEY,
     ),
     "One dataset of a plan.\n\n"
     "`change`: `new`, `changed`, `unchanged` or `removed`. `step`: `create`, `append`,\n"
@@ -41,7 +42,7 @@ DATASET = Shape(
     "`difference` is a unified diff of the canonical query and rules, `consequence` what a\n"
     "change means for rows already written, or the way out; both are empty where nothing\n"
     "changed. `reads_from` has what it reads from tables of other environments or projects.\n"
-    "`error` is what stands in its way, if `step` is `fail`.",
+    "`error` is what stands in its way, if `step` is `fail`; `problems` has all.",
 )
 PLAN = Shape(
     "PlanDocument",

@@ -9,7 +9,7 @@ from qanat.model.event import Recovered
 from qanat.model.pipeline import DatasetKind
 from qanat.model.work import RuleCount
 from qanat.report.html import Part, heading, page, table
-from qanat.report.keys import SECONDS_KEY, VERSION_KEY
+from qanat.report.keys import PROBLEMS_KEY, SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
@@ -35,6 +35,7 @@ DATASET = Shape(
         *("dataset", "kind", "status", "reason", "read", "files"),
         *COUNTS,
         *(SECONDS_KEY, "version", "rules", "notes", "error"),
+        PROBLEMS_KEY,
     ),
     "One dataset of an update.\n\n"
     "`status`: `updated`, `unchanged`, `failed` or `skipped`; `reason` says why. `read` is null\n"
@@ -45,7 +46,8 @@ DATASET = Shape(
     "those that were taken, `inserted`, `updated` and `deleted` the rows that they changed, and\n"
     "`late` those that came after a later one of their key. `version` is the table's after the\n"
     "update. `notes` tells of columns that are new, have wider types, or have no value in the\n"
-    "new files any more.",
+    "new files any more.\n"
+    "`error` is why it failed, `problems` has all its errors.",
 )
 UPDATE = Shape(
     "UpdateDocument",

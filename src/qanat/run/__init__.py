@@ -5,10 +5,10 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 (how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
 (what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
-`facts`, `decide` decides, `plan` shows the decision, with the wider types that `foresight`
-expects, and `dataset` carries it out. `inputs` finds what a
-flow has not read, and binds it for the engine; `columns` are those that a query gives, known
-without running it;
+`facts`, `decide` decides, `plan` shows the decision, with what `foresight` expects of columns, and
+`dataset` carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
+`columns` are those that a query gives, known without running it; `mistakes` are those of one
+dataset's declaration, which `validate`, plans and updates tell in the same words;
 `full_refresh` says what has to start over along with what, and what that would lose; `identity`
 refuses to read again, under another name, what is there already;
 `owner` refuses to change tables of other projects, `sinks` to send where another environment does.

@@ -260,7 +260,7 @@ def work_of(attempt: Attempt) -> Work:
             compiled.dataset,
             prefix,
             epoch.replaces,
-            may_widen(session, compiled) and not compiled.readmits,
+            may_widen(session, compiled),
         ),
         scratch=scratch,
         at_ns=attempt.running.at_ns,
@@ -268,7 +268,7 @@ def work_of(attempt: Attempt) -> Work:
         expectations=compiled.expectations,
         ordered=_ordered(session, compiled.dataset),
         sets_aside=_sets_aside(session, compiled.dataset),
-        widens=may_widen(session, compiled) and not compiled.readmits,
+        widens=may_widen(session, compiled),
         unchanged=attempt.unchanged,
         merge=merge,
         again=tuple(
@@ -330,7 +330,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
-    widens = may_widen(session, compiled) and not compiled.readmits
+    widens = may_widen(session, compiled)
     return replace(
         plain,
         schema=snapshot.schema,
@@ -355,12 +355,14 @@ def _quarantine(
 def may_widen(session: Session, compiled: CompiledFlow) -> bool:
     """True if columns of a flow's table may get wider types, and so those of its sources.
 
-    Declared columns keep the types that their author gave them, and a sink's are not ours.
+    Declared columns keep the types that their author gave them, and a sink's are not ours. Rows
+    that a replay moves have the table's columns.
     """
     dataset = compiled.dataset
     return (
-        dataset.sink is None
+        not compiled.readmits
         and compiled.changes is None
+        and dataset.sink is None
         and not dataset.schema.fields
         and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)
         and drift_of(session, compiled) is Drift.EVOLVE

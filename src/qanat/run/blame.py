@@ -7,10 +7,16 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from qanat.disk import disk_error
-from qanat.errors import Location, QanatError, QueryError, RunError
+from qanat.errors import DeclarationError, Location, QanatError, QueryError, RunError
+from qanat.model.name import Named
+from qanat.model.pipeline import Dataset
 from qanat.model.query import Computation, FunctionQuery
+from qanat.model.record import Definition
+from qanat.run.decide import Decision
+from qanat.run.session import Session
 
 
 def explain(error: BaseException) -> QanatError:
@@ -52,6 +58,29 @@ def blaming(queries: Iterable[Computation]) -> Iterator[None]:
         if raised is None:
             raise
         raise raised from error
+
+
+@contextmanager
+def all_told(
+    session: Session, dataset: Dataset, decision: Decision, definitions: Named[Definition]
+) -> Iterator[None]:
+    """Where an update meets a mistake in a declaration, tell of all that the declaration has.
+
+    Args:
+        decision: what the update does with the dataset.
+        definitions: of all datasets, as last run.
+
+    Raises:
+        QanatError: the block's own; if that is the author's to mend, all of them as one.
+    """
+    try:
+        yield
+    except QanatError as error:
+        if error.exit_code != DeclarationError.exit_code:
+            raise
+        # Imported only here: an update without mistakes need not load the parser.
+        mistakes = import_module("qanat.run.mistakes")
+        raise mistakes.all_mistakes(session, dataset, decision, definitions, error) from error
 
 
 def _raised(error: BaseException, query: Computation) -> QueryError | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import field, replace
 
-from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located
+from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located, naming
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
@@ -39,6 +39,7 @@ class Described(Frozen):
         schema: the columns; None if nothing tells them.
         table: those that the table has already, which the queries have to fit.
         flows: by name, what each flow makes of the table.
+        lacks: columns of the table that no flow gives; none if one of them cannot be asked.
         events: by name, the columns of the changes that a flow gives (AUTO CDC).
         problems: what is wrong with the queries.
         described: a flow over no rows, and the rules for its rows; None if there is none, or a
@@ -48,9 +49,10 @@ class Described(Frozen):
     schema: Schema | None
     table: Schema
     flows: Mapping[str, Schema]
-    events: Mapping[str, Schema]
     problems: tuple[QanatError, ...] = ()
     described: tuple[Work, tuple[Expectation, ...]] | None = None
+    lacks: tuple[str, ...] = ()
+    events: Mapping[str, Schema] = field(default_factory=dict)
 
 
 def describe(
@@ -67,7 +69,7 @@ def describe(
 
     Args:
         known: the columns of the datasets above it.
-        before: its definition as it was last run.
+        before: its definition as it was last run; None if it has never run, or starts over.
         takes: by flow, the ranges that it is about to read, by key; if they are given, only its
             flows that are about to read something tell the columns.
     """
@@ -77,6 +79,8 @@ def describe(
     events: dict[str, Schema] = {}
     described: tuple[Work, tuple[Expectation, ...]] | None = None
     flows = tuple(session.pipeline.flows_into(dataset.name))
+    told = True
+    lacks: tuple[str, ...] | None = None
     # Where a query is wrong, nothing more is said of its columns: not of those of the others, nor
     # of those that the table was last written with.
     unknown = bool(session.problems) and not flows
@@ -88,26 +92,31 @@ def describe(
             continue
         ranges = {} if takes is None else takes[flow.name]
         so_far = len(problems)
-        with problems.collecting():
-            work = _work(session, compiled, known, table, unchanged, ranges)
+        with problems.collecting(), naming(dataset.name):
+            work = _work(session, compiled, known, table, unchanged, ranges, before is None)
+            told = told and work is not None
             if work is not None:
                 rows = replace(work, merge=None)
                 described = rows, compiled.expectations
                 if work.merge is not None:
-                    events[flow.name] = session.engine.describe(rows)
+                    events[flow.name] = session.engine.describe(rows).schema
                 if not (missing := missing_columns(flow, events.get(flow.name, NO_COLUMNS))):
-                    given[flow.name] = session.engine.describe(work)
+                    columns = session.engine.describe(work)
+                    given[flow.name] = columns.schema
+                    lacks = columns.lacks if lacks is None else _both(lacks, columns.lacks)
                 problems += missing
         unknown = unknown or len(problems) > so_far
-    if unknown:
+    # A Python function whose definition changed may give anything: it is not called to find out.
+    if unknown or not (told or unchanged):
         declared = dataset.schema if dataset.schema.fields else None
-        return Described(declared, _columns(table), given, events, tuple(problems))
+        return Described(declared, _columns(table), given, tuple(problems), events=events)
     schema: Schema | None = None
     for each in given.values():
         schema = _merged(schema, each)
     if schema is None:
         schema = _stored(session, dataset)
-    return Described(schema, _columns(table), given, events, tuple(problems), described)
+    lacking = lacks if told and lacks is not None else ()
+    return Described(schema, _columns(table), given, tuple(problems), described, lacking, events)
 
 
 def _fingerprint(session: Session, dataset: Dataset) -> str:
@@ -117,6 +126,38 @@ def _fingerprint(session: Session, dataset: Dataset) -> str:
 
 def _columns(table: Snapshot | None) -> Schema:
     return NO_COLUMNS if table is None else table.schema
+
+
+def as_stored(
+    session: Session, dataset: Dataset, above: Named[Schema], before: Definition | None
+) -> Schema | None:
+    """The columns of a dataset as its table has them now, by its queries if there is none.
+
+    Args:
+        above, before: as `describe` takes them.
+    """
+    if dataset.stored:
+        read = session.readable(dataset.name)
+        if read.version is not None:
+            return read.store.snapshot(read.table).schema
+    return describe(session, dataset, above, before).schema
+
+
+def columns_above(
+    session: Session, dataset: Dataset, ask: Callable[[Dataset, Named[Schema]], Schema | None]
+) -> Named[Schema]:
+    """The columns of all datasets above one, as far as they are known.
+
+    Args:
+        ask: gives those of a dataset, all above it being known as far as they can be.
+    """
+    known: Named[Schema] = Named()
+    above = session.graph.upstream(dataset.name)
+    for name in (n for n in session.graph.order if n in above):
+        schema = ask(session.pipeline.dataset(name), known)
+        if schema is not None:
+            known[name] = schema
+    return known
 
 
 class Changes(Frozen):
@@ -137,15 +178,11 @@ def changed_columns(session: Session, dataset: Dataset, definitions: Named[Defin
     Raises:
         SchemaMismatchError: a query's columns do not fit the table.
     """
-    known: Named[Schema] = Named()
-    above = session.graph.upstream(dataset.name)
-    for name in session.graph.order:
-        if name in above:
-            schema = describe(
-                session, session.pipeline.dataset(name), known, definitions.get(name)
-            ).schema
-            if schema is not None:
-                known[name] = schema
+
+    def columns(each: Dataset, above: Named[Schema]) -> Schema | None:
+        return describe(session, each, above, definitions.get(each.name)).schema
+
+    known = columns_above(session, dataset, columns)
     given = describe(session, dataset, known, definitions.get(dataset.name))
     for problem in given.problems:
         # Others may be none any more once the unread input is there: it may have a new column.
@@ -155,23 +192,12 @@ def changed_columns(session: Session, dataset: Dataset, definitions: Named[Defin
         flow: tuple(f.name for f in schema.fields if given.table.get(f.name) is None)
         for flow, schema in given.flows.items()
     }
-    return Changes(adds, _lacking(session, dataset, known, given))
+    return Changes(adds, given.lacks)
 
 
-def _lacking(
-    session: Session, dataset: Dataset, known: Named[Schema], given: Described
-) -> tuple[str, ...]:
-    """Columns of a table that none of its flows gives; none if one of them cannot be asked."""
-    found: list[str] = []
-    for flow in session.pipeline.flows_into(dataset.name):
-        if flow.name not in given.flows:
-            return ()
-        work = _work(session, session.analysis.flows[flow.name], known, None, False, {})
-        if work is None:
-            return ()
-        found += session.engine.describe(work).names
-    names = Names(found)
-    return tuple(f.name for f in given.table.fields if f.name not in names)
+def _both(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    names = Names(others)
+    return tuple(name for name in some if name in names)
 
 
 def _stored(session: Session, dataset: Dataset) -> Schema | None:
@@ -213,6 +239,7 @@ def _work(
     table: Snapshot | None,
     unchanged: bool,
     ranges: Mapping[str, Range],
+    anew: bool,
 ) -> Work | None:
     """A flow over no rows; None where its columns cannot be known.
 
@@ -223,6 +250,7 @@ def _work(
         table: what its target has already.
         unchanged: whether its definition is the one that the table was last written by.
         ranges: by key, what it is about to read.
+        anew: whether it has read nothing yet.
     """
     queries = (compiled.query, *(v.query for v in compiled.views))
     if any(isinstance(q, FunctionQuery) for q in queries):
@@ -232,7 +260,7 @@ def _work(
     inputs: dict[str, Batch] = {n: ViewBatch(view) for n, view in compiled.view_reads}
     for read in compiled.reads:
         with located(read.location):
-            batch = _sample(session, compiled, read, known, ranges.get(key_of(read)))
+            batch = _sample(session, compiled, read, known, ranges.get(key_of(read)), anew)
         if batch is None:
             return None
         inputs[read.name] = batch
@@ -269,6 +297,7 @@ def _sample(
     read: Read,
     known: Named[Schema],
     range_: Range | None,
+    anew: bool,
 ) -> Batch | None:
     """Just enough of an input to know its columns.
 
@@ -278,9 +307,11 @@ def _sample(
     name = read.source.dataset
     if name is None:
         generation = session.recorded.generation(compiled.dataset.name)
-        before = session.recorded.source_schema(
-            compiled.flow.name, compiled.dataset.name, generation, key_of(read)
-        )
+        before = None
+        if not anew:
+            before = session.recorded.source_schema(
+                compiled.flow.name, compiled.dataset.name, generation, key_of(read)
+            )
         policy = drift_of(session, compiled)
         source = session.source(read.source)
         return source.sample(read.source, before or NO_COLUMNS, policy, session.scratch, range_)

@@ -19,6 +19,7 @@ from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
 from qanat.model.work import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, retrying
+from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
 from qanat.run.decide import (
@@ -112,7 +113,7 @@ def gather(
     looks = anew or facts.changed or grows or changed
     if not anew and (looks or facts.before is None):
         check_owners(session, dataset, anew=restarted)
-    stored = _stored(session, dataset) if exists and looks else None
+    stored = _stored(session, dataset, facts.changed) if exists and looks else None
     if stored is not None and not (anew or restarted):
         if grows:
             check_partitions(dataset, stored.partition_by)
@@ -161,9 +162,12 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
     )
 
 
-def _stored(session: Session, dataset: Dataset) -> TableFacts:
+def _stored(session: Session, dataset: Dataset, changed: bool) -> TableFacts:
     snapshot = session.store.snapshot(session.table(dataset.name))
-    return TableFacts(snapshot.partition_by, snapshot.rows)
+    quarantine, rows = session.table(dataset.quarantine), None
+    if changed and session.store.version(quarantine) is not None:
+        rows = session.store.snapshot(quarantine).rows
+    return TableFacts(snapshot.partition_by, snapshot.rows, rows or 0)
 
 
 def _started(session: Session, dataset: Dataset, generation: int, around: Around) -> bool:
@@ -262,7 +266,8 @@ class DatasetRun:
         if len(decision.takes) == 1 and decision.records_definition:
             self._to_record = self._new_definition(decision)
         for flow in [t.flow for t in decision.takes]:
-            self._run_flow(_take_of(decision, flow), flow, generation)
+            with all_told(session, self.dataset, decision, self.around.definitions):
+                self._run_flow(_take_of(decision, flow), flow, generation)
             if len(decision.takes) > 1:
                 # Rules of the next flow may refer to what this one has written.
                 decision = replace(self._decide(generation), reason=decision.reason)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
@@ -15,7 +16,7 @@ from hashlib import blake2b
 
 from qanat.errors import FlowError, QanatError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.pipeline import RESET_ALLOWED, DatasetKind
+from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
 from qanat.planning.difference import difference
 from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
@@ -148,7 +149,7 @@ def decide(facts: Facts) -> Decision:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
     problem = facts.problem or _other_changes(facts)
     if problem is not None:
-        return _refused(undecided, problem)
+        return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another one has not come to its definition yet.
@@ -282,13 +283,22 @@ def _missing(facts: Facts) -> list[str]:
     return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if _waits(f)]
 
 
-def _refused(undecided: Decision, problem: QanatError) -> Decision:
+def refused(decision: Decision, problem: QanatError) -> Decision:
+    """The decision about a dataset that something stands in the way of."""
+    first, *others = problem.problems
     reason = problem.message
     if problem.nearest is not None:
         reason += f" (did you mean {problem.nearest!r}?)"
-    consequence = ": ".join(str(each) for each in (problem.location, problem.hint) if each)
+    told = [(first.location, first.hint), *((p.location, p.message, p.hint) for p in others)]
+    ways_out = (": ".join(str(part) for part in parts if part) for parts in told)
     return replace(
-        undecided, step=Step.FAIL, reason=reason, consequence=consequence, error=problem
+        decision,
+        step=Step.FAIL,
+        reason=reason,
+        waiting=(),
+        takes=(),
+        consequence="; ".join(filter(None, ways_out)),
+        error=problem,
     )
 
 
@@ -336,7 +346,38 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
         return f"the {rows} there have other partitions: {until}"
     if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
         return ""
-    return f"applies to new rows only, not to the {rows} there ({anew})"
+    waiting = _checked_again(dataset, stored.quarantined)
+    if facts.before is not None and _lets_more_in(facts.before.text, facts.text):
+        return f"applies to new rows only; {waiting}" if waiting else ""
+    only = f"applies to new rows only, not to the {rows} there ({anew})"
+    return f"{only}; {waiting}" if waiting else only
+
+
+def _checked_again(dataset: Dataset, quarantined: int) -> str:
+    """What to do with rows in quarantine after a change; empty if none wait there."""
+    if not quarantined:
+        return ""
+    wait = "waits" if quarantined == 1 else "wait"
+    again = f"qanat quarantine replay {shlex.quote(dataset.name)}"
+    return f"{count(quarantined, 'row')} in quarantine {wait} for {again}"
+
+
+def _lets_more_in(before: str, after: str) -> bool:
+    """True if a changed definition keeps no row out that the one before let in, or dropped.
+
+    Then the table's rows are as they would be now; those in quarantine may pass.
+    """
+    (old, _, flows), (new, _, now) = (text.partition("\nflow ") for text in (before, after))
+    had, has = (
+        {line for line in text.splitlines() if not _DESCRIBES.match(line)} for text in (old, new)
+    )
+    changes = [*(had - has), *(has - had)]
+    return (
+        flows == now
+        and all(line.startswith("expect ") for line in changes)
+        and not any(line.endswith(" on violation drop") for line in had - has)
+        and all(line.endswith(" on violation warn") for line in has - had)
+    )
 
 
 def _lacks(facts: Facts) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from qanat.errors import (
     MissingExtraError,
-    ProblemsError,
     QanatError,
     SpecNotFoundError,
     full_refresh,
@@ -66,7 +65,7 @@ def _unopened(start: Path, error: QanatError | None) -> Iterator[Finding]:
             "ok", "project", f"none at {start} or above", "`qanat init` makes a small one"
         )
         return
-    for problem in error.problems if isinstance(error, ProblemsError) else (error,):
+    for problem in error.problems:
         place = f"{problem.location}: " if problem.location else ""
         close = f" (did you mean {problem.nearest!r}?)" if problem.nearest else ""
         facts = (("wanted", problem.wanted), ("got", problem.got))

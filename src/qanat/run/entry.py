@@ -284,9 +284,11 @@ def open_update(
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.
+        StorageFullError, AdapterError: this user may not write to the project's storage.
         QanatError: whatever stopped it; `LeaseLostError` if that explains the rest.
     """
     id, started, datasets = new_id(), time.monotonic(), choose()
+    session.begin_writing()
     diary = Diary(session.ledger, id)
     tell = telling((diary, *observers))
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from functools import cached_property
 from uuid import uuid4
 
+from qanat.model.name import fold
 from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.schema import NO_COLUMNS, STRING, Field, Primitive, Schema
-from qanat.model.work import Batch, FilesBatch, LocalFile
+from qanat.model.work import Batch, FilesBatch, LocalFile, TableBatch
 from qanat.ports.engine import Reading
 from qanat.run.look import condition_of
 from qanat.run.origins import ORIGIN, find_origins
@@ -42,9 +43,12 @@ class QuarantineExport:
         self._session, self._dataset, self._where = session, dataset, where
         conditions = [f"_quarantine_rules[{literal(rule)}] IS NOT NULL"] if rule else []
         # The author's condition may end in a -- comment.
-        conditions += [f"({where}\n)"] if where else []
-        kept = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        self._chosen = f"SELECT * FROM self{kept}"
+        condition = f"({where}\n)" if where else "true"
+        # To ask where rows come from, all have to be traced.
+        asks = ORIGIN.name in fold(where or "")
+        conditions += [] if asks else [condition]
+        self._chosen = f"SELECT * FROM self WHERE {' AND '.join(conditions) or 'true'}"
+        self._traced = condition if asks else "true"
 
     @contextmanager
     def read(self, limit: int | None) -> Iterator[Reading]:
@@ -57,10 +61,12 @@ class QuarantineExport:
         if self._where:
             # It tells what is wrong in the user's words, and where.
             where = condition_of(self._session, self._where)
-            self._session.engine.quarantined(self._table.snapshot.batch, None, 0, where)
+            columns = Schema((*self._table.snapshot.schema.fields, ORIGIN))
+            self._session.engine.fetch(TableBatch((), columns), 0, where)
         text = (
-            f"SELECT q.*, o.{ORIGIN.name} FROM ({self._chosen}) AS q LEFT JOIN {_ORIGINS} AS o "
-            "ON o.file = q._quarantine_source.file AND o.row = q._quarantine_source.row"
+            f"SELECT * FROM (SELECT q.*, o.{ORIGIN.name} FROM ({self._chosen}) AS q "
+            f"LEFT JOIN {_ORIGINS} AS o ON o.file = q._quarantine_source.file "
+            f"AND o.row = q._quarantine_source.row) WHERE {self._traced}"
         )
         beside: Mapping[str, Batch] = {_ORIGINS: self._origins}
         with query(self._session, text, limit, self._table, beside) as reading:

@@ -81,10 +81,16 @@ class FlowFacts(Frozen):
 
 
 class TableFacts(Frozen):
-    """The table that a dataset has; `rows` is None where its log does not say."""
+    """The table that a dataset has.
+
+    Args:
+        rows: None where its log does not say.
+        quarantined: rows that wait in its quarantine, looked up where its definition changed.
+    """
 
     partition_by: tuple[str, ...]
     rows: int | None
+    quarantined: int = 0
 
 
 class Facts(Frozen):

@@ -16,11 +16,12 @@ from uuid import uuid4
 
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
+from qanat.model.location import is_url
 from qanat.model.owner import is_of
 from qanat.model.pipeline import Dataset, application, is_replay
 from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import STRING, Array, Field, Primitive, Struct
-from qanat.model.work import Output, TableBatch, ViewWork, Work
+from qanat.model.work import Batch, Output, TableBatch, ViewWork, Work
 from qanat.ports.engine import RowPlace
 from qanat.run.inputs import PROMOTED, SNAPSHOT, bind
 from qanat.run.memo import CompiledFlow
@@ -160,9 +161,8 @@ def _looked_up(
     session: Session, dataset: Dataset, number: int, places: Sequence[RowPlace]
 ) -> dict[RowPlace, Origin]:
     files = tuple(dict.fromkeys(file for file, _ in places))
-    if not all(Path(file).exists() for file in files):
-        raise _UnknownError(f"a newer version of {dataset.name} has taken its file's place")
     epoch = _epoch(session, dataset, number, files[0])
+    written = _written(session, dataset, epoch, files)
     compiled = _same_flow(session, dataset, epoch)
     scratch = session.scratch / f"{_PREFIX}-{uuid4().hex}"
     make_folder(scratch)
@@ -183,11 +183,23 @@ def _looked_up(
             partition_by=snapshot.partition_by,
         ),
     )
-    written = TableBatch(files, snapshot.schema, snapshot.partition_by)
     found = session.engine.origins(work, written, places)
     if found is None:
         raise _UnknownError(f"{dataset.name} is not computed row by row from one input")
     return {place: Origin(o.file, o.row, alike=o.alike) for place, o in found.items()}
+
+
+def _written(session: Session, dataset: Dataset, epoch: Epoch, files: tuple[str, ...]) -> Batch:
+    """The rows that an epoch has written."""
+    table = session.table(dataset.name)
+    if is_url(files[0]) and epoch.version is not None:
+        if epoch.replaces:
+            return session.store.snapshot(table, epoch.version).batch
+        return session.store.added(table, epoch.version - 1, epoch.version).batch
+    if not all(Path(file).exists() for file in files):
+        raise _UnknownError(f"a newer version of {dataset.name} has taken its file's place")
+    snapshot = session.store.snapshot(table)
+    return TableBatch(files, snapshot.schema, snapshot.partition_by)
 
 
 def _work(dataset: Dataset, compiled: CompiledFlow, epoch: Epoch, scratch: Path) -> Work:

@@ -42,12 +42,12 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     past = past_sources(session)
     changed = changed_definitions(session, definitions)
     decided: dict[str, Decision] = {}
-    foresight = Foresight(session, definitions)
+    foresight = Foresight(session, definitions, decided)
     with session.readables.running(chosen.datasets):
         for name in chosen.datasets:
             around = Around(definitions, past, decided, opened, changed)
             facts = _facts(session, session.pipeline.dataset(name), chosen, around)
-            decided[name] = foresight.with_widening(decide(facts))
+            decided[name] = foresight.checked(decide(facts))
     everything = not (selection and selection.select)
     removed: list[Decision] = []
     if everything and not chosen.refresh and not chosen.full_refresh:

@@ -51,6 +51,11 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
+def may_write(folder: Path) -> bool:
+    """True if a folder is there, and this user may write to it."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
 def sweep_scratch(parent: Path) -> int:
     """Remove the scratch space of dead processes; how many had left some."""
     swept = 0

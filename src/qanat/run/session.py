@@ -30,7 +30,7 @@ from qanat.run import memo
 from qanat.run.memo import Analysis
 from qanat.run.neighbours import find_table
 from qanat.run.readable import Readables, folder_name
-from qanat.run.scratch import Scratch, make_folder
+from qanat.run.scratch import Scratch, make_folder, may_write
 
 _TICK = 0.05  # seconds between two looks whether an update has ended
 
@@ -52,7 +52,6 @@ class Session:
         self.at_work = threading.RLock()
         """Held by an update: what it uses is closed only once it has ended."""
         self.readables = Readables(self)
-        self._temporary: Path | None = None
         self._tables: dict[str, TableRef] = {}
         self._stores: dict[tuple[Path, str], TableStore] = {}
         self._sources: dict[str, Source] = {}
@@ -173,7 +172,7 @@ class Session:
         project: ProjectSpec | None = self.project
         if project is None or project.allowed_folders is None:
             return None
-        found = [*project.allowed_folders, str(self.scratches)]
+        found = [*project.allowed_folders, str(self.scratches), str(self.scratch)]
         while project is not None:
             found += [] if is_url(project.storage) else [project.storage]
             project = project.reads_from
@@ -239,8 +238,12 @@ class Session:
 
     @cached_property
     def _empty(self) -> Ledger:
-        self._temporary = Path(tempfile.mkdtemp(prefix="qanat-"))
-        return plugins.open_ledger(None, self._temporary, self.scope)
+        return plugins.open_ledger(None, self._aside, self.scope)
+
+    @cached_property
+    def _aside(self) -> Path:
+        """A folder outside the project, whose storage this user may only be able to read."""
+        return Path(tempfile.mkdtemp(prefix="qanat-"))
 
     @property
     def scope(self) -> str:
@@ -254,7 +257,19 @@ class Session:
 
     @cached_property
     def _scratch(self) -> Scratch:
-        return Scratch(self.scratches)
+        return Scratch(self.scratches if may_write(self.scratches) else self._aside / "scratch")
+
+    def begin_writing(self) -> None:
+        """Work below the project's storage from now on, and make the folder for that.
+
+        Raises:
+            StorageFullError, AdapterError: it cannot be made.
+        """
+        make_folder(self.scratches)
+        if "_scratch" in vars(self) and self.scratch.parent != self.scratches:
+            self.interrupt()
+            self._scratch.close()
+            del self._scratch
 
     @property
     def scratches(self) -> Path:
@@ -319,8 +334,8 @@ class Session:
                 self.ledger.close()
             if "_empty" in made:
                 self._empty.close()
-            if self._temporary is not None:
-                shutil.rmtree(self._temporary, ignore_errors=True)
+            if "_aside" in made:
+                shutil.rmtree(self._aside, ignore_errors=True)
         finally:
             self.at_work.release()
 

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from qanat.disk import explained
 from qanat.errors import QanatError, naming
 from qanat.model.event import DatasetEnded, DatasetStarted
+from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.work import Counts
 from qanat.ports.observer import Observer
@@ -74,7 +75,30 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
             full = sorted(chosen.full_refresh)
             session.ledger.begin_generation(full, running.lease.latest)
     with session.readables.running(chosen.datasets):
-        return _walk(running, chosen, entry, _around(session))
+        results = _walk(running, chosen, entry, _around(session))
+    _take_back(running, chosen, results)
+    return results
+
+
+def _take_back(running: RunningUpdate, chosen: Chosen, results: tuple[DatasetResult, ...]) -> None:
+    """Let a full refresh that failed before anything of it was published change nothing.
+
+    The table is as it was, and the next update goes on with what is new. What has read a table as
+    a stream that did start over has to start over as well, now or later.
+    """
+    session, kept = running.session, set[str]()
+    failed = {r.dataset for r in results if r.status in ("failed", "skipped")}
+    open_ = Names(e.dataset for e in session.ledger.open_epochs()) if chosen.full_refresh else ()
+    back: list[str] = []
+    for name in (n for n in session.graph.order if n in chosen.full_refresh):
+        generation = session.ledger.generation(name)
+        started = name in open_ or session.ledger.generation_started(name, generation)
+        if started or name not in failed or session.graph.upstream(name) & kept:
+            kept.add(name)
+        else:
+            back.append(name)
+    if back:
+        session.ledger.take_back_generation(back, running.lease.latest)
 
 
 def _around(session: Session) -> Around:

@@ -48,7 +48,22 @@ def spec(hint: str, wrong: str, right: str) -> Case:
     )
 
 
+LATE = {
+    "TBLPROPERTIES": "TBLPROPERTIES ('qanat.on_row_error' = 'fail')",
+    "COMMENT": "COMMENT 'all of them'",
+    "PARTITIONED BY": "PARTITIONED BY (id)",
+    "USING": "USING delta",
+}
+
 CASES = {
+    **{
+        f"{clause} behind the query": mended(
+            f"put it before AS: CREATE … {clause} … AS SELECT …",
+            f"CREATE MATERIALIZED VIEW gold AS SELECT id, amount FROM orders {text};\n",
+            f"CREATE MATERIALIZED VIEW gold {text} AS SELECT id, amount FROM orders;\n",
+        )
+        for clause, text in LATE.items()
+    },
     "settings of Spark in a decorator": python(
         "leave it out; put settings of the engine into the spec",
         "@dp.materialized_view(spark_conf={'a': 'b'})\ndef v(): return 'SELECT id FROM orders'\n",

@@ -16,9 +16,8 @@ from qanat.errors import AdapterError, Location
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
-from qanat.model.schema import Schema
 from qanat.model.work import Batch, Inputs as Bound, RuleCount, Staged, Work
-from qanat.ports.engine import Progress, RowOrigin, RowPlace, Rows
+from qanat.ports.engine import Columns, Progress, RowOrigin, RowPlace, Rows
 from tests.conformance.datafusion_engine import DATAFUSION
 from tests.conformance.datafusion_engine.columns import schema_of
 from tests.conformance.datafusion_engine.faults import explained
@@ -77,8 +76,8 @@ class DataFusionEngine:
         with self._session() as session, self._space(work):
             return Staging(session, work).run()
 
-    def describe(self, work: Work) -> Schema:
-        """The columns that the epoch's table would have, without running the query."""
+    def describe(self, work: Work) -> Columns:
+        """The columns that the epoch's table would have, without running its query."""
         with self._session() as session, self._space(work):
             return Staging(session, work).describe()
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from datafusion import DataFrame, SessionContext, col
 
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
-from qanat.model.name import Name
+from qanat.model.name import Name, Names
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
@@ -28,6 +28,7 @@ from qanat.model.work import (
     ViewBatch,
     Work,
 )
+from qanat.ports.engine import Columns
 from tests.conformance.datafusion_engine.columns import fit, quote
 from tests.conformance.datafusion_engine.faults import explained
 from tests.conformance.datafusion_engine.inputs import Inputs, view_name
@@ -46,11 +47,13 @@ class Result:
     Args:
         frame: has also `__qanat_at` if there is a `source`.
         source: the input whose rows these are, one by one.
+        lacks: columns of the table that the query does not give.
     """
 
     frame: DataFrame
     schema: Schema
     source: str | None
+    lacks: tuple[str, ...] = ()
 
 
 class Staging:
@@ -78,16 +81,16 @@ class Staging:
             staged = replace(staged, table=replace(staged.table, files=()), quarantines={})
         return staged
 
-    def describe(self) -> Schema:
+    def describe(self) -> Columns:
         """Compile everything; run nothing but temporary views that have rules."""
         work, query = self.work, self.work.query
         if isinstance(query, Readmission):
-            return work.output.schema
+            return Columns(work.output.schema)
         self._bind_all()
         result = self._result(query, work.output, work.dataset, positions=False)
         empty = self._spool(result.frame.limit(0), query)
         mark(self.session, empty, work.expectations, None, self._references())
-        return result.schema
+        return Columns(result.schema, result.lacks)
 
     def _run(self, query: Query) -> Staged:
         work = self.work
@@ -186,7 +189,9 @@ class Staging:
         at = [col(AT)] if source is not None else []
         schema, columns = fit(frame.drop(AT) if at else frame, output, query.location, dataset)
         with explained(query.location):
-            return Result(frame.select(*columns, *at), schema, source)
+            given = Names(frame.schema().names)
+            lacks = tuple(n for n in output.schema.names if n not in given)
+            return Result(frame.select(*columns, *at), schema, source, lacks)
 
     def _call(self, query: FunctionQuery) -> DataFrame:
         if set(query.takes) - {"arrow"}:

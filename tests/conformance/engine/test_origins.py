@@ -130,7 +130,7 @@ def test_rows_that_are_not_given_any_more(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT max(id) AS id FROM f", "SELECT DISTINCT v FROM f", "FROM f UNION ALL FROM f"]
+    "sql", ["SELECT max(id) AS id FROM f", "SELECT DISTINCT v FROM f", "FROM f UNION FROM f"]
 )
 def test_queries_that_do_not_compute_row_by_row(bench: Bench, sql: str) -> None:
     assert traced(bench, sql, {"f": bench.csv(*TEXTS)}) is None

@@ -150,7 +150,7 @@ def test_a_function_that_returns_no_table_stages_nothing(bench: Bench) -> None:
 
 def test_columns_are_known_before_anything_runs(bench: Bench) -> None:
     work = bench.work("SELECT id, v / 2.0 AS half FROM t", {"t": bench.table(NUMBERS)})
-    schema = bench.engine.describe(work)
+    schema = bench.engine.describe(work).schema
     assert schema == bench.stage(work.query, work.inputs).table.schema
     with pytest.raises(ColumnNotFoundError):
         bench.engine.describe(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from qanat.model.pipeline import Pipeline
-from qanat.planning.difference import difference
+from qanat.planning.difference import as_written, difference
 from qanat.planning.fingerprint import definition, volatile
 
 Declare = Callable[..., Pipeline]
@@ -163,3 +163,21 @@ def test_functions_of_time_and_chance_are_volatile_in_spark(
 ) -> None:
     pipeline = declare(f"CREATE MATERIALIZED VIEW t AS SELECT {expression} AS x;", dialect="spark")
     assert volatile(next(pipeline.flows_into("t")).query)
+
+
+@pytest.mark.parametrize(
+    ("canonical", "written"),
+    [
+        ('FROM "STREAM bronze" AS bronze', "FROM STREAM bronze"),
+        ('FROM "STREAM bronze" AS b', "FROM STREAM bronze AS b"),
+        ('FROM "STREAM a b" AS "a b"', 'FROM STREAM "a b"'),
+        ("FROM `STREAM a b` AS `a b`", "FROM STREAM `a b`"),
+        ('JOIN "silver" AS silver', "JOIN silver"),
+        ("FROM \"STREAM read_files('in/*.csv')\"", "FROM STREAM read_files('in/*.csv')"),
+        ('FROM "a" AS a, "STREAM b" AS b', "FROM a, STREAM b"),
+        ("WHERE x <> 'FROM \"STREAM y\" AS y'", "WHERE x <> 'FROM \"STREAM y\" AS y'"),
+        ('SELECT\n  "a b" AS "a b"', 'SELECT\n  "a b" AS "a b"'),
+    ],
+)
+def test_a_difference_spells_reads_as_authors_do(canonical: str, written: str) -> None:
+    assert as_written(canonical) == written

@@ -6,7 +6,7 @@ import pytest
 
 from qanat.errors import Location
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.planning.levels import copies_input, levels, row_source
+from qanat.planning.levels import copies_input, parts, paths, row_source
 
 HERE = Location("t.sql", 1, 1)
 
@@ -29,6 +29,11 @@ def query(sql: str) -> SqlQuery:
         ("WITH k AS (SELECT id FROM d) SELECT * FROM s WHERE id IN (FROM k)", "s"),
         ("SELECT list_transform(xs, lambda x: x + 1) AS xs FROM s", "s"),
         ("SELECT (SELECT max(x) FROM d) AS m FROM s", "s"),
+        ("SELECT * FROM s NATURAL JOIN d", "s"),
+        ("SELECT unnest(xs) AS x FROM s", "s"),
+        ("SELECT generate_subscripts(xs, 1) AS i FROM s", "s"),
+        ("SELECT u.x FROM s, UNNEST(s.xs) AS u(x)", "s"),
+        ("SELECT * FROM s, LATERAL (SELECT s.a + 1) AS l", "s"),
     ],
 )
 def test_row_by_row(sql: str, source: str) -> None:
@@ -48,9 +53,6 @@ def test_row_by_row(sql: str, source: str) -> None:
         "SELECT a FROM s LIMIT 1",
         "SELECT a FROM s ORDER BY a",
         "SELECT a FROM s QUALIFY row_number() OVER () = 1",
-        "SELECT unnest(xs) AS x FROM s",
-        "SELECT generate_subscripts(xs, 1) AS i FROM s",
-        "SELECT u.x FROM s, UNNEST(s.xs) AS u(x)",
         "SELECT * FROM s RIGHT JOIN d USING (id)",
         "SELECT * FROM s FULL JOIN d USING (id)",
         "SELECT * FROM s POSITIONAL JOIN d",
@@ -89,7 +91,52 @@ def test_not_row_by_row(sql: str) -> None:
     ],
 )
 def test_levels_from_the_input_up(sql: str, relations: list[str]) -> None:
-    assert [level.relation for level in levels(query(sql))] == relations
+    found = [[level.relation for level in path] for path in paths(query(sql))]
+    assert found == ([relations] if relations else [])
+
+
+@pytest.mark.parametrize(
+    ("sql", "relations"),
+    [
+        ("SELECT a FROM s UNION ALL SELECT b FROM d", [["s"], ["d"]]),
+        ("FROM s UNION ALL BY NAME (FROM d) UNION ALL FROM s", [["s"], ["d"], ["s"]]),
+        ("WITH c AS (FROM s UNION ALL FROM d) FROM c AS x", [["s", "c"], ["d", "c"]]),
+        ("SELECT a FROM s UNION ALL SELECT a FROM d ORDER BY a", [["s"], ["d"]]),
+        ("WITH c AS (FROM s) FROM c UNION ALL FROM c", [["s", "c"], ["s", "c"]]),
+        ("WITH c AS (FROM s) SELECT a FROM c UNION ALL SELECT max(a) FROM c", []),
+        ("WITH c AS (FROM s) FROM c WHERE a IN (SELECT a FROM c)", []),
+        ("SELECT a FROM s UNION SELECT a FROM d", []),
+        ("SELECT a FROM s EXCEPT ALL SELECT a FROM d", []),
+        ("SELECT a FROM s UNION ALL SELECT a FROM d LIMIT 1", []),
+        ("SELECT a FROM s UNION ALL (SELECT a FROM d ORDER BY a LIMIT 1)", []),
+        ("SELECT a FROM s UNION ALL SELECT a FROM d ORDER BY 1", []),
+        ("SELECT a FROM s UNION ALL SELECT 1", []),
+        ("SELECT a FROM s UNION ALL SELECT max(a) FROM d", []),
+    ],
+)
+def test_paths_of_several_inputs(sql: str, relations: list[list[str]]) -> None:
+    assert [[level.relation for level in path] for path in paths(query(sql))] == relations
+
+
+@pytest.mark.parametrize(
+    ("sql", "relations"),
+    [
+        ("SELECT a FROM s", []),
+        ("SELECT sum(a) FROM s", []),
+        ("SELECT sum(a) FROM (SELECT a FROM s)", [[["s"]]]),
+        ("WITH c AS (FROM s), e AS (FROM c) SELECT sum(a) FROM e", [[["s", "c"]]]),
+        ("WITH c AS (FROM s) SELECT * FROM c JOIN c AS e ON true", [[["s"]]]),
+        ("WITH c AS (FROM s), e AS (FROM c) SELECT * FROM c JOIN e ON true", [[["s"]]]),
+        ("SELECT * FROM s JOIN (SELECT a FROM d) AS x USING (a)", [[["d"]]]),
+        ("SELECT max(a) FROM (FROM s UNION ALL FROM d)", [[["s"], ["d"]]]),
+        ("SELECT a FROM s UNION SELECT a FROM d", [[["s"]], [["d"]]]),
+        ("SELECT a FROM (SELECT DISTINCT a FROM (FROM s))", [[["s"]]]),
+        ("SELECT a FROM d WHERE a IN (SELECT a FROM (SELECT a FROM s))", []),
+    ],
+)
+def test_parts_that_compute_row_by_row(sql: str, relations: list[list[list[str]]]) -> None:
+    found = [[[e.relation for e in path] for path in part] for part in parts(query(sql))]
+    assert found == relations
 
 
 @pytest.mark.parametrize(

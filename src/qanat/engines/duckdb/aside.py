@@ -2,30 +2,39 @@
 
 Nothing here runs before the engine has refused a value: then the queries are asked one after the
 other which rows of which input they fail for, and each input goes on without those.
+
+A query may compute rows of several inputs (UNION ALL). Which input a failing row is of, its place
+does not tell: two inputs may read one file. So it is asked about one input after the other, while
+the others have no rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import duckdb
 from duckdb import DuckDBPyConnection
+from sqlglot import exp
 
+from qanat.engines.duckdb.expressions import needed_of
 from qanat.engines.duckdb.faults import BY_DATA
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.hidden import carry_below
 from qanat.engines.duckdb.inputs import Bindings, Bound
 from qanat.engines.duckdb.quarantine import failed_rows
 from qanat.engines.duckdb.remembered import Queries
-from qanat.engines.duckdb.rowwise import RowWise, needed_of, reason, row_wise
-from qanat.engines.duckdb.types import Conversion, Result
+from qanat.engines.duckdb.rowwise import RowWise, reason, row_wise
+from qanat.engines.duckdb.types import Fitted, Result
 from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.work import ViewBatch, Work
-from qanat.planning.levels import levels
+from qanat.planning.fingerprint import repeatable
+from qanat.planning.levels import Path, parts, paths
 from qanat.planning.stateful import tree_of
-from qanat.text import quote
+from qanat.text import literal, quote
 
 
 @dataclass(slots=True)
@@ -42,7 +51,7 @@ class RowsAside:
     bindings: Bindings
     queries: Queries
     _whole: dict[str, Bound] = field(default_factory=dict)
-    _origins: dict[str, str] = field(default_factory=dict)
+    _origins: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _joined: set[str] = field(default_factory=set)  # Views in which rows may appear repeatedly.
 
     def __post_init__(self) -> None:
@@ -53,7 +62,9 @@ class RowsAside:
                 f"CREATE OR REPLACE TEMP TABLE {_table(name)} (rid BIGINT, reason VARCHAR)"
             )
             full = (
-                f"SELECT * FROM ({bound.full}) WHERE {RID} NOT IN (SELECT rid FROM {_table(name)})"
+                f"SELECT * FROM ({bound.full}) "
+                f"WHERE {RID} NOT IN (SELECT rid FROM {_table(name)}) "
+                f"AND coalesce(getvariable({literal(_variable(name))}), true)"
             )
             hidden = ", ".join(bound.hidden)
             plain = f"SELECT * EXCLUDE ({hidden}) FROM ({full})"
@@ -63,13 +74,15 @@ class RowsAside:
         """The inputs whose rows can be told apart, and computed again later.
 
         A row of a stream is read once. To compute it again later, it has to be clear what else
-        its epoch would have to read: nothing, if there is one stream.
+        its epoch would have to read: nothing, if there is one stream, or if rows of several
+        streams do not meet.
         """
         queries = _queries(self.work)
         views = {n for n, b in self.work.inputs.items() if isinstance(b, ViewBatch)}
         streams = {r.name for q in queries for r in q.reads if r.streaming} - views
+        apart = streams <= set(sources_of(self.work))
         for name, bound in self.bindings.bound.items():
-            if RID in bound.hidden and name not in views and streams <= {name}:
+            if RID in bound.hidden and name not in views and (apart or streams <= {name}):
                 yield name
 
     def look(self, query: Computation, strictly: bool, view: str = "") -> None:
@@ -82,23 +95,92 @@ class RowsAside:
         """
         if not isinstance(query, SqlQuery):
             return
-        names = [r.name for r in query.reads]
         carried = self.queries.carrying(query, self.bindings.hidden, True)
+        found = paths(replace(query, sql=carried.sql)) if carried.positions else ()
         needed = self._needed(view) if view else None
-        asked = row_wise(query, carried.sql, needed) if carried.positions else []
-        origin = self._origin(asked[0].source) if asked else None
-        if origin is None:
-            return
-        source = asked[0].source
-        batch = self.work.inputs[source]
-        repeated = isinstance(batch, ViewBatch) and batch.view in self._joined
-        self._origins[_result(view)] = origin
-        if asked[-1].joined or repeated:
+        self._origins[_result(view)] = self._origins_of(found)
+        if any(level.joined for path in found for level in path) or self._repeats(found):
             self._joined.add(view)
-        readers = sum(r.name == source for q in _queries(self.work) for r in q.reads)
-        alone = readers == 1 and not repeated
-        for level in asked:
-            self._look(level, names, origin, alone, strictly)
+        self._ask(query, found, carried.needs, needed, strictly)
+        for number, sql, needs in carry_below(query, self.bindings.hidden):
+            below = parts(replace(query, sql=sql))
+            if number < len(below) and self._only_reader(query, below[number]):
+                self._ask(query, below[number], needs, None, strictly)
+
+    def _ask(
+        self,
+        query: SqlQuery,
+        found: Sequence[Path],
+        full: Collection[str],
+        needed: Names | None,
+        strictly: bool,
+    ) -> None:
+        """Find the rows that a query, or a part of it, fails for.
+
+        Args:
+            found: the paths from its inputs up.
+            full: the inputs whose hidden columns it needs.
+            needed: which columns of what is above all paths matter; None: all.
+        """
+        names = [r.name for r in query.reads]
+        every = self._origins_of(found)
+        sources = [path[0].relation for path in found]
+        for path in found:
+            source = path[0].relation
+            readers = sum(r.name == source for q in _queries(self.work) for r in q.reads)
+            alone = (
+                readers == 1
+                and sources.count(source) == 1
+                and not self._repeats([path])
+                # What is rejected now must be rejected again.
+                and repeatable(query)
+            )
+            asked = row_wise(path, query.dialect, needed)
+            for origin in self._origins_of([path]):
+                with self._only(origin, every):
+                    for level in asked:
+                        self._look(level, names, full, origin, alone, strictly)
+
+    def _only_reader(self, query: SqlQuery, part: Sequence[Path]) -> bool:
+        """True if nothing but a part of a query reads its inputs: it alone goes without a row."""
+        sources = [path[0].relation for path in part]
+        read = [table.name for table in tree_of(query).find_all(exp.Table)]
+        viewed = [
+            batch.view
+            for each in _queries(self.work)
+            for r in each.reads
+            if isinstance(batch := self.work.inputs[r.name], ViewBatch)
+        ]
+        views = [b.view for n in sources if isinstance(b := self.work.inputs[n], ViewBatch)]
+        once = all(read.count(n) == sources.count(n) for n in sources)
+        return once and all(viewed.count(v) == views.count(v) for v in views)
+
+    def _repeats(self, found: Sequence[Path]) -> bool:
+        """True if rows of an input may appear repeatedly in what the paths begin with."""
+        sources = [path[0].relation for path in found]
+        batches = [self.work.inputs[source] for source in sources]
+        views = [b.view for b in batches if isinstance(b, ViewBatch)]
+        return len(sources) > len(set(sources)) or any(v in self._joined for v in views)
+
+    def _origins_of(self, found: Sequence[Path]) -> tuple[str, ...]:
+        """The inputs whose rows can be set aside that paths begin with, if need be through views.
+
+        There are none if there is one whose rows cannot.
+        """
+        origins = [self._origin(path[0].relation) for path in found]
+        return tuple(dict.fromkeys(n for each in origins for n in each)) if all(origins) else ()
+
+    @contextmanager
+    def _only(self, origin: str, among: Collection[str]) -> Iterator[None]:
+        """Have only one of some inputs give rows."""
+        others = [name for name in among if name != origin]
+        for name in others:
+            self.con.execute(f"SET VARIABLE {quote(_variable(name))} = false")
+        try:
+            yield
+        finally:
+            for name in others:
+                self.con.execute(f"RESET VARIABLE {quote(_variable(name))}")
 
     def _needed(self, view: str) -> Names | None:
         """The columns of a view that its readers may need; None: all."""
@@ -114,36 +196,50 @@ class RowsAside:
         return Names(found)
 
     def _look(
-        self, level: RowWise, names: Sequence[str], origin: str, alone: bool, strictly: bool
+        self,
+        level: RowWise,
+        names: Sequence[str],
+        full: Collection[str],
+        origin: str,
+        alone: bool,
+        strictly: bool,
     ) -> None:
         def over(sql: str) -> str:
-            return self.bindings.over(sql, names, (level.source,))
+            return self.bindings.over(sql, names, full)
 
-        def compiles(sql: str) -> bool:
+        def compiles(sql: str) -> Sequence[str] | None:
             try:
-                self.con.sql(f"SELECT * FROM ({over(sql)}) LIMIT 0")
+                return self._columns(over(sql))
             except duckdb.Error:
-                return False
-            return True
+                return None
 
-        if not compiles(level.relation):
+        columns = compiles(level.relation)
+        if columns is None:
             return
-        columns = self._columns(over(level.relation))
         key = self._key(origin)
         found = [level.failing(compiles, columns, key, alone, strictly)]
         if strictly:
             found.append(level.failing_below(compiles, columns, key, alone))
         for failing in found:
-            if failing is not None and compiles(failing):
+            if failing is not None and compiles(failing) is not None:
                 self._add(origin, over(failing))
 
-    def look_at_casts(self, result: Result, casts: Sequence[Conversion]) -> None:
-        """Find the rows whose values do not fit the columns that the table has."""
-        origin = self._origins.get(_result(""))
-        if origin is None or not set(self._key(origin)) <= set(result.hidden) or not casts:
-            return
+    def look_at_casts(self, compiled: Callable[[], tuple[Result, Fitted]]) -> None:
+        """Find the rows whose values do not fit the columns that the table has.
+
+        Args:
+            compiled: compiles the query over its inputs.
+        """
+        origins = self._origins.get(_result(""), ())
+        result, fitted = compiled()
+        for origin in origins if fitted.casts else ():
+            if set(self._key(origin)) <= set(result.hidden):
+                with self._only(origin, origins):
+                    self._look_at_casts(origin, result, fitted)
+
+    def _look_at_casts(self, origin: str, result: Result, fitted: Fitted) -> None:
         reasons = ", ".join(
-            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in casts
+            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
         )
         key = ", ".join(self._key(origin))
         each = f"SELECT {key}, nullif(concat_ws('; ', {reasons}), '') AS reason"
@@ -167,8 +263,12 @@ class RowsAside:
         )
         return sum(int(row[0]) for row in rows if row)
 
-    def rows(self, schema: Schema) -> Iterator[str]:
-        """SELECT texts of the rows, in the columns of a quarantine, and `__qanat_rid`."""
+    def rows(self, schema: Schema) -> Iterator[tuple[str, str]]:
+        """The rows of each input: what tells it from others, and SELECT text.
+
+        That gives the columns of a quarantine, and `__qanat_rid`.
+        """
+        labels = labels_of(self.work)
         mentioned = any(
             METADATA in q.sql.lower() for q in _queries(self.work) if isinstance(q, SqlQuery)
         )
@@ -176,14 +276,15 @@ class RowsAside:
             columns = self._columns(whole.plain)
             if mentioned and METADATA in whole.hidden:
                 columns.append(METADATA)
-            yield failed_rows(whole.full, _table(name), columns, schema)
+            label = f"({labels[name]})" if len(self._whole) > 1 else ""
+            yield label, failed_rows(whole.full, _table(name), columns, schema)
 
-    def _origin(self, name: str) -> str | None:
-        """The input that the rows of a relation come from, one by one."""
+    def _origin(self, name: str) -> tuple[str, ...]:
+        """The inputs that the rows of a relation come from, one by one."""
         batch = self.work.inputs.get(name)
         if isinstance(batch, ViewBatch):
-            return self._origins.get(_result(batch.view))
-        return name if name in self._whole else None
+            return self._origins.get(_result(batch.view), ())
+        return (name,) if name in self._whole else ()
 
     def _columns(self, select: str) -> list[str]:
         return list(self.con.sql(f"SELECT * FROM ({select}) LIMIT 0").columns)
@@ -201,16 +302,30 @@ class RowsAside:
             return  # what fails is none of the expressions that were asked, such as that of a join
 
 
-def source_of(work: Work) -> str | None:
-    """The input whose rows those of the result come from, one by one."""
+def sources_of(work: Work) -> tuple[str, ...]:
+    """The inputs whose rows those of the result come from, one by one."""
     views = {v.name: v.query for v in work.views}
-    query: Computation | None = work.query
-    while isinstance(query, SqlQuery) and (passing := levels(query)):
-        batch = work.inputs.get(passing[0].relation)
-        if not isinstance(batch, ViewBatch):
-            return passing[0].relation
-        query = views.get(batch.view)
-    return None
+
+    def below(query: Computation | None) -> list[str]:
+        found = paths(query) if isinstance(query, SqlQuery) else ()
+        each = [sources(path[0].relation) for path in found]
+        return [name for names in each for name in names] if all(each) else []
+
+    def sources(relation: str) -> list[str]:
+        batch = work.inputs.get(relation)
+        return below(views.get(batch.view)) if isinstance(batch, ViewBatch) else [relation]
+
+    return tuple(dict.fromkeys(below(work.query)))
+
+
+def labels_of(work: Work) -> dict[str, str]:
+    """By name, what tells an input from others of a flow, also after its query was changed."""
+    seen: dict[str, int] = {}
+    found: dict[str, str] = {}
+    for read in (read for query in _queries(work) for read in query.reads):
+        number = seen[read.source.key] = seen.get(read.source.key, 0) + 1
+        found[read.name] = f"{read.source.key}#{number}" if number > 1 else read.source.key
+    return found
 
 
 def _queries(work: Work) -> tuple[Computation, ...]:
@@ -224,3 +339,7 @@ def _result(view: str) -> str:
 
 def _table(name: str) -> str:
     return quote(f"__qanat_failed_{name}")
+
+
+def _variable(name: str) -> str:
+    return f"__qanat_gives_{name}"

@@ -35,7 +35,7 @@ from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
-from qanat.ports.engine import Progress, Reading, RowOrigin, RowPlace, Rows
+from qanat.ports.engine import Columns, Progress, Reading, RowOrigin, RowPlace, Rows
 from qanat.text import literal
 
 _TICK = 0.05
@@ -93,16 +93,17 @@ class DuckDBEngine:
             self._footers.remember(work.output, staged.table)
         return staged
 
-    def describe(self, work: Work) -> Schema:
-        """The columns that the epoch's table would have, without running the query."""
+    def describe(self, work: Work) -> Columns:
+        """The columns that the epoch's table would have, without running its query."""
         # Imported only here: an update without news need not load it, nor the parser.
         mistakes = import_module("qanat.engines.duckdb.mistakes")
-        described: Schema = mistakes.all_told(work, self._describe)
+        described: Columns = mistakes.all_told(work, self._describe)
         return described
 
-    def _describe(self, work: Work) -> Schema:
+    def _describe(self, work: Work) -> Columns:
         with self._connection() as con, self._space(work), explained(work.query):
-            return self._staging(con, work).describe()
+            fitted = self._staging(con, work).describe()
+            return Columns(fitted.schema, fitted.lacks)
 
     def fetch(
         self, batch: Batch, limit: int | None = None, where: Predicate | None = None

@@ -14,32 +14,30 @@ becomes
     SELECT "orders".__qanat_file, "orders".__qanat_row, "orders".__qanat_rid,
         * EXCLUDE (_metadata, __qanat_file, __qanat_row, __qanat_rid), v ** 2 FROM orders
 
-Where SELECTs are nested (CTEs, subqueries in FROM), each passes the positions on to the next.
+Where SELECTs are nested (CTEs, subqueries in FROM), each passes the positions on to the next, and
+so does each arm of UNION ALL.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-from sqlglot import Dialect, Token, TokenType, exp
+from sqlglot import TokenType, exp
 
+from qanat.engines.duckdb.clauses import Clauses, UnseparableError
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
-from qanat.planning.fingerprint import volatile
-from qanat.planning.levels import Level, levels
+from qanat.planning.fingerprint import repeatable, volatile
+from qanat.planning.levels import Level, Path, enclosing, names_given, parts, paths
 from qanat.planning.stateful import tree_of
-from qanat.text import quote
+from qanat.text import literal, quote
 
 POSITIONS = (FILE, ROW, RID)
-_OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
-_CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
-
-
-class _UnseparableError(Exception):
-    """The query reads an input in a way that would show its hidden columns."""
 
 
 class _Edit(NamedTuple):
@@ -68,22 +66,44 @@ def carry(
         UnsupportedError: the query asks for `_metadata`, and takes rows as a whole.
     """
     with_metadata = METADATA in query.sql.lower()
-    passing = levels(query) if positions else ()
+    passing = paths(query) if positions else ()
     if passing:
         try:
-            return _Carrier(query, hidden).spliced(passing, with_metadata)
-        except _UnseparableError:
+            return _Carrier(query, hidden).spliced(passing, passing, with_metadata)
+        except UnseparableError:
             pass
     if not with_metadata:
         return query.sql, (), ()
     try:
-        return _Carrier(query, hidden).spliced((), with_metadata)
-    except _UnseparableError as error:
+        return _Carrier(query, hidden).spliced((), (), with_metadata)
+    except UnseparableError as error:
         raise UnsupportedError(
             f"{METADATA} cannot be read together with {error}",
             location=query.location,
             hint="name the columns, or read the metadata in a view of its own",
         ) from error
+
+
+def carry_below(
+    query: SqlQuery, hidden: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """The parts of a query that compute row by row, though it does not as a whole.
+
+    Args:
+        hidden: by `Read.name`, the hidden columns of each input that has some.
+
+    Returns:
+        For each part its number among the `parts` of the query; SQL in which all of its levels but
+        the uppermost pass positions on; the inputs whose relation must have its hidden columns.
+    """
+    with_metadata = METADATA in query.sql.lower()
+    for number, passing in enumerate(parts(query)):
+        try:
+            lower = [path[:-1] for path in passing]
+            sql, needs, _ = _Carrier(query, hidden).spliced(passing, lower, with_metadata)
+        except UnseparableError:
+            continue
+        yield number, sql, needs
 
 
 class _Front(NamedTuple):
@@ -97,23 +117,30 @@ class _Front(NamedTuple):
     columns: tuple[str, ...]
     text: str
 
+    @property
+    def names(self) -> list[str]:
+        """The columns that it has in front."""
+        return [c for c in POSITIONS if c in self.text]
+
 
 class _Carrier:
     def __init__(self, query: SqlQuery, hidden: Mapping[str, tuple[str, ...]]) -> None:
         self._sql = query.sql
         self._tree = tree_of(query)
-        self._tokens = Dialect.get_or_raise(query.dialect).tokenize(query.sql)
+        self._clauses = Clauses(query)
         self._hidden = hidden
-        self._volatile = volatile(query)
-        self._edits: list[_Edit] = []
+        # Rows that are not the same each time must be kept, and get their identifiers then.
+        self._fleeting = volatile(query) or not repeatable(query)
+        self._edits: set[_Edit] = set()
 
     def spliced(
-        self, passing: Sequence[Level], with_metadata: bool
+        self, whole: Sequence[Path], passing: Sequence[Path], with_metadata: bool
     ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """What `carry` returns.
 
         Args:
-            passing: the levels that pass positions on, from the input up.
+            whole: the paths from inputs up.
+            passing: the lower parts of these, in which levels pass positions on.
             with_metadata: whether the query asks for `_metadata`.
         """
         needs: set[str] = set()
@@ -131,25 +158,46 @@ class _Carrier:
                 kept_out[front.level.alias] = front.columns
             if kept_out:
                 self._separate(select, kept_out, front.text if front else "")
-        if fronts:
-            needs.add(passing[0].relation)
+        if whole and (fronts or not any(passing)):
+            needs.update(path[0].relation for path in whole)
         return self._edited(), tuple(sorted(needs)), carried
 
-    def _fronts(self, passing: Sequence[Level]) -> tuple[tuple[str, ...], dict[int, _Front]]:
+    def _fronts(self, passing: Sequence[Path]) -> tuple[tuple[str, ...], dict[int, _Front]]:
         """The columns that the levels pass on, and what each of their SELECTs has in front."""
-        below = self._hidden.get(passing[0].relation, ()) if passing else ()
-        # Rows that are not the same each time must be kept, and get their identifiers then.
-        carried = tuple(c for c in POSITIONS if c in below and not (c == RID and self._volatile))
+        inputs = [self._hidden.get(path[0].relation, ()) for path in passing if path]
+        common = [c for c in POSITIONS if inputs and all(c in columns for columns in inputs)]
+        # Rows of several inputs may have the same identifier. Rows that are sorted get theirs by
+        # their new order.
+        sorted_ = any(level.ordered for path in passing for level in path)
+        if len(passing) > 1 or sorted_ or self._fleeting:
+            common = [c for c in common if c != RID]
         fronts: dict[int, _Front] = {}
-        for level in passing if carried else ():
-            if level.joined:
-                # A join may repeat a row of the source, so that its identifier is not unique.
-                carried = tuple(c for c in carried if c != RID)
-            owner = f"{quote(level.alias)}." if level.alias else ""
-            text = "".join(f"{owner}{c}, " for c in carried)
-            fronts[id(level.select)] = _Front(level, below, text)
-            below = carried
+        carried = tuple(common)
+        for path in passing if common else ():
+            below, carried = self._hidden.get(path[0].relation, ()) if path else (), tuple(common)
+            for level in path:
+                if level.joined:
+                    # A join may repeat a row of the source, so that its identifier is not unique.
+                    carried = tuple(c for c in carried if c != RID)
+                owner = f"{quote(level.alias)}." if level.alias else ""
+                text = "".join(f"{owner}{c}, " for c in carried)
+                fronts[id(level.select)] = _Front(level, below, text)
+                below = carried
+                self._name(level, carried)
+            for lower, level in pairwise(path):
+                source = level.select.args["from_"].this
+                if isinstance(source, exp.Table):
+                    self._add_names(source, fronts[id(lower.select)].names)
         return carried, fronts
+
+    def _name(self, level: Level, carried: Sequence[str]) -> None:
+        """Name the columns in front, where the others of a level get names one by one."""
+        for node in enclosing(level):
+            self._add_names(node, carried)
+
+    def _add_names(self, source: exp.Expr, columns: Sequence[str]) -> None:
+        if names := names_given(source):
+            self._edits.add(_Edit(names[0].meta["start"], "".join(f"{c}, " for c in columns)))
 
     def _metadata_of(self) -> tuple[str | None, ...]:
         """The inputs whose metadata is asked for, as they are called; None stands for any."""
@@ -176,7 +224,7 @@ class _Carrier:
                 continue
             at = star.meta.get("start")
             if at is not None and self._sql[at] == "*":
-                self._exclude(star, self._token_at(at), list(dict.fromkeys(columns)))
+                self._exclude(star, self._clauses.token_at(at), list(dict.fromkeys(columns)))
             else:
                 implicit = True
                 names = ", ".join(dict.fromkeys(columns))
@@ -187,16 +235,40 @@ class _Carrier:
     def _check(self, select: exp.Select, kept_out: Mapping[str, tuple[str, ...]]) -> None:
         joins = select.args.get("joins") or []
         if len(kept_out) > 1 and any(j.args.get("method") == "NATURAL" for j in joins):
-            raise _UnseparableError("a NATURAL JOIN")
+            raise UnseparableError("a NATURAL JOIN")
         for columns in select.find_all(exp.Columns):
             names = columns.this.this if isinstance(columns.this, exp.Column) else columns.this
             if not isinstance(names, exp.Star | exp.Array):
-                raise _UnseparableError("COLUMNS of a pattern")
+                self._narrow_patterns()
         for name in self._tree.find_all(exp.Identifier):
             if any(same(name.name, alias) for alias in kept_out) and _is_row(name):
-                raise _UnseparableError(f"rows of {name.name} as a whole")
+                raise UnseparableError(f"rows of {name.name} as a whole")
         if any(source.args.get("pivots") for source in _sources(select)):
-            raise _UnseparableError("PIVOT")
+            raise UnseparableError("PIVOT")
+
+    def _narrow_patterns(self) -> None:
+        """Have no `COLUMNS('…')` of the query find hidden columns."""
+        for named in self._tree.find_all(exp.Alias):
+            if named.find(exp.Columns) and re.search(r"\\[1-9]", named.alias):
+                raise UnseparableError("COLUMNS of a pattern with groups")
+        listed = ", ".join(map(literal, (METADATA, *POSITIONS)))
+        clauses, tokens = self._clauses, self._clauses.tokens
+        for at, token in enumerate(tokens):
+            if token.text.upper() != "COLUMNS":
+                continue
+            if clauses.type_at(at + 1) is not TokenType.L_PAREN:
+                continue
+            first, close = tokens[at + 2], clauses.closing(at + 1)
+            if first.token_type is TokenType.STRING and close == at + 3:
+                self._edits.add(_Edit(first.start, "lambda __qanat_c: regexp_matches(__qanat_c, "))
+                end = f") AND __qanat_c NOT IN ({listed})"
+            elif first.text.upper() == "LAMBDA" and tokens[at + 4].text == ":":
+                name = self._sql[tokens[at + 3].start : tokens[at + 3].end + 1]
+                self._edits.add(_Edit(tokens[at + 4].end + 1, f" {name} NOT IN ({listed}) AND ("))
+                end = ")"
+            else:
+                continue
+            self._edits.add(_Edit(tokens[close].start, end))
 
     def _exclude(self, star: exp.Star, index: int, columns: Sequence[str]) -> None:
         already = Names(e.name for e in star.args.get("except_") or [])
@@ -204,73 +276,38 @@ class _Carrier:
         if not names:
             return
         if not already:
-            self._edits.append(_Edit(self._tokens[index].end + 1, f" EXCLUDE ({names})"))
+            self._edits.add(_Edit(self._clauses.tokens[index].end + 1, f" EXCLUDE ({names})"))
             return
-        first = self._tokens[index + 2]
+        first = self._clauses.tokens[index + 2]
         if first.token_type is TokenType.L_PAREN:
-            self._edits.append(_Edit(first.end + 1, f"{names}, "))
+            self._edits.add(_Edit(first.end + 1, f"{names}, "))
             return
         # A single column needs no parentheses: `* EXCLUDE id`, `* EXCLUDE t.id`.
         last = index + 2
-        while self._type_at(last + 1) is TokenType.DOT:
+        while self._clauses.type_at(last + 1) is TokenType.DOT:
             last += 2
-        self._edits.append(_Edit(first.start, f"({names}, "))
-        self._edits.append(_Edit(self._tokens[last].end + 1, ")"))
+        self._edits.add(_Edit(first.start, f"({names}, "))
+        self._edits.add(_Edit(self._clauses.tokens[last].end + 1, ")"))
 
     def _say_select(self, select: exp.Select, text: str) -> None:
         """Write out the SELECT of `FROM t` or `TABLE t`."""
         table = select.args["from_"].this
         at = table.this.meta.get("start") if isinstance(table, exp.Table) else None
-        before = self._token_at(at) - 1 if at is not None else -1
-        match self._type_at(before):
+        before = self._clauses.token_at(at) - 1 if at is not None else -1
+        match self._clauses.type_at(before):
             case TokenType.FROM:
-                self._edits.append(_Edit(self._tokens[before].start, text))
+                self._edits.add(_Edit(self._clauses.tokens[before].start, text))
             case TokenType.TABLE:
-                word = self._tokens[before]
+                word = self._clauses.tokens[before]
                 length = word.end + 1 - word.start
-                self._edits.append(_Edit(word.start, f"{text}FROM", length))
+                self._edits.add(_Edit(word.start, f"{text}FROM", length))
             case _:
-                raise _UnseparableError("rows as a whole")
+                raise UnseparableError("rows as a whole")
 
     def _insert_front(self, select: exp.Select, front: str) -> None:
-        index = self._word(select, TokenType.SELECT)
-        after = index + (self._type_at(index + 1) is TokenType.ALL)
-        self._edits.append(_Edit(self._tokens[after].end + 1, f" {front.rstrip(' ')}"))
-
-    def _word(self, select: exp.Select, word: TokenType) -> int:
-        """The token that begins the SELECT or FROM clause of a query."""
-        depth = 0
-        for index in range(self._beginning(select), len(self._tokens)):
-            kind = self._type_at(index)
-            depth += (kind in _OPENING) - (kind in _CLOSING)
-            if depth < 0:
-                break
-            if depth == 0 and kind is word:
-                return index
-        raise _UnseparableError("a query without SELECT")
-
-    def _beginning(self, select: exp.Select) -> int:
-        """The first token of a query: of the whole, of a CTE or of a subquery in FROM."""
-        if select is self._tree:
-            return 0
-        around = select.parent
-        outer = around.find_ancestor(exp.Select) if around else None
-        if isinstance(around, exp.CTE):
-            before = self._token_at(around.args["alias"].this.meta["start"])
-        elif isinstance(around, exp.Subquery) and outer is not None:
-            before = self._word(outer, TokenType.FROM)
-        else:
-            raise _UnseparableError("a subquery")
-        while self._type_at(before) is not TokenType.L_PAREN:
-            before += 1
-        return before + 1
-
-    def _token_at(self, offset: int) -> int:
-        return next(i for i, t in enumerate(self._tokens) if t.start == offset)
-
-    def _type_at(self, index: int) -> TokenType | None:
-        found: Token | None = self._tokens[index] if 0 <= index < len(self._tokens) else None
-        return found.token_type if found else None
+        index = self._clauses.word(select, TokenType.SELECT)
+        after = index + (self._clauses.type_at(index + 1) is TokenType.ALL)
+        self._edits.add(_Edit(self._clauses.tokens[after].end + 1, f" {front.rstrip(' ')}"))
 
     def _edited(self) -> str:
         text = self._sql

@@ -34,11 +34,6 @@ values of PIVOT are looked for in statements of their own, before the query; SHO
 table; and AT (VERSION => 1) is passed over, where it is refused of a view."""
 
 
-_ORDERED = 64 * 1024 * 1024
-"""Bytes of input up to which rows keep the order of their source. People look at small results
-and expect that order; SQL does not promise it, and ORDER BY is kept at any size."""
-
-
 class Bound(Frozen):
     """A bound input.
 
@@ -84,29 +79,6 @@ def file_name(name: str) -> str:
 def view_name(view: str) -> str:
     """The relation of a temporary view, quoted: a function's parameter has the view's own name."""
     return quote(f"__view_{view}")
-
-
-def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch], always: bool) -> None:
-    """Let rows keep the order of their source, as a new connection does, unless there are many.
-
-    Args:
-        always: however many there are.
-    """
-    # Keeping the order of many rows costs a fifth more CPU and twice the memory.
-    if not always and _bytes(batches) > _ORDERED:
-        con.execute("SET SESSION preserve_insertion_order = false")
-
-
-def _bytes(batches: Iterable[Batch]) -> int:
-    """The size of input files, compressed as they are."""
-    total = 0
-    for batch in batches:
-        if isinstance(batch, FilesBatch):
-            total += sum(f.size for f in batch.files)
-        elif isinstance(batch, TableBatch):
-            batch.ready()
-            total += sum(Path(f).stat().st_size for f in batch.files)
-    return total
 
 
 @dataclass(slots=True)
@@ -285,7 +257,12 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
     rid = "f.file_row_number"
     if len(batch.files) > 1:
         rid = f"(({_number_of_file(name)} - 1) << {ROW_BITS}) + f.file_row_number"
-    positions = f"f.filename AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
+    file = "f.filename"
+    if batch.copied is not None:
+        # Rows of a copy say where the original is.
+        folder, url = batch.copied
+        file = f"concat({literal(url)}, f.filename[{len(folder) + 1}:])"
+    positions = f"{file} AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
     return Bound(
         f"SELECT {visible} FROM {table}",
         f"SELECT {visible}, {positions} FROM {table}",

@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.inputs import Bindings, keep_order
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write

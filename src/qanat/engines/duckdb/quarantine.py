@@ -40,7 +40,7 @@ RULES, _SOURCE, _RAW = "_quarantine_rules", "_quarantine_source", "_quarantine_r
 # not fit into the quarantine's columns. The whole row is in its raw text alone.
 INCOMPLETE = f"(list_contains(map_keys({RULES}), {literal(MALFORMED)}) OR {_RAW} IS NOT NULL)"
 
-ORIGIN = "__qanat_origin"
+ENTRY = "__qanat_entry"
 """Which row of the quarantine a row was that is checked again: its identifier there."""
 
 # A fixed order, that of the sources: two calls give the same rows.
@@ -241,12 +241,14 @@ class Quarantined(Frozen):
         )
         return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {INCOMPLETE}"
 
-    def failed(self, flow: str, types: Mapping[str, str]) -> str:
+    def failed(self, flow: str, types: Mapping[str, str], label: str, alone: bool) -> str:
         """SELECT text of the rows of a stream that its flow could not compute.
 
         Args:
             types: of the columns that the stream has now. A row whose values are not of these
                 types is left out.
+            label: tells the stream from other inputs of the flow.
+            alone: whether rows that do not say which input they are of are its own.
         """
         texts = json.dumps(dict.fromkeys(types, "VARCHAR"))
         texts_of = {n: f"texts.{quote(n)}" for n in types}
@@ -256,11 +258,16 @@ class Quarantined(Frozen):
             for n, t in types.items()
         )
         failed = _is_broken(FAILED, RULES)
+        # An identifier ends in the rule's letter, the label, if there is one, and a number.
+        series = "rtrim(_quarantine_id, '0123456789')"
+        of_input = f"ends_with({series}, {literal(f':{FAILED[1]}({label})')})"
+        if alone:
+            of_input += f" OR ends_with({series}, {literal(f':{FAILED[1]}')})"
         # In the CASE, too: DuckDB may parse the JSON before it filters, and other texts are none.
         own = f"CASE WHEN {failed} THEN {_RAW} END"
         rows = (
             f"SELECT from_json({own}, {literal(texts)}) AS texts, {RID} FROM ({self.relation}) "
-            f"WHERE _quarantine_flow = {literal(flow)} AND {failed}"
+            f"WHERE _quarantine_flow = {literal(flow)} AND {failed} AND ({of_input})"
         )
         return f"SELECT {columns}, {RID} FROM ({rows}) WHERE {fitting or 'true'}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.quarantine import ORIGIN, Quarantined, chosen
+from qanat.engines.duckdb.quarantine import ENTRY, Quarantined, chosen
 from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
@@ -38,7 +38,7 @@ class Readmitting(Staging):
         )
         staying.add_broken(result.select, splitter, split)
         names = ", ".join(quote(n) for n in fitted.schema.names)
-        passing = f"FROM ({result.select}) AS r WHERE {ORIGIN} NOT IN {staying.origins}"
+        passing = f"FROM ({result.select}) AS r WHERE {ENTRY} NOT IN {staying.entries}"
         kept = f"SELECT {names} {passing}"
         table, written = self._write(kept, result, fitted)
         rest = write(
@@ -52,7 +52,7 @@ class Readmitting(Staging):
         if gone != staying.leaving or written.written != self._count(kept):
             raise unbalanced(work.dataset, staying.leaving, gone)
         # Those that stay were counted when they came. What the query leaves out now is gone.
-        moved = self._count(f"SELECT DISTINCT {ORIGIN} FROM ({passing})")
+        moved = self._count(f"SELECT DISTINCT {ENTRY} FROM ({passing})")
         counts = written + Counts(out=written.written + gone - moved, dropped=gone - moved)
         return Staged(
             table,
@@ -68,7 +68,7 @@ class Readmitting(Staging):
         self, candidates: Result, again: list[Recomputing], staying: Staying
     ) -> Result:
         """The rows that may pass, with those that flows compute again."""
-        parts = [f"SELECT *, {RID} AS {ORIGIN} FROM ({candidates.select})"]
+        parts = [f"SELECT *, {RID} AS {ENTRY} FROM ({candidates.select})"]
         for each in again:
             select = each.recomputed()
             if select is not None:
@@ -78,12 +78,12 @@ class Readmitting(Staging):
                 staying.add_removed(each.removed)
                 parts.append(select)
         if len(parts) == 1:
-            hidden = (RID, ORIGIN)
+            hidden = (RID, ENTRY)
             return Result(parts[0], candidates.names, candidates.types, hidden)
         parts[0] = f"SELECT * EXCLUDE ({RID}) FROM ({parts[0]})"
         union = " UNION ALL BY NAME ".join(parts)
-        described = self.con.sql(f"SELECT * EXCLUDE ({ORIGIN}) FROM ({union}) LIMIT 0")
-        result = Result(union, described.columns, described.types, (ORIGIN,))
+        described = self.con.sql(f"SELECT * EXCLUDE ({ENTRY}) FROM ({union}) LIMIT 0")
+        result = Result(union, described.columns, described.types, (ENTRY,))
         return self._materialize("readmitted", result)
 
     def _count(self, select: str) -> int:

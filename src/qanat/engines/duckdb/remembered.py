@@ -91,11 +91,13 @@ class Carried(Frozen):
         needs: the inputs whose relation must have its hidden columns, by `Read.name`.
         positions: the columns that the result has in front, which tell where each row came from;
             none where the query's rows are not rows of one input.
+        scattered: whether the rows may come in another order each time.
     """
 
     sql: str
     needs: tuple[str, ...] = ()
     positions: tuple[str, ...] = ()
+    scattered: bool = False
 
 
 class Queries:
@@ -133,8 +135,9 @@ class Queries:
         return Carried(
             *self._noted(
                 question,
-                lambda: import_module("qanat.engines.duckdb.hidden").carry(
-                    query, hidden, positions
+                lambda: (
+                    *import_module("qanat.engines.duckdb.hidden").carry(query, hidden, positions),
+                    import_module("qanat.planning.levels").scatters(query),
                 ),
             )
         )

@@ -17,23 +17,33 @@ has refused a value though all rows were set aside that fail in what matters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from sqlglot import exp
 
 from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.expressions import (
+    aliases,
+    conjuncts,
+    ctes_of,
+    inlined,
+    leaves,
+    needed_of,
+    replaced,
+    with_column,
+)
+from qanat.engines.duckdb.files.bound import METADATA, RESERVED
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
-from qanat.model.query import SqlQuery
-from qanat.planning.levels import levels
+from qanat.planning.levels import Level, Path, names_given
 from qanat.secret import masked
 from qanat.text import literal, quote
 
 _LONGEST = 200
 """Characters of a value that a reason quotes."""
 
-Compiles = Callable[[str], bool]
+Compiles = Callable[[str], Sequence[str] | None]
+"""Tells the columns of SELECT text; None if it is not valid."""
 
 # These cannot fail.
 _GIVEN = (exp.Column, exp.Star, exp.Literal)
@@ -81,22 +91,23 @@ class RowWise(Frozen):
         """SELECT text of a key and the `reason` of the rows that fail; None if none can.
 
         Args:
-            compiles: tells whether SELECT text is valid.
+            compiles: describes SELECT text.
             columns: of `relation`; other names are those of expressions in the same SELECT.
-            key: the columns that tell the rows of the input apart.
+            key: the columns that tell the rows of the input apart; none: one of all will do.
             alone: whether nothing else reads the input. Then rows that the condition rejects, and
                 that may fail nevertheless, are among those found; their reason is NULL.
             strictly: whether what may not matter must not fail either.
         """
         given = Names(columns)
-        known = _aliases(self.level, given)
-        where = self.level.args.get("where")
-        condition = _inlined(where.this, known) if where else None
+        known = aliases(self.level, given)
+        condition = self._condition(known, compiles)
         outputs = [
-            part for e in self._outputs(known, strictly) for part in self._parts(e, compiles)
+            part
+            for e in self._outputs(known, strictly, compiles)
+            for part in self._parts(e, compiles)
         ]
-        leaves = () if condition is None else _leaves(condition)
-        if not all(c.find(exp.Query) or self._can_be_tried(c, compiles) for c in leaves):
+        tests = () if condition is None else leaves(condition)
+        if not all(c.find(exp.Query) or self._can_be_tried(c, compiles) for c in tests):
             # Which rows it keeps can then not be told apart from those that it fails for.
             return None
         if condition is None and not outputs:
@@ -125,15 +136,15 @@ class RowWise(Frozen):
         has it of the parts of a condition with a subquery.
         """
         given = Names(columns)
-        known = _aliases(self.level, given)
-        where = self.level.args.get("where")
-        wanted = [_inlined(c, known) for c in _conjuncts(where.this)] if where else []
+        known = aliases(self.level, given)
+        condition = self._condition(known, compiles)
+        wanted = list(conjuncts(condition)) if condition is not None else []
         joins = [join.args.get("on") for join in self.level.args.get("joins") or []]
-        on = (_inlined(c, known) for join in joins if join for c in _conjuncts(join))
+        on = (inlined(c, known) for join in joins if join for c in conjuncts(join))
         rows = self._exact(self.level.args["from_"].this)
         parts = [
             part
-            for expression in (*self._outputs(known, True), *wanted, *on)
+            for expression in (*self._outputs(known, True, compiles), *wanted, *on)
             for part in self._parts(expression, compiles, rows)
             if part.find(exp.Column)
         ]
@@ -144,6 +155,14 @@ class RowWise(Frozen):
         reason = f"CASE WHEN NOT ({rejects}) THEN {self._reasons(parts, given)} END"
         return self._selected(reason, f"({rejects})" if alone else "false", rows, key)
 
+    def _condition(self, known: Named[exp.Expr], compiles: Compiles) -> exp.Expr | None:
+        """The condition of WHERE; None if there is none."""
+        where = self.level.args.get("where")
+        if where is None:
+            return None
+        every = list(self._expanded(inlined(where.this, known), compiles))
+        return exp.and_(*every) if len(every) > 1 else every[0]
+
     def _selected(self, reason: str, rejected: str, rows: str, key: Collection[str]) -> str:
         """SELECT text of a key and the reason of rows that have one, or are rejected.
 
@@ -152,10 +171,10 @@ class RowWise(Frozen):
         see through `unnest`.
         """
         owner = f"{quote(self.alias)}." if self.alias else ""
-        places = ", ".join(f"{owner}{column}" for column in key)
+        places = ", ".join(f"{owner}{column}" for column in key) or "NULL AS place"
         every = f"SELECT {places}, {reason} AS reason, {rejected} AS rejected FROM {rows}"
         found = "unnest(CASE WHEN rejected OR reason IS NOT NULL THEN [reason] END) AS reason"
-        by = ", ".join(key)
+        by = ", ".join(key) or "place"
         some = f"SELECT {by}, {found} FROM ({self._with()}{every})"
         return f"SELECT {by}, min(reason) AS reason FROM ({some}) GROUP BY {by}"
 
@@ -182,21 +201,49 @@ class RowWise(Frozen):
             for part in expression.iter_expressions():
                 yield from self._parts(part, compiles, rows)
 
-    def _outputs(self, known: Named[exp.Expr], all_: bool) -> Iterator[exp.Expr]:
-        """What the SELECT list computes; columns as they are cannot fail."""
+    def _outputs(
+        self, known: Named[exp.Expr], all_: bool, compiles: Compiles
+    ) -> Iterator[exp.Expr]:
+        """What the SELECT list and ORDER BY compute; columns as they are cannot fail."""
         needed = None if all_ else self.needed
         for item in self.level.expressions:
-            for each in (item, *_replaced(item)):
+            for each in (item, *replaced(item)):
                 if needed is not None and each.alias and each.alias not in needed:
                     continue
                 computed = each.unalias()
                 if not isinstance(computed, _GIVEN):
-                    yield _inlined(computed, known)
+                    yield from self._expanded(inlined(computed, known), compiles)
+        order = self.level.args.get("order")
+        for key in order.expressions if order else []:
+            # Names in it mean columns of the result first.
+            columns = key.this.find_all(exp.Column)
+            if not isinstance(key.this, _GIVEN) and not any(
+                c.name in self._named for c in columns
+            ):
+                yield key.this.copy()
+
+    @property
+    def _named(self) -> Names:
+        """The names that the SELECT list gives to what it computes."""
+        return Names(e.alias for e in self.level.expressions if isinstance(e, exp.Alias))
+
+    def _expanded(self, expression: exp.Expr, compiles: Compiles) -> Iterator[exp.Expr]:
+        """An expression for each of the columns that `COLUMNS(…)` in it finds."""
+        wanted = next(expression.find_all(exp.Columns), None)
+        if wanted is None or wanted.args.get("unpack"):
+            yield expression
+            return
+        found = compiles(f"{self._with()}SELECT {self._sql(wanted)} FROM {self._from()}") or ()
+        names = [n for n in found if n != METADATA and not n.startswith(RESERVED)]
+        for name in names:
+            yield with_column(expression, name)
+        if not names:
+            yield expression
 
     def _can_be_tried(self, expression: exp.Expr, compiles: Compiles, rows: str = "") -> bool:
         # TRY takes neither subqueries nor what changes from call to call.
         tried = f"SELECT {self._fails(expression)} FROM {rows or self._from()}"
-        return compiles(self._with() + tried)
+        return compiles(self._with() + tried) is not None
 
     def _fails(self, expression: exp.Expr) -> str:
         return f"TRY(hash({self._exact(expression)})) IS NULL"
@@ -273,112 +320,32 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(query: SqlQuery, carried: str, needed: Names | None) -> list[RowWise]:
-    """The levels at which a query computes row by row, from the input up; none if it does not.
+def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
+    """The levels of a path, from the input up.
 
     Args:
-        carried: the query's SQL, made to pass on the positions of its input's rows.
-        needed: which columns of its result matter; None: all.
+        path: in a query that passes the positions of its inputs' rows on.
+        needed: which columns of the result matter; None: all.
     """
     made: list[RowWise] = []
-    passing = levels(replace(query, sql=carried))
-    for at, level in reversed(tuple(enumerate(passing))):
-        joined = any(each.joined for each in passing[: at + 1])
-        source, ctes = passing[0].relation, tuple(_ctes(level.select))
+    for at, level in reversed(tuple(enumerate(path))):
+        needed = None if level.renamed else needed
         made.append(
             RowWise(
-                source=source,
+                source=path[0].relation,
                 alias=level.alias,
-                joined=joined,
+                joined=any(each.joined for each in path[: at + 1]),
                 level=level.select,
-                ctes=ctes,
-                dialect=query.dialect,
+                ctes=tuple(ctes_of(level.select)),
+                dialect=dialect,
                 needed=needed,
                 below=bool(made),
             )
         )
-        needed = needed_of(level.select, needed)
+        needed = None if _renames_source(level) else needed_of(level.select, needed)
     return made[::-1]
 
 
-def needed_of(tree: exp.Expr, needed: Names | None = None) -> Names | None:
-    """The columns that a query may need of what it reads; None: all.
-
-    Args:
-        needed: those of its own that matter; None: all.
-    """
-    stars = [s for s in tree.find_all(exp.Star) if not isinstance(s.parent, exp.Count)]
-    named = (column.name for column in tree.find_all(exp.Column))
-    if not stars and not tree.find(exp.Columns):
-        return Names(named)
-    # A star may give a column another name.
-    if needed is None or tree.find(exp.Columns) or any(map(_renames, stars)):
-        return None
-    return Names([*needed, *named])
-
-
-def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of a condition that all have to be true."""
-    if isinstance(condition, exp.Paren | exp.And):
-        for part in condition.iter_expressions():
-            yield from _conjuncts(part)
-    else:
-        yield condition
-
-
-def _leaves(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """The parts of a condition that AND and OR join."""
-    if isinstance(condition, exp.Paren | exp.And | exp.Or):
-        for part in condition.iter_expressions():
-            yield from _leaves(part)
-    else:
-        yield condition
-
-
-def _renames(star: exp.Star) -> bool:
-    return any(star.args.get(kind) for kind in ("replace", "replace_", "rename"))
-
-
-def _ctes(select: exp.Select) -> list[exp.Expr]:
-    """The CTEs that a SELECT within a query can read."""
-    clause = select.args.get("with_")
-    found: list[exp.Expr] = list(clause.expressions) if clause else []
-    child: exp.Expr | None = select
-    while child is not None and (parent := child.parent) is not None:
-        clause = parent.args.get("with_") if isinstance(parent, exp.Select) else None
-        if isinstance(child, exp.CTE):
-            # It can read those before it.
-            found = [*parent.expressions[: child.index], *found]
-        elif clause is not None and clause is not child:
-            found = [*clause.expressions, *found]
-        child = parent
-    return found
-
-
-def _replaced(item: exp.Expr) -> list[exp.Expr]:
-    """The expressions of `* REPLACE (…)`."""
-    star = item.this if isinstance(item, exp.Column) else item
-    if not isinstance(star, exp.Star):
-        return []
-    return list(star.args.get("replace") or star.args.get("replace_") or [])
-
-
-def _aliases(tree: exp.Select, given: Names) -> Named[exp.Expr]:
-    """The expressions that others in the SELECT may call by their aliases."""
-    known = Named[exp.Expr]()
-    for item in tree.expressions:
-        if isinstance(item, exp.Alias) and item.alias not in given:
-            known[item.alias] = _inlined(item.this, known)
-    return known
-
-
-def _inlined(expression: exp.Expr, known: Named[exp.Expr]) -> exp.Expr:
-    """An expression with others in the place of their aliases."""
-
-    def inline(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Column) and not node.table and node.name in known:
-            return exp.Paren(this=known[node.name].copy())
-        return node
-
-    inlined: exp.Expr = expression.copy().transform(inline)
-    return inlined
+def _renames_source(level: Level) -> bool:
+    """True if a SELECT knows the columns of what it reads by other names."""
+    return bool(names_given(level.select.args["from_"].this))

@@ -15,14 +15,15 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import RESERVED, RID
+from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
-from qanat.engines.duckdb.inputs import Bindings, file_name, keep_order
+from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
+from qanat.engines.duckdb.order import in_order, keep_order, keeps_first
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, may_be_numbered
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -36,10 +37,8 @@ from qanat.errors import (
     SchemaMismatchError,
     located,
 )
-from qanat.model.name import same
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
-from qanat.model.schema import Schema
 from qanat.model.work import (
     Batch,
     Counts,
@@ -102,8 +101,11 @@ class Staging:
             )
         return staged
 
-    def describe(self) -> Schema:
-        """The columns of the table. Everything is compiled, and nothing run."""
+    def describe(self) -> Fitted:
+        """Compile everything, run nothing."""
+        return self._or_narrower(self._described)
+
+    def _described(self) -> Fitted:
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
@@ -114,14 +116,15 @@ class Staging:
             if isinstance(expectation.rule, Predicate):
                 condition = f"({exact_casts(expectation.rule.sql)}\n)"
                 compile_rule(self.con, relation, expectation, condition)
-        if work.merge is None:
-            return fitted.schema
-        merged: Schema = self._merging(work.merge).shape(relation).schema
-        return merged
+        return self._merged(fitted, relation)
 
     def _run(self) -> Staged:
+        return self._or_narrower(self._staged)
+
+    def _or_narrower(self, act: Callable[[], T]) -> T:
+        """What `act` gives; with the types of before if wider ones stand in its way."""
         try:
-            return self._staged()
+            return act()
         except (DeclarationError, SchemaMismatchError):
             if not self.bindings.widened:
                 raise
@@ -130,7 +133,7 @@ class Staging:
         self.bindings = Bindings(self.con, self.work.scratch, self.footers)
         self.aside = None
         self._start_over()
-        return self._staged()
+        return act()
 
     def _staged(self) -> Staged:
         work = self.work
@@ -150,13 +153,18 @@ class Staging:
 
     def _without_failing(self, compute: Callable[[], T]) -> T:
         """What is computed, if need be without the rows that cannot be."""
-        for strictly in (False, True):
+        work = self.work
+        for strictly in (False, True, None):
             try:
                 return compute()
             except (QanatError, *BY_DATA) as error:
-                if not (self.work.sets_aside and by_data(error)) or not self._set_aside(strictly):
+                if not by_data(error):
                     raise
-        return compute()
+                if strictly is None or not work.sets_aside or not self._set_aside(strictly):
+                    # Imported only here: with it comes the parser.
+                    import_module("qanat.engines.duckdb.blame").blame(error, work, self.bindings)
+                    raise
+        raise InvariantError("an epoch either fails or is computed")
 
     def _computed(self) -> Staged:
         """Compute and stage the rows of bound inputs."""
@@ -206,11 +214,7 @@ class Staging:
             self._view(view)
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
-        result, fitted = self._compiled()
-        casts = fitted.casts
-        if self.work.merge is not None:
-            casts = self._merging(self.work.merge).shape(result.select).casts
-        aside.look_at_casts(result, casts)
+        aside.look_at_casts(self._converted)
         self._start_over()
         return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
@@ -241,12 +245,14 @@ class Staging:
                 carried = self.queries.carrying(query, self.bindings.hidden, False)
                 select, relation = self._over(carried, reads)
             names = relation.columns
-            if any(_numbered(n, names) for n in names):
+            if may_be_numbered(names):
                 # Below another SELECT DuckDB tells equal names apart by itself, silently.
                 for read_name in reads:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
         skip = len(carried.positions)
+        if carried.scattered and FILE in carried.positions and keeps_first(self.work):
+            select = in_order(self.con, select, names[skip:], self.work.inputs.values())
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
@@ -263,6 +269,18 @@ class Staging:
         result = self._query(work.flow, work.query, positions=self._traced)
         return result, self._fitted(result)
 
+    def _converted(self) -> tuple[Result, Fitted]:
+        """The same, with all conversions of values on their way into the table."""
+        result, fitted = self._compiled()
+        return result, self._merged(fitted, result.select)
+
+    def _merged(self, fitted: Fitted, select: str) -> Fitted:
+        """What becomes of the columns of changes, where the rows are some."""
+        if self.work.merge is None:
+            return fitted
+        shape = self._merging(self.work.merge).shape(select)
+        return replace(fitted, schema=shape.schema, casts=shape.casts, lacks=shape.lacks)
+
     def _fitted(self, result: Result) -> Fitted:
         """The columns of a query made those of the table, which may get wider types for them."""
         work, types = self.work, None
@@ -272,13 +290,12 @@ class Staging:
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:
-        work = self.work
-        return Widening(self.con, self.bindings, file_name(work.dataset), work.output)
+        return Widening(self.con, self.bindings, file_name(self.work.dataset), self.work.output)
 
     @property
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
-        return bool(self.work.expectations) or self.aside is not None
+        return bool(self.work.expectations) or self.work.ordered or self.aside is not None
 
     def _bind_reads(self, query: Computation) -> None:
         for read in query.reads:
@@ -415,9 +432,3 @@ class Staging:
         views = (v.quarantine for v in self.work.views)
         for output in (self.work.output, self.work.quarantine, *views):
             discard(output)
-
-
-def _numbered(name: str, names: Sequence[str]) -> bool:
-    """True if DuckDB may have made this name (`a_1`) of a second column `a`."""
-    stem, _, number = name.rpartition("_")
-    return number.isdigit() and any(same(stem, n) for n in names)

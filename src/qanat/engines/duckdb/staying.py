@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.quarantine import INCOMPLETE, ORIGIN, RULES, Quarantined
+from qanat.engines.duckdb.quarantine import ENTRY, INCOMPLETE, RULES, Quarantined
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.model.schema import Schema
 from qanat.model.work import FAILED, MALFORMED
@@ -36,7 +36,7 @@ def _still(row: str, parsed: str, computed: str) -> str:
 
 # What has become of a row that was incomplete, and breaks a rule now that it is whole.
 _PROGRESS = _still(
-    "origin",
+    "entry",
     "'the row can be parsed now, but breaks a rule'",
     "'the row can be computed now, but breaks a rule'",
 )
@@ -51,14 +51,14 @@ class Staying:
 
     def __init__(self, con: DuckDBPyConnection, rows: Quarantined) -> None:
         self._con, self._rows = con, rows
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (origin BIGINT, reasons {_MAP})")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (origin BIGINT)")
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {_PARSED} (origin BIGINT)")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_STAYING} (entry BIGINT, reasons {_MAP})")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_COMPUTED} (entry BIGINT)")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {_PARSED} (entry BIGINT)")
 
     @property
-    def origins(self) -> str:
+    def entries(self) -> str:
         """The rows that were checked and stay, as a subquery."""
-        return f"(SELECT origin FROM {_STAYING})"
+        return f"(SELECT entry FROM {_STAYING})"
 
     def add_unparsed(self, parsed: str, unparsed: str) -> None:
         """Add rows that could not be parsed, again.
@@ -84,21 +84,21 @@ class Staying:
         self._con.execute(f"INSERT INTO {_STAYING} SELECT rid, {why} FROM ({failed})")
 
     def add_early(self, early: Sequence[str]) -> None:
-        """Add rows that the table cannot take yet, as SELECT texts of `origin` and `reason`."""
+        """Add rows that the table cannot take yet, as SELECT texts of `entry` and `reason`."""
         for each in early:
-            why = _still("origin", "min(reason)", "min(reason)")
-            found = f"FROM ({each}) WHERE origin NOT IN {self.origins} GROUP BY origin"
-            self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {why} {found}")
+            why = _still("entry", "min(reason)", "min(reason)")
+            found = f"FROM ({each}) WHERE entry NOT IN {self.entries} GROUP BY entry"
+            self._con.execute(f"INSERT INTO {_STAYING} SELECT entry, {why} {found}")
 
     def add_removed(self, removed: Sequence[str]) -> None:
-        """Add rows that rules of views remove, as SELECT texts of `origin` and `rules`."""
+        """Add rows that rules of views remove, as SELECT texts of `entry` and `rules`."""
         for each in removed:
-            known = f"origin NOT IN {self.origins}"
+            known = f"entry NOT IN {self.entries}"
             found = (
-                f"SELECT origin, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY origin"
+                f"SELECT entry, first(rules) AS rules FROM ({each}) WHERE {known} GROUP BY entry"
             )
             reasons = f"map_concat({_PROGRESS}, rules)"
-            self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({found})")
+            self._con.execute(f"INSERT INTO {_STAYING} SELECT entry, {reasons} FROM ({found})")
 
     def add_broken(self, relation: str, splitter: Splitter, split: Split) -> None:
         """Add rows that break rules.
@@ -110,22 +110,22 @@ class Staying:
             return
         rules = f"first({splitter.failed_rules('b')}) AS rules"
         broken = (
-            f"SELECT r.{ORIGIN} AS origin, {rules} FROM ({relation}) AS r "
+            f"SELECT r.{ENTRY} AS entry, {rules} FROM ({relation}) AS r "
             f"JOIN {split.removed} AS b ON r.{RID} = b.{RID} "
-            f"WHERE r.{ORIGIN} NOT IN {self.origins} GROUP BY r.{ORIGIN}"
+            f"WHERE r.{ENTRY} NOT IN {self.entries} GROUP BY r.{ENTRY}"
         )
         progress = f"map_concat({_PROGRESS}, rules)"
-        reasons = f"CASE WHEN origin IN (FROM {_COMPUTED}) THEN {progress} ELSE rules END"
-        self._con.execute(f"INSERT INTO {_STAYING} SELECT origin, {reasons} FROM ({broken})")
+        reasons = f"CASE WHEN entry IN (FROM {_COMPUTED}) THEN {progress} ELSE rules END"
+        self._con.execute(f"INSERT INTO {_STAYING} SELECT entry, {reasons} FROM ({broken})")
 
     @property
     def _stays(self) -> str:
         unchecked = f"{INCOMPLETE} AND q.{RID} NOT IN (FROM {_COMPUTED})"
-        return f"s.origin IS NOT NULL OR ({unchecked})"
+        return f"s.entry IS NOT NULL OR ({unchecked})"
 
     @property
     def _joined(self) -> str:
-        return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.origin = q.{RID}"
+        return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.entry = q.{RID}"
 
     def select(self, schema: Schema) -> str:
         """SELECT text of the rows that stay, in the columns of the quarantine."""

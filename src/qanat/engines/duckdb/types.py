@@ -9,7 +9,7 @@ from duckdb.sqltypes import DuckDBPyType
 from qanat.engines.duckdb.files.widen import as_wider, convert, holds
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, stored, to_duckdb
 from qanat.frozen import Frozen
-from qanat.model.name import Named
+from qanat.model.name import Named, Names
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Field, Schema, grown
 from qanat.model.work import Output
@@ -55,12 +55,14 @@ class Fitted(Frozen):
         expressions: with the names that the columns get.
         casts: the conversions among them.
         widens: whether columns that the table has get wider types.
+        lacks: columns of the table that the query does not give.
     """
 
     schema: Schema
     expressions: tuple[str, ...]
     casts: tuple[Conversion, ...] = ()
     widens: bool = False
+    lacks: tuple[str, ...] = ()
 
     @property
     def projection(self) -> str:
@@ -95,6 +97,7 @@ def fit(
         tuple(_expression(t) for t in targets),
         tuple(c for c in conversions if c is not None),
         any(_is_wider(t.field, before.get(t.field.name)) for t in targets),
+        tuple(t.field.name for t in targets if t.column is None),
     )
 
 
@@ -163,3 +166,9 @@ def _value(column: Column, wanted: DataType, widened: bool) -> tuple[str, bool]:
     if column.nothing or column.type is None or fits:
         return f"CAST({source} AS {target})", False
     return convert(source, raw, column.type, wanted)
+
+
+def may_be_numbered(names: Sequence[str]) -> bool:
+    """True if DuckDB may have made one of these names (`a_1`) of a second column `a`."""
+    taken = Names(names)
+    return any(n.isdigit() and stem in taken for stem, _, n in (m.rpartition("_") for m in names))

@@ -53,35 +53,37 @@ class Waiting:
     def malformed(self, schema: Schema) -> int:
         """Stage the rows that could not be parsed; they never reached the query."""
         parts = [b.malformed for b in self._bindings.bound.values() if b.malformed]
-        selects = [malformed_rows(parts, schema)] if parts else []
-        return self._put_aside(selects, schema, MALFORMED, "row_number() OVER ()")
+        found = [("", malformed_rows(parts, schema))] if parts else []
+        return self._put_aside(found, schema, MALFORMED, "row_number() OVER ()")
 
-    def failed(self, selects: Sequence[str], schema: Schema) -> int:
+    def failed(self, found: Sequence[tuple[str, str]], schema: Schema) -> int:
         """Stage the rows that the query could not compute.
 
         Args:
-            selects: SELECT texts of them, from each input that has some.
+            found: for each input what tells it from others, and SELECT text of its rows.
         """
-        return self._put_aside(selects, schema, FAILED, f"q.{RID}")
+        return self._put_aside(found, schema, FAILED, f"q.{RID}")
 
-    def _put_aside(self, selects: Sequence[str], schema: Schema, rule: str, number: str) -> int:
+    def _put_aside(
+        self, found: Sequence[tuple[str, str]], schema: Schema, rule: str, number: str
+    ) -> int:
         """Stage rows that have no columns of the table; how many there are."""
         work, total = self._work, 0
-        for n, rows in enumerate(selects):
+        for n, (label, rows) in enumerate(found):
             # Each SELECT numbers its rows by itself, and has files of its own.
-            series = f"{rule[1]}{n or ''}"
-            output = replace(work.quarantine, prefix=f"{work.quarantine.prefix}-{series}-")
+            series, prefix = rule[1], f"{work.quarantine.prefix}-{rule[1]}{n or ''}-"
+            output = replace(work.quarantine, prefix=prefix)
             before = self.tables.get(work.dataset)
             if before is not None:
                 # Its columns have the types by now that all rows of the epoch need.
                 output = replace(output, schema=before.schema, stored=None)
             staged = quarantine_table(
-                self._con, self._bindings, rows, schema, work, output, series, number
+                self._con, self._bindings, rows, schema, work, output, series + label, number
             )
             self.tables[work.dataset] = (
                 replace(before, files=before.files + staged.files) if before else staged
             )
             total += staged.rows
-        if selects:
+        if found:
             self.rules.append(RuleCount(work.dataset, rule, "quarantine", total))
         return total

@@ -139,8 +139,8 @@ class AnswerCache:
                 for source in epoch.source_schemas:
                     self._known.described.add((flow, dataset, generation, source))
 
-    def began(self, dataset: str, generation: int) -> None:
-        """A dataset began another generation."""
+    def moved_to(self, dataset: str, generation: int) -> None:
+        """A dataset is in another generation."""
         with self._lock:
             if self._known is not None:
                 self._known.generations[dataset] = generation

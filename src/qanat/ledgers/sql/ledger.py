@@ -194,7 +194,7 @@ class SqlLedger(SqlLeases, SqlMoves):
                 self._write_generation(transaction, epoch.dataset, epoch.generation)
         self._answers.settled(epoch, texts)
         if epoch.replaces and epoch.generation:
-            self._answers.began(epoch.dataset, epoch.generation)
+            self._answers.moved_to(epoch.dataset, epoch.generation)
 
     def _put(self, transaction: Transaction, epoch: Epoch) -> dict[str, dict[str, Any]]:
         """By quarantine that this epoch changed, the flow's epochs whose rows it now holds."""
@@ -316,7 +316,25 @@ class SqlLedger(SqlLeases, SqlMoves):
                 begun[dataset] = current_generation(transaction, self.scope, dataset) + 1
                 self._write_generation(transaction, dataset, begun[dataset])
         for dataset, generation in begun.items():
-            self._answers.began(dataset, generation)
+            self._answers.moved_to(dataset, generation)
+
+    def take_back_generation(self, datasets: Iterable[str], lease: Lease) -> None:
+        """Go back to the generations before, as if the newest had never begun.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        now = {}
+        with self._held(lease) as transaction:
+            for dataset in datasets:
+                transaction.write(
+                    "UPDATE qanat_generations SET generation = generation - 1"
+                    " WHERE scope = ? AND dataset_key = ?",
+                    (self.scope, fold(dataset)),
+                )
+                now[dataset] = current_generation(transaction, self.scope, dataset)
+        for dataset, generation in now.items():
+            self._answers.moved_to(dataset, generation)
 
     def _write_generation(self, transaction: Transaction, dataset: str, generation: int) -> None:
         transaction.write(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ class SqliteLedger(SqlLedger):
 
 
 class SqliteDatabase:
-    """One connection per thread; with SQLite's write-ahead log, readers never wait for writers."""
+    """One connection per thread; with SQLite's write-ahead log, readers never wait for writers.
+
+    A file that this user may not write to can be read all the same.
+    """
 
     locks_rows = ""
 
@@ -45,6 +49,9 @@ class SqliteDatabase:
         self._connections: list[sqlite3.Connection] = []
         # Makes threads wait for each other: SQLite's own lock, which polls, would be slower.
         self._write_lock = threading.Lock()
+        self._writable = not path.exists() or (
+            os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        )
         with ExitStack() as undo:
             undo.callback(self.close)
             with self._errors():
@@ -90,14 +97,26 @@ class SqliteDatabase:
 
     @contextmanager
     def _begun(self, begin: str) -> Iterator[SqliteTransaction]:
-        connection = self._connection()
-        connection.execute(begin)
-        try:
-            yield SqliteTransaction(connection)
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+        with self._opened() as connection:
+            connection.execute(begin)
+            try:
+                yield SqliteTransaction(connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        if self._writable:
+            yield self._connection()
+            return
+        # Without its write-ahead log the file is complete, but SQLite wants to make one even to
+        # read. Look each time: another user may have begun to write.
+        log = self._path.with_name(f"{self._path.name}-wal")
+        uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if log.exists() else 'immutable=1'}"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            yield connection
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)

@@ -29,7 +29,9 @@ def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
     log = files.log
     paths = paths_of(log, state)
     if paths is not None:
-        return TableBatch(paths, state.schema, state.partition_by, files.fetching(state.files))
+        fetch = files.fetching(state.files)
+        copied = _copied(log, fetch)
+        return TableBatch(paths, state.schema, state.partition_by, fetch, copied=copied)
     return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
 
 
@@ -75,9 +77,13 @@ def added(
     first = 0
     for widened, schema in _widened(log, after, upto, state_at) if found else ():
         last = sum(version < widened for version, _ in found)
-        narrower.append(TableBatch(paths[first:last], schema, state.partition_by))
+        narrower.append(
+            TableBatch(paths[first:last], schema, state.partition_by, copied=_copied(log, fetch))
+        )
         first = last
-    batch = TableBatch(paths, state.schema, state.partition_by, fetch, tuple(narrower))
+    batch = TableBatch(
+        paths, state.schema, state.partition_by, fetch, tuple(narrower), _copied(log, fetch)
+    )
     if fetch is None and (gone := there.missing(files)):
         raise FileVanishedError(
             f"{table} lost rows that have not been read yet",
@@ -86,6 +92,10 @@ def added(
         )
     size = sum(f.size for f in files)
     return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
+
+
+def _copied(log: Log, fetch: Callable[[], None] | None) -> tuple[str, str] | None:
+    return None if fetch is None else (str(log.table), log.shown)
 
 
 def _widened(

@@ -77,6 +77,47 @@ CARRIED = [
     "SELECT id, lower(label) AS l FROM (SELECT *, v ** 2 FROM s) WHERE id > 0",
     "SELECT q.* FROM (WITH c AS (SELECT * FROM s) SELECT ALL * FROM c) q",
     "WITH c AS (SELECT 'FROM (SELECT' AS t, id /* SELECT */ FROM s) SELECT t, id FROM c",
+    # columns that get names one by one
+    "WITH c(i, j, k) AS (SELECT * FROM s) SELECT * FROM c",
+    "WITH c(i, j) AS (SELECT * FROM s) SELECT j, i, label FROM c",
+    'WITH c("i", j) AS NOT MATERIALIZED (FROM s), d(k) AS (FROM c) SELECT * FROM d WHERE k > 1',
+    "SELECT * FROM (SELECT * FROM s) AS c(i, j, k)",
+    "WITH c(i, j) AS (FROM s) SELECT x.*, q + 1 FROM c AS x(q, r)",
+    "SELECT a, b FROM s AS x(a, b)",
+    "WITH c(i, j) AS (SELECT id, v FROM s UNION ALL SELECT v, id FROM s) SELECT i + j, * FROM c",
+    # patterns
+    "SELECT COLUMNS('i.*') FROM s",
+    "SELECT COLUMNS('a')::VARCHAR, COLUMNS('l') || 'x' FROM s",
+    "SELECT COLUMNS('i') AS 'x_\\0' FROM s",
+    "SELECT COLUMNS(lambda c: c LIKE '%i%' OR c LIKE 'l%') FROM s",
+    "SELECT id FROM s WHERE (COLUMNS('i|v') > 1)",
+    "SELECT list_value(*COLUMNS('i|v')) AS l FROM s",
+    "WITH c AS (SELECT COLUMNS('i|v') FROM s) SELECT COLUMNS('.') + 1 FROM c",
+    # joins
+    "SELECT * FROM s NATURAL JOIN r",
+    "SELECT *, w + 1 FROM s NATURAL LEFT JOIN r WHERE id > 1",
+    "SELECT * FROM s, LATERAL (SELECT s.id + 1 AS k) x",
+    "SELECT s.id, x.w FROM s JOIN LATERAL (SELECT w FROM r WHERE r.id = s.id) x ON true",
+    "SELECT s.*, u.x FROM s, UNNEST([s.id, v]) AS u(x)",
+    "SELECT id, unnest([id, v]) AS x FROM s",
+    # order
+    "SELECT * FROM s ORDER BY v DESC, id + 1",
+    "WITH c AS (FROM s ORDER BY v) SELECT * FROM c ORDER BY lower(label)",
+    "SELECT id, v FROM s UNION ALL SELECT id, w FROM s JOIN r USING (id) ORDER BY id",
+    # UNION ALL
+    "SELECT * FROM s UNION ALL SELECT * FROM s",
+    "FROM s UNION ALL FROM s",
+    "SELECT id, v FROM s UNION ALL BY NAME SELECT v, id FROM s",
+    "(SELECT id FROM s) UNION ALL (SELECT v FROM s WHERE id > 1)",
+    "SELECT id, v ** 2 FROM s UNION ALL SELECT ALL v, id FROM s UNION ALL (FROM s SELECT id, 1)",
+    "SELECT id FROM s UNION ALL (SELECT v FROM s UNION ALL SELECT id + v FROM s)",
+    "SELECT * FROM (SELECT * FROM s UNION ALL SELECT * FROM s)",
+    "SELECT u.*, 1 FROM (SELECT *, 'a' FROM s UNION ALL SELECT *, 'b' FROM s) u JOIN r USING (id)",
+    "WITH c AS (SELECT * FROM s) SELECT id FROM c WHERE id > 1 UNION ALL SELECT v FROM c",
+    "WITH c AS (SELECT * FROM s) FROM c UNION ALL FROM c",
+    "WITH k AS (FROM r), c AS (FROM s UNION ALL FROM s) FROM c WHERE id IN (SELECT id FROM k)",
+    "SELECT * EXCLUDE (label) FROM s UNION ALL SELECT * EXCEPT (label) FROM s",
+    "SELECT id FROM s WHERE id IN (SELECT id FROM r UNION SELECT 1) UNION ALL SELECT v FROM s",
 ]
 AS_A_WHOLE = [
     "SELECT s FROM s",
@@ -85,8 +126,7 @@ AS_A_WHOLE = [
     "SELECT x.id, hash(x) AS l FROM s AS x",
     "SELECT s.to_json() AS l FROM s",
     "SELECT unnest(s) FROM s",
-    "SELECT COLUMNS('i.*') FROM s",
-    "SELECT COLUMNS(lambda c: c LIKE '%i%') FROM s",
+    "SELECT COLUMNS('(i)(.*)') AS 'x_\\2' FROM s",
     "SELECT id, (SELECT to_json(s)) AS j FROM s",
 ]
 
@@ -164,12 +204,16 @@ def test_rows_taken_as_a_whole_do_not_show_where_they_came_from(
     [
         "WITH c AS (SELECT * FROM s) SELECT a.* FROM c AS a, c AS b",
         "WITH c AS (SELECT * FROM s) SELECT * FROM c WHERE id IN (SELECT id FROM c)",
-        "WITH c(i, j, k) AS (SELECT * FROM s) SELECT * FROM c",
-        "SELECT * FROM (SELECT * FROM s) AS c(i, j, k)",
         "WITH c AS (SELECT max(v) AS v FROM s) SELECT * FROM c",
         "WITH c AS (SELECT DISTINCT v FROM s) SELECT * FROM c",
         "WITH RECURSIVE c AS (SELECT * FROM s) SELECT * FROM c",
-        "SELECT * FROM (SELECT * FROM s UNION ALL SELECT * FROM s)",
+        "SELECT * FROM (SELECT * FROM s UNION SELECT * FROM s)",
+        "SELECT * FROM s UNION ALL SELECT max(id), max(v), max(label) FROM s",
+        "SELECT * FROM s UNION ALL SELECT 1, 2, 'three'",
+        "SELECT id FROM s UNION ALL SELECT id FROM s LIMIT 1",
+        "SELECT id FROM s ORDER BY 1",
+        "SELECT id FROM s ORDER BY ALL",
+        "SELECT id FROM s UNION ALL SELECT id FROM s ORDER BY 1",
         "SELECT * FROM (SELECT * FROM s LIMIT 1)",
         "SELECT to_json(c) AS j FROM (SELECT * FROM s) AS c",
     ],
@@ -211,7 +255,7 @@ def test_metadata_shows_where_it_is_asked_for(
     [
         "SELECT v, _metadata.file_name FROM s NATURAL JOIN u",
         "SELECT s, s._metadata.file_name FROM s",
-        "SELECT COLUMNS('i.*'), _metadata.file_name FROM s",
+        "SELECT COLUMNS('(i)(.*)') AS 'x_\\2', _metadata.file_name FROM s",
     ],
 )
 def test_metadata_that_would_show_elsewhere_is_refused(sql: str) -> None:

@@ -1,8 +1,9 @@
-"""Rows that could not be parsed, parsed again: their texts, with today's options and columns.
+"""Rows that could not be parsed, parsed again with today's options and columns.
 
 A quarantine keeps the text of such a row. It is read by the careful readers, as if the rest of its
 file were not there: other rows of the file are in the table already, so that no text may run into
-the next line. How a CSV file is written and the order of its columns are told by its head.
+the next line. How a CSV file is written and the order of its columns are told by its head. Rows of
+Parquet files are read from there again: no text keeps all of their values.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ from qanat.frozen import Frozen
 from qanat.model.work import FilesBatch
 
 GONE = "its file is gone or has changed since, so that the order of its columns is not known"
+NOT_THERE = "its file is gone or has changed since: the row itself is there alone"
 CUT = f"only its first {RAW_LIMIT} bytes are kept"
 
 _FORMATS = {
     "csv": ("qanat.engines.duckdb.files.csv", "bind_csv_again"),
     "json": ("qanat.engines.duckdb.files.json", "bind_json_again"),
     "ndjson": ("qanat.engines.duckdb.files.json", "bind_json_again"),
+    "parquet": ("qanat.engines.duckdb.files.parquet", "bind_parquet_again"),
 }
 
 
@@ -69,8 +72,8 @@ def bind_again(
     batch: FilesBatch,
     rows: Iterable[tuple[int, str, int, str | None, str]],
     scratch: Path,
-) -> BoundFiles | None:
-    """Parse texts of files again; None if their format is none of text.
+) -> BoundFiles:
+    """Parse rows of files again.
 
     Args:
         con, name, batch, scratch: as for `bind_files`, which also tells what is raised.
@@ -80,15 +83,13 @@ def bind_again(
     Returns:
         Of each row `__qanat_row`, and of each malformed one `row`, is the `number` of its text.
     """
-    found = _FORMATS.get(batch.format)
-    if found is None:
-        return None
     places = {file.path: index for index, file in enumerate(batch.files)}
     kept: dict[int, list[KeptText]] = {}
     for number, path, line, raw, error in rows:
         if path in places:
             kept.setdefault(places[path], []).append(KeptText(number, line, raw, error))
-    bind = getattr(import_module(found[0]), found[1])
+    module, function = _FORMATS[batch.format]
+    bind = getattr(import_module(module), function)
     bound: BoundFiles = bind(*prepared(con, name, batch, scratch), scratch, kept)
     return bound
 

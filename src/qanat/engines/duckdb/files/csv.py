@@ -29,7 +29,7 @@ from qanat.engines.duckdb.files.cast import (
 from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.dialect import Dialect, chosen, formats, infers
 from qanat.engines.duckdb.files.folders import contradiction
-from qanat.engines.duckdb.files.groups import Group, present, raw
+from qanat.engines.duckdb.files.groups import Group, present, raw, sought
 from qanat.engines.duckdb.files.heads import Head, read_heads
 from qanat.engines.duckdb.files.infer import Seen, survey
 from qanat.engines.duckdb.files.many import beside, text_values
@@ -111,7 +111,10 @@ class _Reader:
         self.scratch = scratch
 
     def read(self, heads: Sequence[Head], careful: bool = False) -> BoundFiles:
-        groups, doubtful = ([], [h.index for h in heads]) if careful else self._group(heads)
+        groups: list[Group] = []
+        doubtful = [head.index for head in heads]
+        if not careful:
+            groups, doubtful = self._group(heads, lines=True)
         groups += self._careful(doubtful)
         spools = Spools(self.table, self._layout(heads, groups), self.scratch)
         dirty: set[int] = set()
@@ -135,7 +138,7 @@ class _Reader:
         A value that does not fit ends the query that reads it: where it stands, and what else
         is wrong, only the spool can tell. Records that DuckDB refuses are in its rejects.
         """
-        groups, doubtful = self._group(heads)
+        groups, doubtful = self._group(heads, lines=False)
         if len(groups) != 1 or doubtful:
             return None
         layout = self._layout(heads, groups)
@@ -156,7 +159,10 @@ class _Reader:
         if checks:
             # DuckDB neither drops nor moves a filter with a side effect.
             stop = "CAST(error('a value does not fit') AS BOOLEAN)"
-            relation += f" WHERE CASE WHEN {failed(checks)} THEN {stop} ELSE true END"
+            # Cheap for rows without any NULL, which most files have.
+            missing = " OR ".join(f"{check.result} IS NULL" for check in checks)
+            wrong = f"CASE WHEN {missing} THEN {failed(checks)} ELSE false END"
+            relation += f" WHERE CASE WHEN {wrong} THEN {stop} ELSE true END"
         lax = any(not scan.strict for scan in scans)
         return OnePass(
             relation, layout.schema, lambda: not (lax and self._rejects()), layout.missing
@@ -177,20 +183,26 @@ class _Reader:
         found = frozenset(h.index for h in heads if self.batch.files[h.index].size <= SMALL)
         return found if len(found) >= MANY else frozenset()
 
-    def _group(self, heads: Sequence[Head]) -> tuple[list[Group], list[int]]:
-        """The files that DuckDB reads together, and those that have to be read with care."""
+    def _group(self, heads: Sequence[Head], lines: bool) -> tuple[list[Group], list[int]]:
+        """The files that DuckDB reads together, and those that have to be read with care.
+
+        Args:
+            lines: whether it matters on which lines their rows are.
+        """
         small = self._small(heads)
         doubtful: list[int] = []
         quoted: set[int] = set()
+        underscores = False
         found: dict[Group, list[tuple[int, str]]] = {}
         for head in heads:
             trusted = not head.odd and head.index not in small
             if trusted:
-                seen = look(head.local, head.manner.dialect)
+                seen = look(head.local, head.manner.dialect, head.skip, lines)
                 trusted = seen.trusted
             if not trusted:
                 doubtful.append(head.index)
                 continue
+            underscores |= seen.underscores
             if seen.quotes:
                 quoted.add(head.index)
             if not seen.even:
@@ -201,7 +213,7 @@ class _Reader:
             )
             found.setdefault(alike, []).append((head.index, head.local))
         groups = [
-            replace(alike, files=tuple(files), quoted=frozenset(quoted))
+            replace(alike, files=tuple(files), quoted=frozenset(quoted), underscores=underscores)
             for alike, files in found.items()
         ]
         return groups, doubtful
@@ -338,9 +350,11 @@ class _Reader:
         places = Named((name, i) for i, name in enumerate(group.names))
         found = (None if is_folder(self.table, n) else places.get(n) for n in layout.names)
         texts = [None if place is None else f"c{place}" for place in found]
+        how = replace(self.formats, underscores=group.underscores)
         return text_values(
-            layout.fields, texts, lambda t: present(t, group), self.batch.declared, self.formats
-        )
+            layout.fields, texts, lambda t: present(t, group), lambda t: sought(t, group),
+            self.batch.declared, how,
+        )  # fmt: skip
 
     def _infer(self, new: Sequence[str], groups: Sequence[Group]) -> dict[str, DataType]:
         if not self.infers:

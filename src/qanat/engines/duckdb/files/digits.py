@@ -9,12 +9,15 @@ DOUBLE keeps one if it has it exactly, or writes it with the same digits (1e37).
 
 from __future__ import annotations
 
+from qanat.engines.duckdb.files import plainly
 from qanat.text import literal
 
-_EXPONENT = r"^\s*([+-]?)([0-9]*)\.?([0-9]*)[eE]([+-]?[0-9]{1,4})\s*$"
+# A cast of DuckDB takes all of these away; `\s` has no vertical tab.
+_SPACES = r"[\s\v]*"
+_EXPONENT = rf"^{_SPACES}([+-]?)([0-9]*)\.?([0-9]*)[eE]([+-]?)0*([0-9]{{1,4}}){_SPACES}$"
 _HAS_EXPONENT = "[0-9.][eE][+-]?[0-9]"
 # `517.0` counts as the whole number 517: pandas writes so if the column has missing values.
-_WHOLE = r"\s*[+-]?[0-9]+(\.0*)?\s*"
+_WHOLE = rf"{_SPACES}[+-]?[0-9]+(\.0*)?{_SPACES}"
 _NO_NUMBER = "('inf', '+inf', '-inf', 'infinity', '+infinity', '-infinity', 'nan')"
 # Every whole number of so many digits is a double.
 _SAFE = 15
@@ -26,8 +29,9 @@ def plain(text: str) -> str:
     Args:
         text: SQL of type VARCHAR.
     """
-    parts = f"regexp_extract({text}, '{_EXPONENT}', ['sign', 'whole', 'part', 'power'])"
-    digits, power = "(m.whole || m.part)", "CAST(m.power AS INTEGER)"
+    names = "['sign', 'whole', 'part', 'direction', 'power']"
+    parts = f"regexp_extract({text}, '{_EXPONENT}', {names})"
+    digits, power = "(m.whole || m.part)", "CAST(m.direction || m.power AS INTEGER)"
     places = f"(len(m.part) - {power})"
     padded = f"lpad({digits}, CAST(greatest(len({digits}), {places} + 1) AS INTEGER), '0')"
     return (
@@ -37,36 +41,52 @@ def plain(text: str) -> str:
     )
 
 
-def to_whole(text: str, target: str) -> str:
-    """SQL for a text as an integer of the DuckDB type `target`."""
-    cast = f"TRY_CAST({text} AS {target})"
+def to_whole(text: str, target: str, cast: str) -> str:
+    """SQL for a text as an integer of the DuckDB type `target`.
+
+    Args:
+        text: SQL of type VARCHAR.
+        cast: SQL of DuckDB's cast of it, NULL where it fails.
+    """
     expanded = _where("x", f"regexp_full_match(x, '{_WHOLE}')", target)
     others = _or_expanded(text, expanded)
-    # Comparing the text is faster than the pattern, which only `+1` and `1.0` need.
+    # From the cheapest to the dearest: the pattern is for `+1` and `1.0`.
     return (
-        f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+        f"CASE WHEN {plainly.whole(text, cast, target)} THEN {cast} "
+        f"WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
         f"WHEN regexp_full_match({text}, '{_WHOLE}') THEN {cast} {others} END"
     )
 
 
-def to_decimal(text: str, target: str, scale: int) -> str:
-    """SQL for a text as the DuckDB type `target`, a DECIMAL with `scale` places."""
+def to_decimal(
+    text: str, target: str, cast: str, precision: int, scale: int, underscores: bool = True
+) -> str:
+    """SQL for a text as the DuckDB type `target`, a DECIMAL of that precision and scale.
+
+    Args:
+        text, cast: as for `to_whole`.
+        underscores: False if it is known that the text has none.
+    """
     behind = rf"(\.[0-9]{{0,{scale}}}0*)?" if scale else r"(\.0*)?"
     bare = rf"\.[0-9]{{1,{scale}}}0*" if scale else r"\.0+"
-    form = literal(rf"\s*[+-]?([0-9]+{behind}|{bare})\s*")
+    form = literal(rf"{_SPACES}[+-]?([0-9]+{behind}|{bare}){_SPACES}")
     expanded = _where("x", f"regexp_full_match(x, {form})", target)
-    cast = f"TRY_CAST({text} AS {target})"
-    # Comparing the text is faster than the pattern, and prices have all their places.
+    proved = plainly.decimal(text, cast, precision, scale, underscores)
+    # From the cheapest to the dearest.
     return (
-        f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+        f"CASE WHEN {proved} THEN {cast} WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
         f"WHEN regexp_full_match({text}, {form}) THEN {cast} "
         f"{_or_expanded(text, expanded)} END"
     )
 
 
-def to_double(text: str, target: str) -> str:
-    """SQL for a text as the DuckDB type `target`, DOUBLE or FLOAT."""
-    cast = f"TRY_CAST({text} AS {target})"
+def to_double(text: str, target: str, cast: str, underscores: bool = True) -> str:
+    """SQL for a text as the DuckDB type `target`, DOUBLE or FLOAT.
+
+    Args:
+        text, cast: as for `to_whole`.
+        underscores: False if it is known that the text has none.
+    """
     # Not zero where the text is not: 1e-400 is no double.
     kept = f"({cast} <> 0 OR NOT regexp_matches({text}, '^[^eE]*[1-9]'))"
     longest = _SAFE if target == "DOUBLE" else 6
@@ -78,7 +98,7 @@ def to_double(text: str, target: str) -> str:
         f"AND NOT coalesce({exact}, false) AND NOT {same}"
     )
     return (
-        f"CASE WHEN isfinite({cast}) THEN CASE WHEN {kept} AND NOT contains({text}, '_') "
+        f"CASE WHEN isfinite({cast}) THEN CASE WHEN {kept}{plainly.without(text, underscores)} "
         f"AND NOT ({rounded}) THEN {cast} END "
         f"WHEN lower(trim({text})) IN {_NO_NUMBER} THEN {cast} END"
     )

@@ -17,6 +17,7 @@ class Group(Frozen):
         files: (index in the batch, path to read).
         end: how lines end, as `new_line` of `read_csv` has it.
         quoted: the files that may have quotes, by index.
+        underscores: whether a file may have one.
         parallel: whether several threads may read one file.
         careful: the one path is a normalised copy of all, with file and line as last columns.
         strict: whether a record that DuckDB refuses ends the reading; else it is put aside. A
@@ -29,6 +30,7 @@ class Group(Frozen):
     files: tuple[tuple[int, str], ...]
     end: str = "\\n"
     quoted: frozenset[int] = frozenset()
+    underscores: bool = True
     parallel: bool = True
     careful: bool = False
     strict: bool = False
@@ -48,6 +50,11 @@ def present(text: str, group: Group) -> str:
     for null in sorted(absent):
         text = f"nullif({text}, {literal(null)})"
     return text
+
+
+def sought(text: str, group: Group) -> str:
+    """The same for a value that is to be cast: an empty one may stay, as it fits no type."""
+    return text if group.dialect.nulls == ("",) else present(text, group)
 
 
 def raw(d: Dialect, width: int) -> str:

@@ -9,11 +9,11 @@ from itertools import chain
 from qanat.engines.duckdb.files.bound import expected
 from qanat.engines.duckdb.files.dialect import Dialect, name_columns
 from qanat.engines.duckdb.files.records import (
-    CHUNK,
     CR,
     LF,
     RecordReader,
     chunks_of,
+    first_end,
     line_end,
     open_bytes,
     outside_quotes,
@@ -87,11 +87,12 @@ def _read(
         dialect = sniffer.dialect(file.local, prefix, whole)
         quote = dialect.quote.encode()
         # What is behind an open quote may be a value that goes on behind the prefix.
-        before = b"" if whole else outside_quotes(prefix, quote)
-        before = before.partition(quote)[0] if quote else before
-        if not whole and (LF not in before or prefix.count(CR) != prefix.count(CR + LF)):
-            prefix += source.read(CHUNK - len(prefix))
-        end = line_end(prefix, quote)
+        before = prefix if whole else outside_quotes(prefix, quote)
+        before = before if whole or not quote else before.partition(quote)[0]
+        end = first_end([before], quote)
+        if not whole and end != LF:
+            end = line_end(file.local, dialect.compression, quote)
+        end = end or LF
         # A column may be called what means NULL in a row.
         reader = RecordReader(replace(dialect, nulls=()), None, end)
         lines = split_lines(chain([prefix], chunks_of(source)), end)
@@ -116,5 +117,8 @@ def _read(
 
 def _skips_records(prefix: bytes, dialect: Dialect) -> bool:
     """True if DuckDB would skip more than lines: it skips records, which may go on in quotes."""
-    skipped = LF.join(prefix.split(LF, dialect.skip)[: dialect.skip])
-    return any(mark and mark.encode() in skipped for mark in (dialect.quote, dialect.comment))
+    lines = prefix.split(LF, dialect.skip)
+    skipped = LF.join(lines[: dialect.skip])
+    return len(lines) <= dialect.skip or any(
+        mark and mark.encode() in skipped for mark in (dialect.quote, dialect.comment)
+    )

@@ -15,15 +15,13 @@ from operator import attrgetter
 
 from duckdb import DuckDBPyConnection
 
+from qanat.engines.duckdb.files import plainly
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.files.digits import significant
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
-
-_SAFE_LENGTH = 15
-"""A number of so many characters, and so many digits at most, is a double's shortest text."""
 
 _WHOLE = "-?[1-9][0-9]*|0"
 _FIXED = r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)"
@@ -207,7 +205,7 @@ def _kind(text: str, formats: Formats) -> str:
     )
 
 
-def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
+def exact(text: str, type_: DataType, formats: Formats = ISO, cast: str | None = None) -> str:
     """SQL for the value of a text in a type that was inferred; NULL if the text does not fit.
 
     `from_text` is for declared types, and takes `00501` for 501 where its author wants a number.
@@ -215,29 +213,26 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
     Args:
         text: SQL of type VARCHAR.
         type_: the column's type.
-        formats: how dates and timestamps are written.
+        formats: how values are written.
+        cast: as for `from_text`.
     """
-    cast = f"TRY_CAST({text} AS {to_duckdb(type_)})"
+    cast = cast or f"TRY_CAST({text} AS {to_duckdb(type_)})"
     match type_:
         case Primitive("long"):
-            # Comparing the text is faster than the pattern. pandas writes whole numbers with
-            # `.0` if the column has missing values.
+            # From the cheapest to the dearest. pandas writes whole numbers with `.0` if the
+            # column has missing values.
             return (
-                f"CASE WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
+                f"CASE WHEN {plainly.whole(text, cast, 'BIGINT')} THEN {cast} "
+                f"WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
                 f"WHEN regexp_full_match({text}, ' *({_WHOLE})(\\.0*)? *') THEN {cast} END"
             )
         case Primitive("double"):
             number = f"regexp_full_match({text}, ' *{_FIXED}({_EXPONENT})? *')"
             same = f"{significant(text)} = {significant(f'CAST({cast} AS VARCHAR)')}"
-            # Comparing is faster than the pattern: of texts that begin with a digit, but not with
-            # a zero too many, DuckDB takes only these for numbers, and those with an underscore.
-            quick = (
-                f"({text} BETWEEN '1' AND ':' OR {text} BETWEEN '0.' AND '0/') "
-                f"AND {cast} BETWEEN 1e-15 AND 1e15 AND NOT contains({text}, '_')"
-            )
             return (
-                f"CASE WHEN strlen({text}) <= {_SAFE_LENGTH} "
-                f"AND ({quick} OR regexp_full_match({text}, '{_FIXED}')) THEN {cast} "
+                f"CASE WHEN {plainly.double(text, cast, formats.underscores)} THEN {cast} "
+                f"WHEN strlen({text}) <= {plainly.SAFE_LENGTH} "
+                f"AND regexp_full_match({text}, '{_FIXED}') THEN {cast} "
                 f"WHEN {number} THEN CASE WHEN {same} THEN {cast} END "
                 f"WHEN {text} IN {_NO_NUMBERS} THEN {cast} END"
             )
@@ -250,4 +245,4 @@ def exact(text: str, type_: DataType, formats: Formats = ISO) -> str:
             # DuckDB takes `1`, `t` and `y` for true, too.
             return f"CASE WHEN lower({text}) IN ('true', 'false') THEN {cast} END"
         case _:
-            return from_text(text, type_, formats)
+            return from_text(text, type_, formats, cast)

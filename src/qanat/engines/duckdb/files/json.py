@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from qanat.engines.duckdb.files.again import Kept
 from qanat.engines.duckdb.files.bound import (
@@ -32,32 +34,35 @@ from qanat.engines.duckdb.files.leaves import (
     pointer,
     weigh,
 )
-from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.lines import Texts, is_closed, shape_of
+from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.numbers import (
-    HAS_MARK,
     MAY_BE_LONG,
+    NO_MARK,
+    Mark,
+    find_mark,
     is_long,
-    mark,
-    unmark,
-    unmarked,
 )
-from qanat.engines.duckdb.files.records import lines, open_bytes
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
     changes,
     converted,
     dump,
+    from_inferred,
     too_deep,
     transform_spec,
     type_of,
 )
+from qanat.engines.duckdb.files.twice import given_twice
+from qanat.engines.duckdb.files.wide import FEW, spread
 from qanat.model.name import Named
-from qanat.model.schema import STRING
+from qanat.model.schema import STRING, Array, Field, MapType, Struct
 from qanat.model.work import FilesBatch
 from qanat.text import quote
 
+_Column: TypeAlias = tuple[Field, tuple[str, ...]]
+"""A column with the spellings of its key."""
 _NAMELESS = "_"
-_CHUNK = 1 << 20
 # A key with a NUL character, at any depth: no table can have a column of that name.
 _NUL_KEY = (
     r"(contains(text, '\u0000') AND regexp_matches(text,"
@@ -90,8 +95,10 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
         multi = flag(options, "multi_line", False)
         shapes: dict[str, list[int]] = {"lines": [], "array": [], "unstructured": []}
         for index, file in enumerate(batch.files):
-            shape = "lines" if batch.format == "ndjson" else _shape(file.local, compression, multi)
-            if shape == "array" and not _closed(file.local, compression):
+            shape = (
+                "lines" if batch.format == "ndjson" else shape_of(file.local, compression, multi)
+            )
+            if shape == "array" and not is_closed(file.local, compression):
                 texts.add_pieces(index, array=True)
             elif shape:
                 shapes[shape].append(index)
@@ -103,47 +110,25 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
 
 
 def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept) -> BoundFiles:
-    """Parse texts of JSON files again (see `again.bind_again`); the files are not needed.
+    """Parse texts of JSON files again (see `again.bind_again`).
+
+    Of the files only texts are needed that were not of their encoding.
 
     Raises:
         SchemaDriftError: a new key under `freeze`.
     """
     with blaming(batch.files, batch.format):
-        texts = Texts(table, scratch, None)
-        texts.add_kept(kept)
+        options = dict(batch.options)
+        compression, multi = compression_of(options), flag(options, "multi_line", False)
+        texts = Texts(table, scratch, compression)
+
+        def shape(index: int) -> str:
+            if batch.format == "ndjson":
+                return "lines"
+            return shape_of(batch.files[index].local, compression, multi)
+
+        texts.add_kept(kept, shape)
         return _Objects(table, batch, scratch, texts).bind()
-
-
-def _shape(local: str, compression: str | None, multi: bool) -> str:
-    """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
-    with open_bytes(local, compression) as source:
-        seen = [line for line, _ in zip(lines(source), range(1000), strict=False) if line.strip()]
-    if not seen:
-        return ""
-    if seen[0].lstrip().startswith(b"["):
-        return "array"
-    if multi:
-        return "unstructured"
-    first = seen[0].decode(errors="replace")
-    try:
-        json.JSONDecoder().raw_decode(first.strip())
-    except json.JSONDecodeError as error:
-        cut = error.pos >= len(first.strip()) or first.strip() == "{"
-        pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
-        return "unstructured" if cut and pretty else "lines"
-    except (RecursionError, ValueError):
-        # Python refuses texts that are nested deeply, and numbers of thousands of digits.
-        return "lines"
-    return "lines"
-
-
-def _closed(local: str, compression: str | None) -> bool:
-    """True if the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
-    last = b""
-    with open_bytes(local, compression) as source:
-        while chunk := bytes(source.read(_CHUNK)):
-            last = chunk.rstrip() or last
-    return last.endswith(b"]")
 
 
 def _column(key: str) -> str:
@@ -163,17 +148,18 @@ _SPELLING = (
 )
 
 
-def _fault(various: bool, exact: bool) -> str:
+def _fault(various: bool, structure: dict[str, Any]) -> str:
     """SQL for what is wrong with a text, NULL when nothing is.
 
     Args:
         various: some keys were seen in several spellings (`a` and `A`).
-        exact: numbers are to be marked.
+        structure: what was seen of all keys.
     """
+    below = given_twice(structure)
+    inner = f"WHEN {below} THEN 'a key of an inner object is given twice' " if below else ""
     keys = "json_keys(text)"
     # Comparing spellings costs as much as parsing: only where there are any.
     compared = f"list_transform({keys}, {_SPELLING})" if various else keys
-    marked = f"WHEN {HAS_MARK} THEN 'U+FDD0, which is no character' " if exact else ""
     return (
         "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
         "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
@@ -181,7 +167,8 @@ def _fault(various: bool, exact: bool) -> str:
         f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
         f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
-        f"THEN 'a key is given twice (names are compared without case)' {marked}END"
+        "THEN 'a key is given twice (names are compared without case)' "
+        f"{inner}END"
     )
 
 
@@ -229,7 +216,7 @@ class _Objects:
                 if name in wanted or rounded
                 for k in spelled
             )
-            self._spool(spools, layout, keys, structure, marked)
+            self._spool(spools, layout, keys, structure, self._mark if marked else NO_MARK)
         spools.bad += self.texts.salvage.finish()
         return spools.bind(self.formats)
 
@@ -246,10 +233,13 @@ class _Objects:
 
     def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
         """What the leaves with numbers are like, judged by the rows that have long ones."""
+        mark = self._mark
         paths = {p: kind for p, kind in leaves(structure) if kind in NUMBERS and is_shallow(p)}
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
-        weighed = weigh(self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths))
+        weighed = weigh(
+            self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths), mark
+        )
         strained = [
             path
             for path, numbers in weighed.items()
@@ -262,59 +252,135 @@ class _Objects:
         if not strained:
             return weighed
         every = f"SELECT text FROM ({self.source}) WHERE {_OBJECT}"
-        return {**weighed, **weigh(self.table.con, every, strained)}
+        return {**weighed, **weigh(self.table.con, every, strained, mark)}
+
+    @cached_property
+    def _mark(self) -> Mark:
+        return find_mark(self.table.con, self.source)
 
     def _spool(
         self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
-        structure: dict[str, Any], exact: bool,
+        structure: dict[str, Any], mark: Mark,
     ) -> None:  # fmt: skip
-        values: list[Value | None] = []
-        spec: dict[str, Any] = {}
-        for f in layout.fields:
-            spelled = keys.get(f.name)
-            if spelled is None or is_folder(self.table, f.name):
-                values.append(None)
-                continue
-            key = spelled[0]
-            if len(spelled) == 1 and key:
-                spec[key] = transform_spec(f.type)
-                value = f"(text -> {pointer(key)})"
-                direct = f"j.{quote(key)}"
-            else:
-                value = f"coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)})"
-                wrapped = dump({"v": transform_spec(f.type)})
-                direct = f"json_transform(json_object('v', {value}), {wrapped}).v"
-            inferred = self.batch.declared.get(f.name) is None
-            found = [structure[k] for k in spelled]
-            typed = converted(value, direct, found, f.type, self.formats, exact, inferred)
-            shown = unmark(f"CAST({value} AS VARCHAR)") if exact else f"CAST({value} AS VARCHAR)"
-            original = unmarked(value) if exact else f"({value} ->> '$')"
-            values.append(Value(original, shown, typed, f.type != STRING))
+        various = any(spelled != [name] for name, spelled in keys.items())
+        rows = (
+            "SELECT text AS raw_text, "
+            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
+            f"FROM (SELECT *, {_fault(various, structure)} AS fault FROM ({self.source}) "
+            "WHERE trim(text) <> '')"
+        )
+        columns = [
+            (f, () if is_folder(self.table, f.name) else tuple(keys.get(f.name, ())))
+            for f in layout.fields
+        ]
+        if len(columns) > FEW:
+            target = str(spools.path("wide.ndjson"))
+            source, values = self._wide(target, rows, columns, structure, mark)
+        else:
+            source, values = self._narrow(rows, columns, structure, mark)
         extras = [
-            (k, f"nullif({unmark(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
+            (k, f"nullif({mark.off(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()
             if name in layout.extras
             for k in spelled
         ]
-        parsed = f"json_transform(text, {dump(spec)})" if spec and not exact else "NULL"
-        various = any(spelled != [name] for name, spelled in keys.items())
-        text = mark("text") if exact else "text"
         own = {
-            name: f"(coalesce({', '.join(f'(text -> {pointer(k)})' for k in spelled)}) ->> '$')"
+            name: mark.shown(_first(spelled))
             for name, spelled in keys.items()
             if is_folder(self.table, name)
         }
-        if exact:
-            own = {name: unmark(value) for name, value in own.items()}
         fault = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
-            f"SELECT raw_text, text, fault, file, line, {parsed} AS j FROM ("
-            f"SELECT text AS raw_text, CASE WHEN fault IS NULL THEN {text} END AS text, fault, "
-            f"file, line FROM (SELECT *, {_fault(various, exact)} AS fault FROM ({self.source}) "
-            "WHERE trim(text) <> ''))",
+            source,
             values,
             extras,
             "raw_text",
             "fault" if fault is None else f"coalesce(fault, {fault})",
         )
         spools.accept(path, {}, explicit=True)
+
+    def _narrow(
+        self, rows: str, columns: Sequence[_Column], structure: dict[str, Any], mark: Mark
+    ) -> tuple[str, list[Value | None]]:
+        """A SELECT that has all values of a row as one struct, and how the columns are read."""
+        values: list[Value | None] = []
+        spec: dict[str, Any] = {}
+        for f, spelled in columns:
+            key = _single(spelled)
+            if key:
+                spec[key] = transform_spec(f.type)
+                taken = self._value(
+                    f, spelled, _first(spelled), f"j.{quote(key)}", structure, mark
+                )
+                values.append(taken)
+            else:
+                values.append(self._several(f, spelled, structure, mark))
+        parsed = f"json_transform(text, {dump(spec)})" if spec and not mark.sign else "NULL"
+        return f"SELECT *, {parsed} AS j FROM ({rows})", values
+
+    def _wide(
+        self, target: str, rows: str, columns: Sequence[_Column], structure: dict[str, Any],
+        mark: Mark,
+    ) -> tuple[str, list[Value | None]]:  # fmt: skip
+        """A SELECT that has each value as a column, and how the columns are read."""
+        types = {
+            key: "JSON" if isinstance(f.type, Array | MapType | Struct) else "VARCHAR"
+            for f, spelled in columns
+            if (key := _single(spelled))
+        }
+        places = {key: f"c{i}" for i, key in enumerate(types)}
+        texts = [
+            places[key] if (key := _single(spelled)) and types[key] == "VARCHAR" else None
+            for _, spelled in columns
+        ]
+        fields, declared = [f for f, _ in columns], self.batch.declared
+        values, lists = text_values(fields, texts, str, str, declared, self.formats, from_inferred)
+        pattern = mark.off("CAST((text -> {x}) AS VARCHAR)")
+        for at, (f, spelled) in enumerate(columns):
+            key, value = _single(spelled), values[at]
+            if value is not None:
+                values[at] = _shown(value, pattern, key or "")
+            elif key:
+                direct = f"json_transform({places[key]}, {dump(transform_spec(f.type))})"
+                value = self._value(f, spelled, places[key], direct, structure, mark)
+                values[at] = _shown(value, pattern, key)
+            else:
+                values[at] = self._several(f, spelled, structure, mark)
+        source = spread(self.table.con, target, rows, types, structure, mark)
+        return beside(source, lists), values
+
+    def _several(
+        self, field: Field, spelled: Sequence[str], structure: dict[str, Any], mark: Mark
+    ) -> Value | None:
+        """How a column is read whose key has several spellings, or is empty; None without any."""
+        if not spelled:
+            return None
+        value, spec = _first(spelled), dump({"v": transform_spec(field.type)})
+        direct = f"json_transform(json_object('v', {value}), {spec}).v"
+        return self._value(field, spelled, value, direct, structure, mark)
+
+    def _value(
+        self, field: Field, spelled: Sequence[str], value: str, direct: str,
+        structure: dict[str, Any], mark: Mark,
+    ) -> Value:  # fmt: skip
+        inferred = self.batch.declared.get(field.name) is None
+        found = [structure[k] for k in spelled]
+        typed = converted(value, direct, found, field.type, self.formats, mark, inferred)
+        shown = mark.off(f"CAST({value} AS VARCHAR)")
+        return Value(mark.shown(value), shown, typed, field.type != STRING)
+
+
+def _single(spelled: Sequence[str]) -> str | None:
+    """The key of a column; None if it has several spellings, or is empty."""
+    return spelled[0] or None if len(spelled) == 1 else None
+
+
+def _first(spelled: Sequence[str]) -> str:
+    """SQL for the value of the first of some keys that a text has."""
+    values = [f"(text -> {pointer(k)})" for k in spelled]
+    return values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+
+
+def _shown(value: Value, pattern: str, key: str) -> Value:
+    """A value that is shown as what a pattern makes of the pointer to its key."""
+    return replace(value, json=pattern.format(x=pointer(key)), apart=(pattern, pointer(key)))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import duckdb
@@ -13,8 +16,10 @@ from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.dialect import Dialect
 from qanat.engines.duckdb.files.documents import pieces
 from qanat.engines.duckdb.files.records import (
+    CHUNK,
     LIMIT,
     NOT_UTF_8,
+    lines,
     may_have_long_lines,
     open_bytes,
     shorten,
@@ -210,23 +215,54 @@ class Texts:
         if good:
             self._copy_of(str(copy))
 
-    def add_kept(self, kept: Kept) -> None:
-        """Add texts that a quarantine has kept; their `line` is the number of each."""
+    def add_kept(self, kept: Kept, shapes: Callable[[int], str]) -> None:
+        """Add texts that a quarantine has kept; their `line` is the number of each.
+
+        Args:
+            shapes: how a file is laid out: `lines`, `array` or `unstructured`.
+        """
         good: list[tuple[str, int, int]] = []
         for index, texts in kept.items():
+            lost = {t.line for t in texts if t.error.startswith(NOT_UTF_8) and t.raw is not None}
+            originals = self._originals(index, lost, shapes) if lost else {}
             for each in texts:
+                text = originals.get(each.line) if each.line in lost else each.raw
                 if each.raw is None:
                     self.salvage.malformed(index, each.number, b"", f"{each.error}; {CUT}")
-                elif each.error.startswith(NOT_UTF_8):
+                elif text is None:
                     self.salvage.malformed(index, each.number, each.raw.encode(), each.error)
                 else:
-                    good.append((each.raw, index, each.number))
+                    good.append((text, index, each.number))
         copy = self.scratch / f"{self.table.name}_kept.csv"
         with copy.open("w", encoding="utf-8", newline="") as out:
             # Outside strings JSON takes CR for a space; DuckDB's CSV reader stumbles over it.
             out.writelines(f"{quoted(t.replace(chr(13), ' '))},{i},{n}\n" for t, i, n in good)
         if good:
             self._copy_of(str(copy))
+
+    def _originals(
+        self, index: int, numbers: set[int], shapes: Callable[[int], str]
+    ) -> dict[int, str]:
+        """The texts of a file by their numbers, as far as they are of its encoding now.
+
+        What a quarantine keeps of a text that was not says no more which bytes it had.
+        """
+        file = self.table.files[index]
+        if not file.local:
+            return {}
+        found: dict[int, str] = {}
+        shape = shapes(index)
+        with open_bytes(file.local, self.compression) as source:
+            every = (
+                lines(file.local, self.compression)
+                if shape == "lines"
+                else (piece.raw for piece in pieces(source, shape == "array"))
+            )
+            for number, raw in enumerate(islice(every, max(numbers)), 1):
+                if number in numbers:
+                    with suppress(UnicodeDecodeError):
+                        found[number] = raw.decode()
+        return found
 
     def _documents(self, indexes: Sequence[int], shape: str) -> None:
         more = f", compression = {literal(self.compression)}" if self.compression else ""
@@ -248,3 +284,35 @@ class Texts:
 
     def _index(self, indexes: Sequence[int]) -> str:
         return self.table.at("index", indexes, "INTEGER", "r.file_index")
+
+
+def shape_of(local: str, compression: str | None, multi: bool) -> str:
+    """How a `json` file is laid out: `array`, `lines`, `unstructured`; empty when it is empty."""
+    with closing(lines(local, compression)) as found:
+        seen = [line for line in islice(found, 1000) if line.strip()]
+    if not seen:
+        return ""
+    if seen[0].lstrip().startswith(b"["):
+        return "array"
+    if multi:
+        return "unstructured"
+    first = seen[0].decode(errors="replace")
+    try:
+        json.JSONDecoder().raw_decode(first.strip())
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(first.strip()) or first.strip() == "{"
+        pretty = len(seen) > 1 and not seen[1].lstrip().startswith(b"{")
+        return "unstructured" if cut and pretty else "lines"
+    except (RecursionError, ValueError):
+        # Python refuses texts that are nested deeply, and numbers of thousands of digits.
+        return "lines"
+    return "lines"
+
+
+def is_closed(local: str, compression: str | None) -> bool:
+    """True if the last byte that is no space is `]`: DuckDB takes a cut array for a whole one."""
+    last = b""
+    with open_bytes(local, compression) as source:
+        while chunk := bytes(source.read(CHUNK)):
+            last = chunk.rstrip() or last
+    return last.endswith(b"]")

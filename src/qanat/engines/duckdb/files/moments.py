@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from qanat.engines.duckdb.files import plainly
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.schema import Array, DataType, MapType, Primitive, Struct
 from qanat.text import literal, quote
@@ -23,12 +24,13 @@ _YEAR = "(^|[^0-9])0[0-9]{3}"
 """A year before 1000 in a text; with fewer digits it is rather one of this century."""
 
 
-def to_day(text: str, pattern: str | None) -> str:
+def to_day(text: str, pattern: str | None, day: str) -> str:
     """SQL for a text as a DATE.
 
     Args:
         text: SQL of type VARCHAR.
         pattern: in which it is written, in the letters of strftime; None for ISO 8601.
+        day: SQL of DuckDB's cast of it, NULL where it fails; not used with a pattern.
     """
     if pattern:
         moment = f"try_strptime({text}, {literal(pattern)})"
@@ -37,9 +39,8 @@ def to_day(text: str, pattern: str | None) -> str:
         whole = f"{moment} = {day}" if "%z" not in pattern.lower() else "false"
         return f"CASE WHEN {_within(day, 'DATE', text, pattern)} AND {whole} THEN {day} END"
     moment = f"TRY_CAST({text} AS TIMESTAMP)"
-    day = f"TRY_CAST({text} AS DATE)"
     return (
-        f"CASE WHEN {_within(day, 'DATE', text)} "
+        f"CASE WHEN {plainly.day(text, day)} THEN {day} WHEN {_within(day, 'DATE', text)} "
         f"AND (NOT contains({text}, ':') OR (date_trunc('day', {moment}) = {moment} "
         f"AND NOT regexp_matches({text}, '{_BEHIND_CLOCK}'))) THEN {day} END"
     )

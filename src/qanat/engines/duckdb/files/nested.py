@@ -12,6 +12,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.drift import Misfits, wider_type
 from qanat.engines.duckdb.files.infer import Seen
 from qanat.engines.duckdb.files.leaves import NUMBERS, Numbers, Path, leaves, weigh
+from qanat.engines.duckdb.files.numbers import find_mark
 from qanat.model.name import Named
 from qanat.model.schema import STRING, Array, DataType, Decimal, Primitive, Struct
 
@@ -36,7 +37,7 @@ def nested_type(
         return None
     structure = json.loads(found)[_ROOT]
     paths = [p for p, kind in leaves(structure, (_ROOT,)) if kind in NUMBERS]
-    numbers = weigh(con, source, paths)
+    numbers = weigh(con, source, paths, find_mark(con, source))
     new = _joined(have, structure, (_ROOT,), numbers, Misfits(Seen(values=rows), fitting))
     return None if new == have else new
 

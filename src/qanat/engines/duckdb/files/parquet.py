@@ -7,11 +7,16 @@ loss. DuckDB's `union_by_name` would turn a long into a double as soon as one fi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from qanat.engines.duckdb.files import prepared
+from qanat.engines.duckdb.files.again import NOT_THERE, Kept
 from qanat.engines.duckdb.files.bound import (
+    FILE,
+    ROW,
     BatchColumns,
     BoundFiles,
     FileTable,
@@ -112,6 +117,42 @@ def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFil
             types,
         )
         return _bind(table, layout, groups)
+
+
+def bind_parquet_again(
+    table: FileTable, batch: FilesBatch, scratch: Path, kept: Kept
+) -> BoundFiles:
+    """Read rows of Parquet files again (see `again.bind_again`), from the files themselves.
+
+    Raises:
+        SchemaDriftError, FileUnreadableError, OptionError: as for `bind_parquet`.
+    """
+    present = replace(batch, files=tuple(f for f in batch.files if f.local))
+    bound = bind_parquet(*prepared(table.con, table.name, present, scratch), scratch)
+    wanted: list[tuple[str, int, int]] = []
+    malformed = ["SELECT NULL::BIGINT AS row, '' AS raw, '' AS error WHERE false"]
+    for index, rows in kept.items():
+        file = batch.files[index]
+        wanted += [(file.path, row.line, row.number) for row in rows if file.local]
+        malformed += [
+            f"SELECT {row.number}, {literal(row.raw or '')}, {literal(NOT_THERE)}"
+            for row in rows
+            if not file.local
+        ]
+    places = ", ".join(f"({literal(p)}, {line}, {number})" for p, line, number in wanted)
+    again = f"(VALUES {places or '(NULL, NULL, NULL)'}) AS again(file, line, number)"
+    if bound.malformed:
+        malformed.append(
+            f"SELECT again.number, m.raw, m.error FROM ({bound.malformed}) AS m "
+            f"JOIN {again} ON m.file = again.file AND m.row = again.line"
+        )
+    return replace(
+        bound,
+        relation=f"SELECT r.* REPLACE (again.number AS {ROW}) FROM ({bound.relation}) AS r "
+        f"JOIN {again} ON r.{FILE} = again.file AND r.{ROW} = again.line",
+        malformed=" UNION ALL ".join(malformed),
+        rows=None,
+    )
 
 
 def _groups(table: FileTable) -> list[Group]:

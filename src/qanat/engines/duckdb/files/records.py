@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Generator, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from qanat.compression import open_plain
@@ -95,12 +94,16 @@ def _has_line_end(source: IO[bytes], start: int, end: int) -> bool:
     return False
 
 
-def lines(source: IO[bytes]) -> Iterator[bytes]:
-    """The lines of a file without their ends: a CR alone, if the first MiB has no LF."""
-    first = bytes(source.read(CHUNK))
-    end = CR if LF not in first and CR in first else LF
-    found = split_lines(chain([first], chunks_of(source)), end)
-    return (line.removesuffix(CR) for line in found)
+def lines(local: str, compression: str | None) -> Generator[bytes, None, None]:
+    """The lines of a file without their ends, where no line end stands in quotes.
+
+    Raises:
+        OSError, EOFError: as for `open_bytes`.
+    """
+    end = line_end(local, compression)
+    with open_bytes(local, compression) as source:
+        for line in split_lines(chunks_of(source), end):
+            yield line.removesuffix(CR)
 
 
 def chunks_of(source: IO[bytes]) -> Iterator[bytes]:
@@ -108,17 +111,43 @@ def chunks_of(source: IO[bytes]) -> Iterator[bytes]:
     return iter(lambda: bytes(source.read(CHUNK)), b"")
 
 
-def line_end(head: bytes, quote: bytes) -> bytes:
+def line_end(local: str, compression: str | None, quote: bytes = b"") -> bytes:
     """How the lines of a file end: with CR alone (old Macs), or with LF, before which may be a CR.
 
     Args:
-        head: the file's first MiB.
         quote: the character around values, in which a line end says nothing; may be empty.
+
+    Raises:
+        OSError, EOFError: as for `open_bytes`.
     """
-    if head.count(CR) == head.count(CR + LF):
-        return LF
-    found = outside_quotes(head, quote)
-    return CR if CR in found and LF not in found else LF
+    with open_bytes(local, compression) as source:
+        return first_end(chunks_of(source), quote) or LF
+
+
+def first_end(chunks: Iterable[bytes], quote: bytes) -> bytes | None:
+    r"""The first LF outside quotes, or else CR if one is there; None if neither is.
+
+    A quote that is never closed does not count. No more is read than is needed: of most files
+    that is the first line.
+
+    >>> [first_end([text], b'"') for text in (b'a\rb\n', b'"\n"\r1', b'a"\n', b'"\n"')]
+    [b'\n', b'\r', b'\n', None]
+    """
+    inside = False
+    found: bytes | None = None
+    behind: bytes | None = None  # what stands behind the last quote
+    for chunk in chunks:
+        for number, segment in enumerate(chunk.split(quote) if quote else (chunk,)):
+            if number:
+                inside, behind = not inside, None
+            end = LF if LF in segment else CR if CR in segment else None
+            if end == LF and not inside:
+                return LF
+            if inside:
+                behind = LF if LF in (behind, end) else behind or end
+            else:
+                found = found or end
+    return LF if behind == LF else found or behind
 
 
 def outside_quotes(head: bytes, quote: bytes) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from itertools import chain
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -87,8 +86,8 @@ class Salvage:
         # with CR, a value may have LF in it.
         same = dialect.delimiter == "," and dialect.nulls == ("",) and manner.end == LF
         good = 0
-        with open_bytes(file.local, dialect.compression) as source:
-            for record in _records(source, manner, width):
+        with closing(_records(file.local, manner, width)) as records:
+            for record in records:
                 if record.line <= manner.header:
                     continue
                 if record.fields is None:
@@ -149,22 +148,20 @@ def lines_of(
         OSError, EOFError: the file cannot be read.
     """
     wanted, found = set(numbers), dict[int, int]()
-    with open_bytes(local, manner.dialect.compression) as source:
-        rows = (r for r in _records(source, manner, width) if r.line >= first)
+    with closing(_records(local, manner, width)) as records:
+        rows = (r for r in records if r.line >= first)
         for number, row in zip(range(first, max(wanted, default=0) + 1), rows, strict=False):
             if number in wanted:
                 found[number] = row.line
     return found
 
 
-def _records(source: IO[bytes], manner: Manner, width: int) -> Iterator[Record]:
-    chunks = chunks_of(source)
-    end = manner.end
+def _records(local: str, manner: Manner, width: int) -> Generator[Record, None, None]:
+    dialect, end = manner.dialect, manner.end
     if end is None:
-        first = next(chunks, b"")
-        end = line_end(first, manner.dialect.quote.encode())
-        chunks = chain([first], chunks)
-    return RecordReader(manner.dialect, width, end).read(split_lines(chunks, end))
+        end = line_end(local, dialect.compression, dialect.quote.encode())
+    with open_bytes(local, dialect.compression) as source:
+        yield from RecordReader(dialect, width, end).read(split_lines(chunks_of(source), end))
 
 
 def _fields(record: Record, dialect: Dialect) -> Sequence[bytes | None]:

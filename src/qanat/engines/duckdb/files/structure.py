@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.cast import Formats, from_text
 from qanat.engines.duckdb.files.infer import exact as exactly
 from qanat.engines.duckdb.files.leaves import Path, is_shallow, leaves, pointer
-from qanat.engines.duckdb.files.numbers import unmarked
+from qanat.engines.duckdb.files.numbers import Mark
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Decimal, Field, MapType, Primitive, Struct
@@ -25,7 +25,8 @@ _SCALARS: dict[str, DataType] = {
     "HUGEINT": Primitive("long"),
     "DOUBLE": Primitive("double"),
 }
-Leaf: TypeAlias = Callable[[str, DataType, Formats], str]
+Leaf: TypeAlias = Callable[[str, DataType], str]
+"""SQL for the value of a leaf in a type, from SQL of the leaf; NULL if it does not fit."""
 
 _WHOLE = frozenset({"long", "integer", "short", "byte"})
 
@@ -93,21 +94,14 @@ def transform_spec(type_: DataType) -> Any:
     return to_duckdb(type_)
 
 
-def fits(
-    value: str,
-    type_: DataType,
-    formats: Formats = ISO,
-    depth: int = 0,
-    leaf: Leaf = from_text,
-) -> str:
+def fits(value: str, type_: DataType, leaf: Leaf, depth: int = 0) -> str:
     """SQL that is true if a JSON value converts to a type without loss, down to every leaf.
 
     Args:
         value: SQL of the JSON value.
         type_: the target type.
-        formats: how dates and timestamps are written.
+        leaf: what converts a leaf.
         depth: of nesting so far; makes the names of lambda parameters unique.
-        leaf: what converts the text of a leaf.
     """
     kind = f"coalesce(json_type({value}), 'NULL')"
     match type_:
@@ -115,10 +109,7 @@ def fits(
             return "true"
         case Struct(fields):
             names = ", ".join(literal(f.name) for f in fields)
-            tests = [
-                fits(f"({value} -> {pointer(f.name)})", f.type, formats, depth, leaf)
-                for f in fields
-            ]
+            tests = [fits(f"({value} -> {pointer(f.name)})", f.type, leaf, depth) for f in fields]
             unknown = (
                 f"len(list_filter(json_keys({value}), lambda k{depth}: "
                 f"k{depth} NOT IN ({names}))) = 0"
@@ -126,45 +117,42 @@ def fits(
             inside = " AND ".join([unknown, *tests])
             return f"({kind} = 'NULL' OR ({kind} = 'OBJECT' AND {inside}))"
         case Array(element):
-            one = fits(f"x{depth}", element, formats, depth + 1, leaf)
+            one = fits(f"x{depth}", element, leaf, depth + 1)
             bad = f"list_filter(CAST({value} AS JSON[]), lambda x{depth}: NOT {one})"
             return (
                 f"CASE {kind} WHEN 'NULL' THEN true WHEN 'ARRAY' THEN len({bad}) = 0 "
                 "ELSE false END"
             )
         case MapType(_, element):
-            one = fits(f"x{depth}", element, formats, depth + 1, leaf)
+            one = fits(f"x{depth}", element, leaf, depth + 1)
             bad = f"list_filter(json_extract({value}, '$.*'), lambda x{depth}: NOT {one})"
             return (
                 f"CASE {kind} WHEN 'NULL' THEN true WHEN 'OBJECT' THEN len({bad}) = 0 "
                 "ELSE false END"
             )
-    text = unmarked(value)
-    return f"({text} IS NULL OR {leaf(text, type_, formats)} IS NOT NULL)"
+    return f"(({value} ->> '$') IS NULL OR {leaf(value, type_)} IS NOT NULL)"
 
 
-def built(
-    value: str,
-    type_: DataType,
-    formats: Formats = ISO,
-    depth: int = 0,
-    leaf: Leaf = from_text,
-) -> str:
+def built(value: str, type_: DataType, leaf: Leaf, formats: Formats, depth: int = 0) -> str:
     """SQL for a value that `fits` a type, made of its texts leaf by leaf.
 
     DuckDB's `json_transform` is faster, but rounds, and knows no formats.
+
+    Args:
+        value, type_, leaf, depth: see `fits`.
+        formats: how dates and timestamps are written in the keys of maps.
     """
     kind = f"coalesce(json_type({value}), 'NULL')"
     match type_:
         case Struct(fields):
             parts = ", ".join(
                 f"{quote(f.name)}: "
-                + built(f"({value} -> {pointer(f.name)})", f.type, formats, depth, leaf)
+                + built(f"({value} -> {pointer(f.name)})", f.type, leaf, formats, depth)
                 for f in fields
             )
             return f"CASE {kind} WHEN 'OBJECT' THEN {{{parts}}} END"
         case Array(element):
-            one = built(f"x{depth}", element, formats, depth + 1, leaf)
+            one = built(f"x{depth}", element, leaf, formats, depth + 1)
             return (
                 f"CASE {kind} WHEN 'ARRAY' "
                 f"THEN list_transform(CAST({value} AS JSON[]), lambda x{depth}: {one}) END"
@@ -172,11 +160,11 @@ def built(
         case MapType(key, element):
             k = f"k{depth}"
             place = f"'/' || replace(replace({k}, '~', '~0'), '/', '~1')"
-            one = built(f"({value} -> ({place}))", element, formats, depth + 1, leaf)
+            one = built(f"({value} -> ({place}))", element, leaf, formats, depth + 1)
             entry = f"{{'k': {from_text(k, key, formats)}, 'v': {one}}}"
             entries = f"list_transform(json_keys({value}), lambda {k}: {entry})"
             return f"CASE {kind} WHEN 'OBJECT' THEN map_from_entries({entries}) END"
-    return leaf(unmarked(value), type_, formats)
+    return leaf(value, type_)
 
 
 def converted(
@@ -185,7 +173,7 @@ def converted(
     structures: list[Any],
     type_: DataType,
     formats: Formats,
-    exact: bool,
+    mark: Mark,
     inferred: bool = False,
 ) -> str:
     """SQL for a JSON value in a type; NULL if it does not fit.
@@ -196,27 +184,34 @@ def converted(
         structures: the structures found, one for each spelling of the value's key.
         type_: the target type.
         formats: how dates and timestamps are written.
-        exact: True if numbers are marked, because `json_transform` might change one.
+        mark: that numbers have, because `json_transform` might change one.
         inferred: True if nobody chose the type, so that no value may be rounded to it.
     """
-    leaf = _inferred if inferred else from_text
+    exact, cast = bool(mark.sign), from_inferred if inferred else from_text
+
+    def leaf(value: str, type_: DataType) -> str:
+        return cast(mark.shown(value), type_, formats)
+
     if not isinstance(type_, (Struct, Array, MapType)):
         if not exact and (type_ == STRING or all(_scalar(s, type_) for s in structures)):
             return direct
-        return leaf(unmarked(value), type_, formats)
+        return leaf(value, type_)
     if not exact and all(suits(s, type_) for s in structures):
         return direct
-    made = f"CAST({built(value, type_, formats, 0, leaf)} AS {to_duckdb(type_)})"
-    return f"CASE WHEN {fits(value, type_, formats, 0, leaf)} THEN {made} END"
+    made = f"CAST({built(value, type_, leaf, formats)} AS {to_duckdb(type_)})"
+    return f"CASE WHEN {fits(value, type_, leaf)} THEN {made} END"
 
 
-def _inferred(text: str, type_: DataType, formats: Formats) -> str:
+def from_inferred(text: str, type_: DataType, formats: Formats, cast: str | None = None) -> str:
     """SQL for a text in a type that was inferred, as `from_text` for a declared one.
+
+    Args:
+        cast: as for `from_text`.
 
     A DOUBLE has to show each number as it was written, and only `true` and `false` are BOOLEAN.
     """
     strict = type_ in (Primitive("double"), Primitive("boolean"))
-    return (exactly if strict else from_text)(text, type_, formats)
+    return (exactly if strict else from_text)(text, type_, formats, cast)
 
 
 def changes(structure: Any, type_: DataType, rounded: bool) -> bool:

@@ -108,7 +108,7 @@ def as_wider(value: str, source: str, have: DataType, want: DataType) -> tuple[s
     type, and a file would have said `10`.
     """
     if want == STRING and (isinstance(have, Decimal) or have in _FLOATING):
-        text = f"CAST({value} AS VARCHAR)"
+        text = _text(value, have)
         return f"regexp_replace({text}, '(\\.[0-9]*[1-9])0+$|\\.0*$', '\\1')", False
     if (inside := _inside(value, source, have, want, as_wider)) is not None:
         return inside
@@ -117,6 +117,15 @@ def as_wider(value: str, source: str, have: DataType, want: DataType) -> tuple[s
         there = f"TRY_CAST({value} AS {to_duckdb(want)})"
         return f"CASE WHEN TRY_CAST({there} AS {source}) = {value} THEN {there} END", True
     return convert(value, source, have, want)
+
+
+def _text(value: str, have: DataType) -> str:
+    """SQL for the text of a number; what is none is spelled as in JSON and most CSV files."""
+    text = f"CAST({value} AS VARCHAR)"
+    if have not in _FLOATING:
+        return text
+    spelled = "WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
+    return f"CASE {text} {spelled} ELSE {text} END"
 
 
 def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[str, bool]:
@@ -132,10 +141,15 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
     if source == target:
         return value, False
     exact = have == want and not is_finer(source) and "HUGEINT" not in source
+    if want == STRING and have in _FLOATING and source == to_duckdb(have):
+        return _text(value, have), False
     if exact or (have != want and holds(want, have) and source == to_duckdb(have)):
         return f"CAST({value} AS {target})", False
     if source == "VARCHAR":
         return from_text(value, want), True
+    if have == Primitive("timestamp") and want == Primitive("timestamp_ntz"):
+        # A moment is no time of day of an unknown place: as in texts, an offset fits no TIMESTAMP.
+        return f"CAST(NULL AS {target})", True
     if {type(have), type(want)} == {Decimal, Primitive} and {have, want} & _FLOATING:
         # The shortest text of a double is the number that was meant: 0.1, and not what is nearest.
         return from_text(f"CAST({value} AS VARCHAR)", want), True
@@ -161,7 +175,9 @@ def _inside(
     Args:
         leaf: what converts a leaf.
     """
-    if not isinstance(have, Array | Struct | MapType) or source != to_duckdb(have):
+    # DuckDB calls a type by another name than the one that it takes.
+    known = source.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
+    if not isinstance(have, Array | Struct | MapType) or known != to_duckdb(have):
         return None
     found = _made(value, have, want, leaf, 0)
     if found is None:

@@ -48,6 +48,7 @@ class Shape(Frozen):
         events: SELECT list of an event, over those columns.
         told: SQL of the sequence over the table's columns; None if only a hidden column tells it.
         casts: the conversions of values on their way into the table.
+        lacks: columns of the table that the query does not give.
     """
 
     schema: Schema
@@ -61,6 +62,7 @@ class Shape(Frozen):
     events: str
     told: str | None
     casts: tuple[Conversion, ...]
+    lacks: tuple[str, ...]
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -136,6 +138,7 @@ def shape_of(
         events=_events(changes, fitted, sequenced),
         told=quote(START_AT) if versions else _told(changes, fitted.schema),
         casts=tuple(_cast(c, changes) for c in fitted.casts),
+        lacks=fitted.lacks,
     )
 
 

@@ -86,8 +86,3 @@ def test_json_needs_no_file(bench: Bench) -> None:
     assert good == {101: (7, "a\nb")}
     assert bad[102] == "not valid JSON"
     assert bad[103] == "longer than 1 bytes; only its first 1048576 bytes are kept"
-
-
-def test_formats_that_are_no_text(bench: Bench) -> None:
-    batch = FilesBatch((), "parquet", (), NO_COLUMNS, NO_COLUMNS, Drift.EVOLVE, "in/*")
-    assert bind_again(bench.con, "again", batch, [], bench.scratch) is None

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from qanat.engines.duckdb.files import pass_files
 from qanat.engines.duckdb.files.spool import translate
 from qanat.errors import (
     FileUnreadableError,
@@ -21,7 +22,8 @@ from qanat.errors import (
     StorageFullError,
 )
 from qanat.model.pipeline import Drift
-from qanat.model.work import LocalFile
+from qanat.model.schema import NO_COLUMNS
+from qanat.model.work import FilesBatch, LocalFile
 
 moment = datetime.fromisoformat
 
@@ -187,6 +189,28 @@ def test_files_without_rows(bench: Any, schema: Any, content: bytes) -> None:
     other = bench.put("b.csv", "a,b\n1,2\n")
     assert bench.rows(bench.bind(file, other)) == [(1, 2)]
     assert bench.rows(bench.bind(file, known=schema("a long, b long"))) == []
+
+
+@pytest.mark.parametrize("size", [10, 70_000, 1_100_000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_that_come_late(bench: Any, size: int, end: str) -> None:
+    """The first line end outside quotes tells, however far it is from the start of the file."""
+    other = "\n" if end == "\r" else "\r"
+    long = "x" * size
+    lines = ["a,b", f'1,"{long}{other}{long}"', "2,y"]
+    file = bench.put("a.csv", end.join(lines) + end)
+    assert bench.rows(bench.bind(file)) == [(1, f"{long}{other}{long}"), (2, "y")]
+    head = [f'"{long}{other}",b', "1,x", "2,y"]
+    file = bench.put("b.csv", end.join(head) + end)
+    assert bench.rows(bench.bind(file)) == [(1, "x"), (2, "y")]
+
+
+def test_a_line_feed_far_behind_a_lone_return(bench: Any) -> None:
+    """A CR is part of a value where lines end with LF, be it the first of them after a MiB."""
+    long = "x" * 1_100_000
+    bound = bench.bind(bench.put("a.csv", f"a,{long}\rb\n1,2\n"))
+    assert bound.schema.names == ("a", f"{long}\rb")
+    assert bench.rows(bound) == [(1, 2)]
 
 
 def test_byte_order_mark_and_no_final_line_end(bench: Any) -> None:
@@ -470,3 +494,22 @@ def test_a_full_disk(tmp_path: Path) -> None:
 def test_an_unknown_format(bench: Any) -> None:
     with pytest.raises(OptionError, match="did you mean 'parquet'"):
         bench.bind(bench.put("a", "x"), format="parqet")
+
+
+def test_files_with_and_without_underscores_are_read_in_one_pass(bench: Any, schema: Any) -> None:
+    files = bench.put("a.csv", "n_n,s\n155190,x\n"), bench.put("b.csv", "n_n,s\n7,x_y\n")
+    declared = schema("n_n long, s string")
+    batch = FilesBatch(files, "csv", (), declared, NO_COLUMNS, Drift.EVOLVE, "in/*")
+    once = pass_files(bench.con, "once", batch, bench.scratch)
+    assert once is not None
+    found = bench.con.execute(f"SELECT n_n, s FROM ({once.relation}) ORDER BY 1").fetchall()
+    assert (found, once.complete()) == ([(7, "x_y"), (155190, "x")], True)
+
+
+def test_an_underscore_in_one_file_is_no_number_in_another(bench: Any, schema: Any) -> None:
+    declared = schema("n long, d decimal(15,2), f double")
+    plain = bench.put("a.csv", "n,d,f\n155190,17.50,2.5\n")
+    marked = bench.put("b.csv", "n,d,f\n8,1_2.5,1\n9,1,1_2.5\n1_0,1,1\n")
+    bound = bench.bind(plain, marked, declared=declared)
+    assert bench.rows(bound) == [(155190, Decimal("17.50"), 2.5)]
+    assert [raw for _, _, raw, _ in bench.bad(bound)] == ["8,1_2.5,1", "9,1,1_2.5", "1_0,1,1"]

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from qanat.model.pipeline import Drift
-from qanat.model.schema import STRING, Array, Decimal as DecimalType, Field, Primitive, Schema
+from qanat.model.schema import (
+    STRING,
+    Array,
+    Decimal as DecimalType,
+    Field,
+    MapType,
+    Primitive,
+    Schema,
+)
 
 BIG = 9007199254740993
 """The first whole number that no double has."""
@@ -76,13 +84,22 @@ def test_what_is_rescued_keeps_its_digits(bench: Any) -> None:
     ]
 
 
-def test_a_character_that_marks_numbers(bench: Any) -> None:
-    """Unicode says that nobody uses it; where numbers need the mark, such a row is malformed."""
-    content = '{"v":"\ufdd01.5"}\n{"v":"x"}\n'
-    assert bench.rows(bench.bind(bench.put("a.ndjson", content))) == [("\ufdd01.5",), ("x",)]
-    bound = bench.bind(bench.put("b.ndjson", content + '{"v":1.10}\n'))
-    assert bench.rows(bound) == [("x",), ("1.10",)]
-    assert [error for *_, error in bench.bad(bound)] == ["U+FDD0, which is no character"]
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize(
+    "sign", ["\x80", "\x80\x81", "\x80\x81\x80\x80\x81\x81", "\ufdd0", "\x01"]
+)
+def test_texts_with_what_might_mark_numbers(bench: Any, sign: str, escaped: bool) -> None:
+    """Nothing that a text may have is taken for the mark of a number, nor taken away."""
+    texts = [f"{sign}1.5", f"{sign}{sign}", f"1.5{sign}1.5", "x"]
+    lines = [json.dumps({"v": t, "o": {t: [t]}}, ensure_ascii=escaped) for t in texts]
+    content = "\n".join([*lines, '{"v":1.10,"n":90071992547409.93}'])
+    declared = Schema((Field("o", MapType(STRING, Array(STRING))),))
+    bound = bench.bind(bench.put("a.ndjson", content), declared=declared)
+    assert bench.bad(bound) == []
+    assert bench.rows(bound) == [
+        *(({t: [t]}, t, None) for t in texts),
+        (None, "1.10", Decimal("90071992547409.93")),
+    ]
 
 
 def test_texts_that_look_like_numbers(bench: Any) -> None:
