@@ -156,11 +156,11 @@ def _moment(value: Any, zoned: bool) -> Any:
             value = datetime.fromisoformat(value)
         except ValueError:
             return MISFIT
-        if value.tzinfo and not zoned:
-            return MISFIT
     elif type(value) is date:
         value = datetime.combine(value, time())
     elif not isinstance(value, datetime):
+        return MISFIT
+    if value.tzinfo and not zoned:
         return MISFIT
     found = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     return found if zoned else found.replace(tzinfo=None)

@@ -22,6 +22,7 @@ from qanat.model.schema import (
 )
 from qanat.text import literal, quote
 
+_LOCAL = (Primitive("date"), Primitive("timestamp_ntz"))
 _FLOATING = {Primitive("float"), Primitive("double")}
 
 
@@ -147,8 +148,8 @@ def convert(value: str, source: str, have: DataType, want: DataType) -> tuple[st
         return f"CAST({value} AS {target})", False
     if source == "VARCHAR":
         return from_text(value, want), True
-    if have == Primitive("timestamp") and want == Primitive("timestamp_ntz"):
-        # A moment is no time of day of an unknown place: as in texts, an offset fits no TIMESTAMP.
+    if have == Primitive("timestamp") and want in _LOCAL:
+        # A moment is no day or time of an unknown place: as in texts, an offset fits neither.
         return f"CAST(NULL AS {target})", True
     if {type(have), type(want)} == {Decimal, Primitive} and {have, want} & _FLOATING:
         # The shortest text of a double is the number that was meant: 0.1, and not what is nearest.
