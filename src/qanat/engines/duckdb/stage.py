@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from importlib import import_module
 from typing import Any, TypeVar
 
-import duckdb
-from duckdb import DuckDBPyConnection, DuckDBPyRelation
-
-from qanat.engines.duckdb.casts import compiled, exact_casts
+from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
-from qanat.engines.duckdb.functions import run_function
+from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
-from qanat.engines.duckdb.order import in_order, keep_order, keeps_first
+from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.quarantine import unparsed_files
-from qanat.engines.duckdb.remembered import Carried, Footers, Queries
+from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit, may_be_numbered
+from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import discard, write
@@ -35,10 +28,9 @@ from qanat.errors import (
     QanatError,
     SchemaDriftError,
     SchemaMismatchError,
-    located,
 )
 from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
+from qanat.model.query import Computation, SqlQuery
 from qanat.model.work import (
     Batch,
     Counts,
@@ -47,45 +39,26 @@ from qanat.model.work import (
     RuleCount,
     Staged,
     StagedTable,
-    ViewBatch,
     ViewWork,
-    Work,
 )
-from qanat.text import literal, quote
+from qanat.text import quote
 
 T = TypeVar("T")
 _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
 
 @dataclass(slots=True)
-class Staging:
-    """The staging of one `Work` on one connection.
+class Staging(Querying):
+    """The staging of one `Work` on one connection."""
 
-    Args:
-        footers: what is known of the files of tables.
-        queries: what is known of queries.
-        stopping: set when functions are to be given up.
-    """
-
-    con: DuckDBPyConnection
-    work: Work
-    footers: Footers
-    queries: Queries
-    stopping: threading.Event
-    bindings: Bindings = field(init=False)
     rules: list[RuleCount] = field(default_factory=list)
     waiting: Waiting = field(init=False)
     view_counts: dict[str, Counts] = field(default_factory=dict)
     aside: Any = None
 
     def __post_init__(self) -> None:
-        work = self.work
-        self.bindings = Bindings(self.con, work.scratch, self.footers, widens=work.widens)
-        self.waiting = Waiting(self.con, self.bindings, work)
-
-    @property
-    def _views(self) -> tuple[Query, ...]:
-        return tuple(v.query for v in self.work.views)
+        Querying.__post_init__(self)
+        self.waiting = Waiting(self.con, self.bindings, self.work)
 
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
@@ -145,11 +118,6 @@ class Staging:
         self._bind_inputs()
         keep_order(self.con, work.inputs.values(), work.ordered)
         return self._without_failing(self._computed)
-
-    def _bind_inputs(self) -> None:
-        for name, batch in self.work.inputs.items():
-            if not isinstance(batch, ViewBatch):
-                self._bind(name)
 
     def _without_failing(self, compute: Callable[[], T]) -> T:
         """What is computed, if need be without the rows that cannot be."""
@@ -227,42 +195,6 @@ class Staging:
 
     # -- queries ---------------------------------------------------------------------------
 
-    def _query(self, name: str, query: Computation, positions: bool) -> Result:
-        """Bind a query's inputs and describe its result."""
-        self._bind_reads(query)
-        if not isinstance(query, SqlQuery):
-            return self._function(name, query)
-        with explained(query, self._names(query)):
-            reads = dict.fromkeys(r.name for r in query.reads)
-            carried = self.queries.carrying(query, self.bindings.hidden, positions)
-            try:
-                select, relation = self._over(carried, reads)
-            except duckdb.BinderException:
-                # Without positions the query is what its author wrote: if that is right, rows
-                # are told apart by numbers given to the result.
-                if not carried.positions:
-                    raise
-                carried = self.queries.carrying(query, self.bindings.hidden, False)
-                select, relation = self._over(carried, reads)
-            names = relation.columns
-            if may_be_numbered(names):
-                # Below another SELECT DuckDB tells equal names apart by itself, silently.
-                for read_name in reads:
-                    self.bindings.define(read_name, read_name in carried.needs)
-                names = self.con.sql(carried.sql).columns
-        skip = len(carried.positions)
-        if carried.scattered and FILE in carried.positions and keeps_first(self.work):
-            select = in_order(self.con, select, names[skip:], self.work.inputs.values())
-        return Result(select, names[skip:], relation.types[skip:], carried.positions)
-
-    def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
-        over = partial(self.bindings.over, names=reads, full=carried.needs)
-        select, relation = compiled(self.con, carried.sql, over)
-        shown = relation.columns[len(carried.positions) :]
-        if carried.needs and any(name.startswith(RESERVED) for name in shown):
-            raise duckdb.BinderException("a star that was not seen shows hidden columns")
-        return select, relation
-
     def _compiled(self) -> tuple[Result, Fitted]:
         """The query of the work over its bound inputs, and how it becomes the table's columns."""
         work = self.work
@@ -296,36 +228,6 @@ class Staging:
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
         return bool(self.work.expectations) or self.work.ordered or self.aside is not None
-
-    def _bind_reads(self, query: Computation) -> None:
-        for read in query.reads:
-            if read.name not in self.bindings.bound:
-                self._bind(read.name)
-
-    def _bind(self, name: str) -> None:
-        """Bind an input; what is wrong with its files is told where they are read."""
-        with self._located(name):
-            self.bindings.bind(name, self.work.inputs[name])
-
-    def _located(self, name: str) -> AbstractContextManager[None]:
-        queries = (self.work.query, *(v.query for v in self.work.views))
-        places = (r.location for q in queries for r in q.reads if r.name == name)
-        return located(next(places, None), *_ABOUT_FILES)
-
-    def _names(self, query: Query) -> Iterator[str]:
-        """The columns of a query's inputs, for messages."""
-        for read in query.reads:
-            yield from self.con.sql(f"{self.bindings.bound[read.name].plain} LIMIT 0").columns
-
-    def _function(self, name: str, query: FunctionQuery | Readmission | Discard) -> Result:
-        if not isinstance(query, FunctionQuery):
-            raise InvariantError("rows of a quarantine are not staged like this")
-        path = self.work.scratch / f"{file_name(name)}-result.parquet"
-        relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
-        run_function(self.con, query, relations, path, self.stopping)
-        relation = self.con.sql(f"SELECT * FROM read_parquet({literal(str(path))}) LIMIT 0")
-        select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
-        return Result(select, relation.columns, relation.types, (RID,))
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
@@ -413,13 +315,6 @@ class Staging:
         split = splitter.split()
         self.rules.extend(split.rules)
         return result, splitter, split
-
-    def _materialize(self, name: str, result: Result) -> Result:
-        """Compute once what would differ, or cost too much, if computed again per pass."""
-        path = literal(str(self.work.scratch / f"{file_name(name)}-rows.parquet"))
-        self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
-        select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
-        return replace(result, select=select, hidden=(*result.hidden, RID))
 
     def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
         counts = written + Counts(split.total, 0, split.dropped, split.quarantined)
