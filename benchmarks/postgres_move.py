@@ -23,7 +23,8 @@ from qanat.connectors.postgres.sink import PostgresSink
 from qanat.connectors.postgres.source import PostgresSource
 from qanat.model.pipeline import Drift, SinkTarget
 from qanat.model.schema import NO_COLUMNS, Decimal, Field, Primitive, Schema
-from qanat.model.work import ArrowBatch, DataFile, StagedTable
+from qanat.model.staged import DataFile, StagedTable
+from qanat.model.work import ArrowBatch
 from qanat.ports.sink import Delivery
 
 TABLE = """

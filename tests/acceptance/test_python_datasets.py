@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from qanat.engines.duckdb.engine import DuckDBEngine
-from qanat.model.work import Staged, Work
+from qanat.model.staged import Staged
+from qanat.model.work import Work
 from qanat.ports.engine import Progress
 from qanat.run.look import show
 from qanat.run.session import Session

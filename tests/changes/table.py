@@ -14,7 +14,8 @@ from qanat.errors import Location
 from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.model.schema import NO_COLUMNS, Field, Schema
-from qanat.model.work import ArrowBatch, Merge, Output, Staged, Stored, TableBatch, Work
+from qanat.model.staged import Staged
+from qanat.model.work import ArrowBatch, Merge, Output, Stored, TableBatch, Work
 from tests.changes.model import VALUES, Case, Event, Row
 
 HERE = Location("cdc.sql", 1, 1)

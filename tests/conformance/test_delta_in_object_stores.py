@@ -31,8 +31,9 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.location import ObjectUrl
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import DataFile, TableBatch
+from qanat.model.work import TableBatch
 from qanat.objects import Objects
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.store import DeltaStore

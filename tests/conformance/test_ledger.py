@@ -54,7 +54,7 @@ from qanat.model.record import (
     UpdateStatus,
 )
 from qanat.model.schema import Array, Field, Primitive, Schema
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.testing.postgresql import postgresql

@@ -41,7 +41,7 @@ from qanat.model.schema import (
     Primitive,
     Schema,
 )
-from qanat.model.work import DataFile, StagedTable
+from qanat.model.staged import DataFile, StagedTable
 from qanat.ports.sink import Delivery
 from qanat.testing.postgresql import postgresql
 from qanat.testing.reading import surroundings

@@ -33,8 +33,9 @@ from qanat.errors import (
 )
 from qanat.model.owner import staged_prefix
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import DataFile, TableBatch
+from qanat.model.work import TableBatch
 from qanat.ports.store import LocalFolders, TableStore
 from qanat.storage.delta.remote import RemoteFiles
 from qanat.storage.delta.store import DeltaStore

@@ -22,8 +22,9 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.schema import Decimal, Field, Primitive, Schema
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
-from qanat.model.work import DataFile, TableBatch
+from qanat.model.work import TableBatch
 from qanat.ports.store import TableStore
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.delta.witness import DeltaWitness

@@ -50,7 +50,7 @@ class Defect:
 # A patch: recovery settles a published epoch of one dataset with changed facts.
 SETTLING = """\
 import qanat.run.recovery as recovery
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 real = recovery.replace
 def replace(epoch, **changes):
     if epoch.dataset == {dataset!r}:

@@ -13,7 +13,7 @@ from qanat.model.event import UpdateEnded
 from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind, SinkTarget, application, is_replay
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.run.session import Session
 
 _ALL = 1_000_000

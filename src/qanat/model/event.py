@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from qanat.frozen import Frozen
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 
 
 class Failure(Frozen):

@@ -16,7 +16,8 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
-from qanat.model.work import Amount, Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
+from qanat.model.work import Amount
 from qanat.text import work_of
 
 

@@ -12,7 +12,8 @@ from typing import Protocol
 from qanat.errors import SchemaMismatchError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.schema import Schema, grown
-from qanat.model.work import Amount, Batch, DataFile
+from qanat.model.staged import DataFile
+from qanat.model.work import Amount, Batch
 
 
 @dataclass(frozen=True, slots=True, order=True)

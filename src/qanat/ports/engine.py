@@ -12,7 +12,8 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
+from qanat.model.staged import RuleCount, Staged
+from qanat.model.work import Batch, Inputs, Work
 
 Progress = Callable[[float | None], None]
 """Called now and then with the fraction done (0 to 1), or None when unknown."""

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
-from qanat.model.work import Output, StagedTable
+from qanat.model.staged import StagedTable
+from qanat.model.work import Output
 
 
 class Delivery(Frozen):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qanat.model.name import Named
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
 from qanat.run.results import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.report.html import Mood, Part, heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.shape import Key, Shape

@@ -18,7 +18,7 @@ from qanat.model.event import (
     facts_of,
     kind_of,
 )
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.observe.terminal.lines import remark
 from qanat.text import count, duration, printable
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from qanat.model.event import Recovered
 from qanat.model.pipeline import DatasetKind
-from qanat.model.work import RuleCount
+from qanat.model.staged import RuleCount
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import PROBLEMS_KEY, SECONDS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape

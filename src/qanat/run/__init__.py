@@ -13,7 +13,8 @@ dataset's declaration, which `validate`, plans and updates tell in the same word
 refuses to read again, under another name, what is there already;
 `owner` refuses to change tables of other projects, `sinks` to send where another environment does.
 
-The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `blame` says whose
+The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how
+one meets the rows that its table has, `partitions` refuses others than that has, `blame` says whose
 error ended one, `drift` how it changes the columns of its table. `commits` numbers epochs, makes
 one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit` stops
 an epoch of which too much would go to quarantine; `replay` is an epoch whose rows come out of it.

@@ -23,15 +23,8 @@ from qanat.model.owner import attempt_id, staged_prefix
 from qanat.model.pipeline import ON_ROW_ERROR, Dataset, DatasetKind, Drift, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import (
-    Output,
-    Recomputation,
-    Staged,
-    StagedTable,
-    Stored,
-    ViewWork,
-    Work,
-)
+from qanat.model.staged import Staged, StagedTable
+from qanat.model.work import Output, Recomputation, Stored, ViewWork, Work
 from qanat.ports.sink import Delivery
 from qanat.run.inputs import BoundInputs, drift_of, files_again
 from qanat.run.lease import Gate, HeldLease

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from qanat.model.query import SqlQuery
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import Counts, Output, Staged, StagedTable, Work
+from qanat.model.staged import Counts, Staged, StagedTable
+from qanat.model.work import Output, Work
 from qanat.planning.fit import quarantined
 from qanat.run.attempt import Attempt
 from qanat.run.inputs import drift_of, key_of

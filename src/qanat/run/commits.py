@@ -21,8 +21,9 @@ from qanat.model.changes import CHANGE_FEED
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
+from qanat.model.staged import StagedTable
 from qanat.model.table import Change, Commit, CommitGate, TableRef
-from qanat.model.work import StagedTable, quarantine_fields
+from qanat.model.work import quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import is_own

@@ -17,7 +17,7 @@ from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns

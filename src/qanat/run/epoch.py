@@ -22,7 +22,8 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
-from qanat.model.work import Amount, RuleCount, Staged, Work
+from qanat.model.staged import RuleCount, Staged
+from qanat.model.work import Amount, Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
 from qanat.run.blame import blaming
 from qanat.run.carry import with_waiting

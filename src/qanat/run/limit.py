@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from qanat.errors import QuarantineLimitError
 from qanat.model.limit import QUARANTINE_LIMIT, QuarantineLimit, parse_limit
 from qanat.model.pipeline import Dataset
-from qanat.model.work import Counts, RuleCount, Staged
+from qanat.model.staged import Counts, RuleCount, Staged
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count

@@ -13,7 +13,7 @@ from qanat.model.name import Named, Names
 from qanat.model.pipeline import DatasetKind
 from qanat.model.record import Definition, Epoch, UpdateRecord
 from qanat.model.schema import Schema
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.planning.graph import select
 from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
 from qanat.run.full_refresh import (

@@ -12,7 +12,7 @@ from qanat.errors import QanatError, naming
 from qanat.model.event import DatasetEnded, DatasetStarted
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.blame import explain, is_panic

@@ -16,7 +16,8 @@ from qanat.errors import AdapterError, Location
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
-from qanat.model.work import Batch, Inputs as Bound, RuleCount, Staged, Work
+from qanat.model.staged import RuleCount, Staged
+from qanat.model.work import Batch, Inputs as Bound, Work
 from qanat.ports.engine import Columns, Progress, RowOrigin, RowPlace, Rows
 from tests.conformance.datafusion_engine import DATAFUSION
 from tests.conformance.datafusion_engine.columns import schema_of

@@ -10,7 +10,7 @@ from datafusion import DataFrame, SessionContext
 from qanat.errors import DatasetNotFoundError
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from tests.conformance.datafusion_engine.columns import quote
 from tests.conformance.datafusion_engine.faults import explained
 

@@ -16,15 +16,12 @@ from qanat.model.name import Name, Names
 from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
+from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
 from qanat.model.work import (
     MALFORMED,
     QUARANTINE_FIELDS,
     Batch,
-    Counts,
     Output,
-    RuleCount,
-    Staged,
-    StagedTable,
     ViewBatch,
     Work,
 )

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from qanat.disk import explained, sync
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
-from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
+from qanat.model.staged import ColumnStatistics, DataFile, StagedTable
+from qanat.model.work import Output
 from tests.conformance.datafusion_engine.columns import arrow_schema
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"

@@ -17,17 +17,9 @@ from qanat.errors import Location
 from qanat.model.pipeline import Action, Drift, Expectation, Predicate, Rule
 from qanat.model.query import Computation, Read, SourceRef, SqlQuery, dataset_ref
 from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
+from qanat.model.staged import Staged, StagedTable
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import (
-    Batch,
-    FilesBatch,
-    LocalFile,
-    Output,
-    Staged,
-    StagedTable,
-    TableBatch,
-    Work,
-)
+from qanat.model.work import Batch, FilesBatch, LocalFile, Output, TableBatch, Work
 from qanat.ports.engine import Engine
 from qanat.storage.delta.store import DeltaStore
 from tests.conformance.engine.capabilities import Words

@@ -9,7 +9,8 @@ import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError, Location
 from qanat.model.pipeline import Unique
-from qanat.model.work import Counts, Output
+from qanat.model.staged import Counts
+from qanat.model.work import Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import words
 

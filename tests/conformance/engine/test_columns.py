@@ -12,7 +12,8 @@ import pytest
 
 from qanat.errors import SchemaMismatchError, TypeNameError
 from qanat.model.schema import NO_COLUMNS, Decimal as DecimalType, Field, Primitive, Schema
-from qanat.model.work import Output, Staged
+from qanat.model.staged import Staged
+from qanat.model.work import Output
 from tests.conformance.engine.bench import NUMBERS, Bench, local
 from tests.conformance.engine.capabilities import Words, words
 

@@ -9,7 +9,8 @@ import pytest
 from qanat.errors import DatasetNotFoundError
 from qanat.model.pipeline import References, Unique
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import Counts, TableBatch
+from qanat.model.staged import Counts
+from qanat.model.work import TableBatch
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Rule, Unique
-from qanat.model.work import Counts, Output
+from qanat.model.staged import Counts
+from qanat.model.work import Output
 from tests.conformance.engine.bench import Bench, violations
 
 Row = dict[str, Any]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import QUARANTINE_FIELDS, Batch, Counts
+from qanat.model.staged import Counts
+from qanat.model.work import QUARANTINE_FIELDS, Batch
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

@@ -21,7 +21,8 @@ from qanat.errors import (
 )
 from qanat.model.query import FunctionQuery, Read, dataset_ref
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.model.work import ArrowBatch, Counts, Output, Staged, TableBatch
+from qanat.model.staged import Counts, Staged
+from qanat.model.work import ArrowBatch, Output, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

@@ -10,7 +10,8 @@ import pytest
 from qanat.errors import ColumnNotFoundError
 from qanat.model.pipeline import Expectation, Unique
 from qanat.model.query import Discard, Read, Readmission, dataset_ref
-from qanat.model.work import MALFORMED, Counts, Output, Staged, TableBatch
+from qanat.model.staged import Counts, Staged
+from qanat.model.work import MALFORMED, Output, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import needs
 

@@ -10,15 +10,8 @@ import pytest
 
 from qanat.errors import ContractError
 from qanat.model.query import Query, Read, Readmission, dataset_ref
-from qanat.model.work import (
-    Counts,
-    Output,
-    Recomputation,
-    Staged,
-    TableBatch,
-    ViewBatch,
-    ViewWork,
-)
+from qanat.model.staged import Counts, Staged
+from qanat.model.work import Output, Recomputation, TableBatch, ViewBatch, ViewWork
 from tests.conformance.engine.bench import HERE, Bench, violations
 from tests.conformance.engine.capabilities import needs
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from qanat.model.work import Batch, Counts, Output, ViewBatch, ViewWork
+from qanat.model.staged import Counts
+from qanat.model.work import Batch, Output, ViewBatch, ViewWork
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import needs
 

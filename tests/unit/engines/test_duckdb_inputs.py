@@ -10,7 +10,8 @@ import pytest
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.remembered import Footers
 from qanat.model.schema import STRING, Field, Primitive, Schema
-from qanat.model.work import DataFile, Output, StagedTable, TableBatch
+from qanat.model.staged import DataFile, StagedTable
+from qanat.model.work import Output, TableBatch
 
 ONE = Schema((Field("id", Primitive("long")),))
 TWO = Schema((*ONE.fields, Field("label", STRING)))

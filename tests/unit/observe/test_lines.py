@@ -19,7 +19,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.observe.terminal.lines import LinesObserver
 
 MALFORMED = Counts(out=5, written=4, dropped=1, malformed=1)

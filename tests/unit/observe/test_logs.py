@@ -6,7 +6,7 @@ import io
 import json
 
 from qanat.model.event import DatasetEnded, DatasetProgress, EpochCommitted, UpdateStarted
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.observe.logs import to_stream
 
 EPOCH = EpochCommitted(

@@ -14,7 +14,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
-from qanat.model.work import Counts
+from qanat.model.staged import Counts
 from qanat.observe.terminal.lines import Tally
 from qanat.observe.terminal.progress import ProgressObserver, visible
 

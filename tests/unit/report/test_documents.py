@@ -13,7 +13,8 @@ import pytest
 from qanat.errors import Location, ProblemsError, SourceNotFoundError, SpecError
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
-from qanat.model.work import Amount, Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
+from qanat.model.work import Amount
 from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
 from qanat.report.keys import moment

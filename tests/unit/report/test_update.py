@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qanat.cli.options import ProjectRef
 from qanat.model.event import Recovered
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 from qanat.report.update import update_text
 from qanat.run.results import DatasetResult, UpdateResult
 from qanat.text import Layout

@@ -34,7 +34,8 @@ from qanat.model.event import (
     Warned,
 )
 from qanat.model.record import EpochStatus, UpdateStatus
-from qanat.model.work import Staged, Work
+from qanat.model.staged import Staged
+from qanat.model.work import Work
 from qanat.run import attempt, lease
 from qanat.run.plan import plan
 from qanat.run.results import Selection, UpdateResult

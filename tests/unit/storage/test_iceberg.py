@@ -35,8 +35,9 @@ from qanat.errors import (
     UnsupportedError,
 )
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
+from qanat.model.staged import ColumnStatistics, DataFile
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import ArrowBatch, ColumnStatistics, DataFile, TableBatch
+from qanat.model.work import ArrowBatch, TableBatch
 from qanat.storage.iceberg import ICEBERG
 from qanat.storage.iceberg.catalog import FileCatalog
 from qanat.storage.iceberg.store import IcebergStore

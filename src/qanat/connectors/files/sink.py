@@ -30,7 +30,8 @@ from qanat.model.location import is_url
 from qanat.model.name import Named
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
-from qanat.model.work import Output, StagedTable
+from qanat.model.staged import StagedTable
+from qanat.model.work import Output
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
 from qanat.text import expanded

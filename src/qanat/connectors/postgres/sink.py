@@ -38,7 +38,8 @@ from qanat.frozen import Frozen
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import Schema
-from qanat.model.work import Output, StagedTable
+from qanat.model.staged import StagedTable
+from qanat.model.work import Output
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
 from qanat.text import literal, quote

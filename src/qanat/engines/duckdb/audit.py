@@ -12,7 +12,8 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation
-from qanat.model.work import Batch, RuleCount
+from qanat.model.staged import RuleCount
+from qanat.model.work import Batch
 
 _TABLE = "__qanat_audited"
 

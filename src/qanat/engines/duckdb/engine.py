@@ -34,7 +34,8 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, SqlQuery
 from qanat.model.schema import Field, Schema
-from qanat.model.work import Batch, Inputs, RuleCount, Staged, Work
+from qanat.model.staged import RuleCount, Staged
+from qanat.model.work import Batch, Inputs, Work
 from qanat.ports.engine import Columns, Progress, Reading, RowOrigin, RowPlace, Rows
 from qanat.text import literal
 

@@ -20,7 +20,8 @@ from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
-from qanat.model.work import Counts, FilesBatch, Staged, Work
+from qanat.model.staged import Counts, Staged
+from qanat.model.work import FilesBatch, Work
 
 _AHEAD = "64MB"
 """How much DuckDB may read ahead of the file that it writes in order. A copy neither sorts nor

@@ -22,13 +22,12 @@ from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import Field, Schema
+from qanat.model.staged import DataFile, StagedTable
 from qanat.model.work import (
     FAILED,
     MALFORMED,
     QUARANTINE_FIELDS,
-    DataFile,
     Output,
-    StagedTable,
     Work,
     quarantine_fields,
 )

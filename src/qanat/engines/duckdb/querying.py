@@ -28,10 +28,7 @@ from qanat.errors import (
     located,
 )
 from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
-from qanat.model.work import (
-    ViewBatch,
-    Work,
-)
+from qanat.model.work import ViewBatch, Work
 from qanat.text import literal
 
 T = TypeVar("T")

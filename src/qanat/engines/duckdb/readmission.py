@@ -13,7 +13,7 @@ from qanat.engines.duckdb.types import Result, fit
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, Location
 from qanat.model.query import Computation, Discard, SqlQuery
-from qanat.model.work import Counts, Staged, StagedTable
+from qanat.model.staged import Counts, Staged, StagedTable
 from qanat.text import quote
 
 

@@ -25,7 +25,8 @@ from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.query import SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.work import Output, StagedTable, TableBatch
+from qanat.model.staged import StagedTable
+from qanat.model.work import Output, TableBatch
 
 _FILES = 10_000
 """Files whose columns are remembered at most, among those that this process wrote."""

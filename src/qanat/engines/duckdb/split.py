@@ -28,7 +28,7 @@ from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
 from qanat.model.query import SqlQuery
 from qanat.model.schema import STRING
-from qanat.model.work import RuleCount
+from qanat.model.staged import RuleCount
 from qanat.planning.fit import Column
 from qanat.text import literal, quote
 

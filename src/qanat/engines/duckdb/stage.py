@@ -31,16 +31,8 @@ from qanat.errors import (
 )
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, SqlQuery
-from qanat.model.work import (
-    Batch,
-    Counts,
-    Merge,
-    Output,
-    RuleCount,
-    Staged,
-    StagedTable,
-    ViewWork,
-)
+from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
+from qanat.model.work import Batch, Merge, Output, ViewWork
 from qanat.text import quote
 
 T = TypeVar("T")

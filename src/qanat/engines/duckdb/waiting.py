@@ -13,7 +13,8 @@ from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, re
 from qanat.engines.duckdb.split import Split, Splitter, unbalanced
 from qanat.engines.duckdb.types import Result
 from qanat.model.schema import Schema
-from qanat.model.work import FAILED, MALFORMED, Output, RuleCount, StagedTable, Work
+from qanat.model.staged import RuleCount, StagedTable
+from qanat.model.work import FAILED, MALFORMED, Output, Work
 
 
 class Waiting:

@@ -21,7 +21,8 @@ from qanat.errors import InvariantError
 from qanat.model.name import Named
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Schema
-from qanat.model.work import Batch, DataFile, Output, TableBatch
+from qanat.model.staged import DataFile
+from qanat.model.work import Batch, Output, TableBatch
 from qanat.planning.fit import Column, too_narrow
 
 _TOGETHER = 256 * 1024 * 1024

@@ -21,7 +21,8 @@ from qanat.disk import remove, sync
 from qanat.engines.duckdb.jsonable import jsonable
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
-from qanat.model.work import ColumnStatistics, DataFile, Output, StagedTable
+from qanat.model.staged import ColumnStatistics, DataFile, StagedTable
+from qanat.model.work import Output
 from qanat.text import literal, quote
 
 # Years before 1 or after 9999 are beyond what Python's dates hold.

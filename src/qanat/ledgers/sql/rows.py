@@ -17,7 +17,7 @@ from qanat.model.record import (
     UpdateStatus,
 )
 from qanat.model.schema import Schema
-from qanat.model.work import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount
 
 UPDATE_COLUMNS = "id, environment, command, started, ended, status, error, leaves"
 

@@ -24,8 +24,8 @@ from qanat import __version__
 from qanat.disk import staged_file
 from qanat.errors import AdapterError
 from qanat.model.schema import Field, Primitive
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
-from qanat.model.work import DataFile
 from qanat.storage.delta.events import encoded, events_text, with_events
 from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import Log

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from qanat.model.schema import Schema
-from qanat.model.work import DataFile
+from qanat.model.staged import DataFile
 from qanat.storage.delta.state import LiveFile
 
 EVENTS = "qanat.events"

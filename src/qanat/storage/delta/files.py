@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from qanat.model.staged import DataFile
 from qanat.model.table import CommitGate
-from qanat.model.work import DataFile
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qanat.disk import disk_error, explained, remove_folder, rename_folder, sync, sync_path
 from qanat.errors import CommitConflictError
+from qanat.model.staged import DataFile
 from qanat.model.table import CommitGate
-from qanat.model.work import DataFile
 from qanat.storage.delta.durable import put_if_absent
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import orphans, sweep

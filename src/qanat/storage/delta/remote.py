@@ -38,8 +38,8 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.model.location import ObjectUrl
+from qanat.model.staged import DataFile
 from qanat.model.table import CommitGate, TableRef
-from qanat.model.work import DataFile
 from qanat.objects import CHUNK, Objects, failures
 from qanat.ports.store import LocalFolders
 from qanat.storage.delta.cache import Cache

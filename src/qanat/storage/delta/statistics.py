@@ -16,7 +16,7 @@ from decimal import Decimal as Number
 from typing import Any
 
 from qanat.model.schema import DataType, Decimal, Schema
-from qanat.model.work import ColumnStatistics, DataFile
+from qanat.model.staged import ColumnStatistics, DataFile
 
 # Delta's own default for how many leading columns get statistics.
 _INDEXED_COLUMNS = 32

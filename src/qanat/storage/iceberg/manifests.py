@@ -36,7 +36,7 @@ from pyiceberg.utils.datetime import date_to_days, datetime_to_micros
 
 from qanat.errors import UnsupportedError
 from qanat.frozen import Frozen
-from qanat.model import work
+from qanat.model import staged as model
 from qanat.storage.iceberg.history import APPLICATION
 
 _HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -128,7 +128,7 @@ class Writer(ManifestWriterV2):
         return {**super()._meta, **mine}
 
 
-def staged(file: work.DataFile, location: str, schema: Schema, spec: PartitionSpec) -> DataFile:
+def staged(file: model.DataFile, location: str, schema: Schema, spec: PartitionSpec) -> DataFile:
     """A staged file as Iceberg describes it.
 
     Args:
@@ -182,7 +182,7 @@ def entry(
 class _Bounds:
     """Counts and bounds of a file's columns by field identifier."""
 
-    def __init__(self, file: work.DataFile, schema: Schema) -> None:
+    def __init__(self, file: model.DataFile, schema: Schema) -> None:
         self.values: dict[int, int] = {}
         self.nulls: dict[int, int] = {}
         self.lower: dict[int, bytes] = {}
@@ -199,7 +199,7 @@ class _Bounds:
                 self.lower[column.field_id], self.upper[column.field_id] = pair
 
 
-def _pair(type_: types.PrimitiveType, known: work.ColumnStatistics) -> tuple[bytes, bytes] | None:
+def _pair(type_: types.PrimitiveType, known: model.ColumnStatistics) -> tuple[bytes, bytes] | None:
     low, high = known.low, known.high
     match type_:
         case types.DecimalType():

@@ -17,7 +17,8 @@ from qanat.errors import (
 )
 from qanat.model.pipeline import SinkTarget
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import DataFile, Output, StagedTable
+from qanat.model.staged import DataFile, StagedTable
+from qanat.model.work import Output
 from qanat.ports.sink import Delivery
 from qanat.testing.reading import surroundings
 

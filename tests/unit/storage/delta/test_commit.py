@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from qanat.model.schema import STRING, DataType, Decimal, Field, Primitive, Schema
-from qanat.model.work import ColumnStatistics, DataFile
+from qanat.model.staged import ColumnStatistics, DataFile
 from qanat.storage.delta.statistics import statistics_text
 
 LONG = Primitive("long")

@@ -15,8 +15,8 @@ import pytest
 
 from qanat.errors import AdapterError, StorageFullError
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import DataFile
 from qanat.storage.delta import durable
 from qanat.storage.delta.durable import put_if_absent
 from qanat.storage.delta.log import Log

@@ -24,8 +24,9 @@ from qanat.errors import (
     TableTooNewError,
 )
 from qanat.model.schema import Field, Primitive, Schema
+from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit, TableRef
-from qanat.model.work import ArrowBatch, DataFile, TableBatch
+from qanat.model.work import ArrowBatch, TableBatch
 from qanat.storage.delta.durable import put_if_absent
 from qanat.storage.delta.state import TableState
 from qanat.storage.delta.store import DeltaStore

@@ -17,7 +17,8 @@ from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
 from qanat.model.schema import STRING, DataType, Field, Schema
-from qanat.model.work import Counts, DataFile, Merge, Output, StagedTable, TableBatch, Work
+from qanat.model.staged import Counts, DataFile, StagedTable
+from qanat.model.work import Merge, Output, TableBatch, Work
 from qanat.text import literal, quote
 
 CHANGE_TYPE = "_change_type"

@@ -19,7 +19,8 @@ from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
 from qanat.frozen import Frozen
 from qanat.model.schema import Schema
-from qanat.model.work import DataFile, Output, TableBatch
+from qanat.model.staged import DataFile
+from qanat.model.work import Output, TableBatch
 from qanat.text import quote
 
 FILE_BYTES = 128 * 1024 * 1024

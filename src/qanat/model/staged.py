@@ -1,0 +1,174 @@
+"""What an engine made of one epoch: files that no reader sees yet, and what was counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from operator import add
+from typing import Any
+
+from qanat.frozen import Frozen
+from qanat.model.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """What is known of one column of one file, without its rows.
+
+    Args:
+        nulls: how many values are NULL; None if they were not counted.
+        low, high: bounds of all other values, as Python values of the column's type (str, int,
+            float, bool, Decimal, date, datetime): loose perhaps, never wrong. Both are None
+            where no bounds are known.
+    """
+
+    nulls: int | None = None
+    low: Any = None
+    high: Any = None
+
+    @property
+    def bounded(self) -> bool:
+        """True if bounds are known."""
+        return self.low is not None and self.high is not None
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One staged file.
+
+    Args:
+        path: relative to the folder of its `Output`, `/` between parts.
+        size: bytes.
+        rows: number of rows.
+        partition_values: by column, as text; None for NULL.
+        statistics: by column name, for the columns that have an order; the table store renders
+            them in its format's own form.
+    """
+
+    path: str
+    size: int
+    rows: int
+    partition_values: Mapping[str, str | None] = field(default_factory=dict)
+    statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
+
+
+class StagedTable(Frozen):
+    """The staged files of one table, with the columns the table has once they are published.
+
+    Args:
+        rewritten: of the rows that are stored, with wider types; None if they stay as they are.
+        removed, feed, events: of a merge, see `Commit`.
+    """
+
+    schema: Schema
+    files: tuple[DataFile, ...]
+    rewritten: tuple[DataFile, ...] | None = None
+    removed: tuple[str, ...] = ()
+    feed: tuple[DataFile, ...] = ()
+    events: tuple[DataFile, ...] | None = None
+
+    @property
+    def rows(self) -> int:
+        """New rows."""
+        return sum(f.rows for f in self.files)
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """Everything that was staged."""
+        return (*(self.rewritten or ()), *self.files, *self.feed, *(self.events or ()))
+
+
+class Counts(Frozen):
+    """Rows of one epoch. `out` is what the query gave; malformed rows never reached it.
+
+    Args:
+        written: rows that went into the table; of a merge, changes that were taken.
+        inserted, updated, deleted: of a merge, rows of the table of which that was the end.
+        late: of a merge, changes among `written` that the table was ahead of already.
+    """
+
+    out: int = 0
+    written: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+    malformed: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    late: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Rows of two epochs, or of any number: `sum(all, Counts())`.
+
+        >>> Counts(out=3, written=3) + Counts(out=2, dropped=2)
+        Counts(out=5, written=3, dropped=2, ...)
+        """
+        return Counts(*map(add, astuple(self), astuple(other)))
+
+    @property
+    def effects(self) -> Mapping[str, int]:
+        """What a merge did to rows of the table, and how many changes came late; without zeros.
+
+        >>> dict(Counts(out=5, written=5, inserted=3, late=1).effects)
+        {'inserted': 3, 'late': 1}
+        """
+        names = ("inserted", "updated", "deleted", "late")
+        return {n: found for n in names if (found := getattr(self, n))}
+
+    @property
+    def set_aside(self) -> int:
+        """Rows that went into a quarantine."""
+        return self.quarantined + self.malformed
+
+    @property
+    def balanced(self) -> bool:
+        """The invariant of the write path: nothing lost, nothing doubled."""
+        return self.out == self.written + self.dropped + self.quarantined
+
+
+class RuleCount(Frozen):
+    """How many rows violated one expectation in one epoch."""
+
+    dataset: str
+    rule: str
+    action: str
+    violations: int
+
+
+class Staged(Frozen):
+    """What an engine made of one `Work`; nothing of it is visible to readers yet.
+
+    Args:
+        table: the good rows.
+        quarantines: by dataset name (the target's, and those of temporary views); only
+            those that have rows.
+        counts: of the target; `view_counts` of the views that have expectations.
+        source_schemas: by `Read.name`, the columns found in sources, for `Source.bind`.
+        read: rows read from streaming inputs where the engine knows it, else None.
+        refreshed: whether a quarantine changes although no row goes from it into the table.
+        unparsed: by path, files that had rows of which not one could be parsed: how many.
+        missing: by `Read.name`, columns that earlier files had, and none of these.
+        events: of a merge, the columns of its rows; the table's may be others.
+    """
+
+    table: StagedTable
+    counts: Counts
+    rules: tuple[RuleCount, ...]
+    quarantines: Mapping[str, StagedTable] = field(default_factory=dict)
+    view_counts: Mapping[str, Counts] = field(default_factory=dict)
+    source_schemas: Mapping[str, Schema] = field(default_factory=dict)
+    read: int | None = None
+    refreshed: bool = False
+    unparsed: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    events: Schema | None = None
+
+    @property
+    def given(self) -> Schema:
+        """The columns of the rows that rules are checked on."""
+        return self.table.schema if self.events is None else self.events
+
+    @property
+    def failed(self) -> tuple[RuleCount, ...]:
+        """The violated expectations whose action is `fail`."""
+        return tuple(r for r in self.rules if r.action == "fail" and r.violations)
