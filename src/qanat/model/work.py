@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import AutoCdc
@@ -14,6 +14,9 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
+
+if TYPE_CHECKING:
+    from qanat.model.upkeep import Rearrangement
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +272,7 @@ class Work(Frozen):
         unchanged: whether this definition wrote the table last: only inputs have other types then.
         merge: how the rows change the table; None: they are added. Then `output` has nothing of
             the table: its columns are those of the query, on which expectations are checked.
+        rearranged: files of the table that are written again; None: there are none.
     """
 
     flow: str
@@ -290,6 +294,7 @@ class Work(Frozen):
     widens: bool = False
     unchanged: bool = False
     merge: Merge | None = None
+    rearranged: Rearrangement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +329,8 @@ class DataFile:
         partition_values: by column, as text; None for NULL.
         statistics: by column name, for the columns that have an order; the table store renders
             them in its format's own form.
+        since_ms: the moment (milliseconds since 1970, UTC) by which the file has its place in the
+            order of the table's files; None: when it was written.
     """
 
     path: str
@@ -331,6 +338,7 @@ class DataFile:
     rows: int
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
     statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
+    since_ms: int | None = None
 
 
 class StagedTable(Frozen):
@@ -338,7 +346,7 @@ class StagedTable(Frozen):
 
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
-        removed, feed, events: of a merge, see `Commit`.
+        removed, feed, events: of a merge, or of rows that only move, see `Commit`.
     """
 
     schema: Schema

@@ -16,8 +16,10 @@ at a version, and what it requires of writers), `batches` (what an engine gets o
 the `files` of a table: in a folder they are `local` (with `durable`: how an entry is made), in an
 object store `remote` (with `remote_log`, `remote_moves` and a `cache` of what was fetched).
 Then `commit` (the content of an entry), `retract` (how a commit is undone), `names` (tables and
-applications by other names), `leftovers` (files that crashes leave), `owner` (whose a damaged
-table is) and `witness` (what a crash test asks instead of the store).
+applications by other names), `leftovers` (files that crashes leave), `upkeep` (maintenance:
+`layout` says which files are to be written again, `cleaning` what of the past can go; for what
+only `checkpoints` say), `owner` (whose a damaged table is) and `witness` (what a crash test asks
+instead of the store).
 """
 
 from qanat.model.adapter import OptionTable, TableFormat
