@@ -229,6 +229,11 @@ class Cleaned(Frozen):
     oldest: int = 0
     checkpoint: int | None = None
 
+    @property
+    def idle(self) -> bool:
+        """True if there was nothing to delete, and no checkpoint to write."""
+        return not (self.files or self.entries) and self.checkpoint is None
+
 
 class TableUpkeep(Frozen):
     """What maintenance did for one table, or would do.
@@ -255,7 +260,7 @@ class TableUpkeep(Frozen):
     @property
     def idle(self) -> bool:
         """True if there was nothing to do."""
-        return not (self.compacted or self.cleaned.files or self.cleaned.entries)
+        return not self.compacted and self.cleaned.idle
 
 
 class Upkeep(Frozen):

@@ -21,7 +21,7 @@ from qanat.model.pipeline import Dataset, DatasetKind, Flow, upkeep_flow
 from qanat.model.query import Rearranging, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import TableRef
-from qanat.model.upkeep import MANY, Cleaned, Layout, Needed, Policy, TableUpkeep, Upkeep
+from qanat.model.upkeep import MANY, Layout, Needed, Policy, TableUpkeep, Upkeep
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -217,9 +217,9 @@ def _maintain(
     policy = policy_of(session, dataset)
     layout = _compacted(running, dataset, table, policy, entry)
     needed = _needed(session, table)
-    cleaned = Cleaned()
-    if session.store.maintains:
-        # Before it writes or deletes anything: recovery looks after updates that the ledger knows.
+    cleaned = session.store.stale(table, policy, needed)
+    if not cleaned.idle:
+        # Before it deletes anything: recovery looks after updates that the ledger knows.
         entry.begin()
         cleaned = session.store.clean(table, policy, needed, running.lease.confirm, running.gate)
     after = session.store.snapshot(table)

@@ -67,7 +67,9 @@ class DeltaUpkeep(DeltaNames):
 
     def stale(self, table: TableRef, policy: Policy, needed: Needed) -> Cleaned:
         """What `clean` would delete now; writes nothing."""
-        return _told(self._stale(table, policy, needed), None)
+        files = self._here(table)
+        newest = files.log.version() if _lacks_checkpoint(files) else None
+        return _told(self._stale(table, policy, needed), newest)
 
     def clean(
         self,
@@ -96,8 +98,7 @@ class DeltaUpkeep(DeltaNames):
 
     def _checkpointed(self, files: Files, gate: CommitGate | None) -> int | None:
         """Write a checkpoint if there is none for long; its version."""
-        commits, checkpoints = files.log.listed()
-        if len([v for v in commits if v > max(checkpoints, default=-1)]) < _SOON:
+        if not _lacks_checkpoint(files):
             return None
         # Without it entries stay, and readers take longer.
         with suppress(AdapterError, OSError):
@@ -108,6 +109,11 @@ class DeltaUpkeep(DeltaNames):
     def _stale(self, table: TableRef, policy: Policy, needed: Needed) -> Stale:
         at = partial(self._state, table)
         return Cleaning(self._here(table), self._state(table), policy, needed, at).stale()
+
+
+def _lacks_checkpoint(files: Files) -> bool:
+    commits, checkpoints = files.log.listed()
+    return len([v for v in commits if v > max(checkpoints, default=-1)]) >= _SOON
 
 
 def _told(found: Stale, checkpoint: int | None) -> Cleaned:
