@@ -288,7 +288,8 @@ def _compact(
         {read: Range({"version": layout.version})},
         session.ledger.generation(dataset.name),
         replaces=False,
-        fingerprint=session.analysis.definitions[dataset.name][0],
+        # A temporary view has none: it is part of what reads it.
+        fingerprint=session.analysis.definitions.get(dataset.name, ("", ""))[0],
     )
 
 

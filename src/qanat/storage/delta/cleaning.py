@@ -140,8 +140,9 @@ class Cleaning:
         if not self._policy.cleans_log:
             return oldest, ()
         change = log.last_change()
-        limits = [self._state.version if change is None else change, *needed.versions]
-        limits += [v + 1 for v in (needed.after, needed.settled) if v is not None]
+        limits = [self._state.version, *needed.versions]
+        # Readers name the last change, and find the same rows by the entries after it.
+        limits += [v + 1 for v in (change, needed.after, needed.settled) if v is not None]
         hinted = log.hinted()
         limits += [] if hinted is None else [hinted]
         before = self._now - self._policy.kept_log
