@@ -13,7 +13,7 @@ from dataclasses import field
 
 from qanat.frozen import Frozen
 from qanat.model.name import same
-from qanat.model.work import Output, TableBatch
+from qanat.model.schema import Schema
 
 AUTO = "delta.autoOptimize.autoCompact"
 TARGET = "delta.targetFileSize"
@@ -139,8 +139,9 @@ class Bin(Frozen):
     """Files of a table, of one partition, that are written again together.
 
     Args:
-        files: they, in their order, as a batch of the table without the columns that the
-            partition has.
+        files: their absolute paths on this machine, in order.
+        schema: the columns of the table without those that the partition has.
+        fetch: brings the files there if they lie elsewhere; None if they are there.
         folder: of the partition, below the table's; empty for the table's own.
         partition_values: of the partition, as text; None for NULL.
         since_ms: the moment, in milliseconds since 1970, by which the new file has the place of
@@ -150,7 +151,9 @@ class Bin(Frozen):
         parts: how many files are to be made of them.
     """
 
-    batch: TableBatch
+    files: tuple[str, ...]
+    schema: Schema
+    fetch: Callable[[], None] | None
     folder: str
     partition_values: Mapping[str, str | None]
     since_ms: int
@@ -177,23 +180,12 @@ class Layout(Frozen):
     @property
     def gone(self) -> int:
         """How many files would be replaced."""
-        return sum(len(b.batch.files) for b in self.bins)
+        return sum(len(b.files) for b in self.bins)
 
     @property
     def new(self) -> int:
         """How many files would take their place, at most."""
         return sum(b.parts for b in self.bins)
-
-
-class Rearrangement(Frozen):
-    """The files of one table that an epoch of maintenance writes again.
-
-    Args:
-        output: of the table, with its columns.
-    """
-
-    output: Output
-    layout: Layout
 
 
 class Needed(Frozen):

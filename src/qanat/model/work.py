@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import AutoCdc
@@ -14,9 +14,7 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
-
-if TYPE_CHECKING:
-    from qanat.model.upkeep import Rearrangement
+from qanat.model.upkeep import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +292,7 @@ class Work(Frozen):
     widens: bool = False
     unchanged: bool = False
     merge: Merge | None = None
-    rearranged: Rearrangement | None = None
+    rearranged: Layout | None = None
 
 
 @dataclass(frozen=True, slots=True)

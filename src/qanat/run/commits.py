@@ -311,7 +311,7 @@ def _commit(
         feed=staged.feed,
         events=staged.events,
     )
-    if not own or change is Change.REARRANGE:
+    if not own or attempt.compiled.layouts:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
     feed = {} if work.merge is None else {CHANGE_FEED: "true"}
     return replace(

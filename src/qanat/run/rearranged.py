@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qanat.model.table import TableRef
-from qanat.model.upkeep import Layout, Rearrangement
+from qanat.model.upkeep import Layout
 from qanat.model.work import Output, Work
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -48,5 +48,5 @@ def rearranging(
         quarantine=output,
         scratch=scratch,
         at_ns=at_ns,
-        rearranged=Rearrangement(output, layout),
+        rearranged=layout,
     )

@@ -9,8 +9,8 @@ them aside into `quarantine` tables, `widening` writes a table again whose colum
 types, `write` makes files of the rest (`jsonable` is for JSON);
 `onepass` copies files without all this where nothing in them needs it. `aside` sets rows aside
 that a query cannot compute, which `rowwise` finds. `readmission` stages a replay, for which
-`recomputing` computes such rows again, and `staying` has those that stay; `tracing` finds where
-rows of tables come from.
+`recomputing` computes such rows again, and `staying` has those that stay; `rearranging`
+writes small files of tables again as larger ones; `tracing` finds where rows of tables come from.
 `remembered` keeps what is expensive to find out. `audit` and `profile` look at stored tables,
 `reading` gives the rows of a query. `faults` turns DuckDB's errors into ours, and asks `refusals`
 to explain the author's mistakes; `mistakes` finds all the names in a query that mean nothing.

@@ -38,10 +38,9 @@ class Rearrange(Staging):
 
     def _run(self) -> Staged:
         """Stage the files."""
-        wanted = self.work.rearranged
-        if wanted is None:
+        layout, output = self.work.rearranged, self.work.output
+        if layout is None:
             raise InvariantError("there is nothing to write again")
-        layout, output = wanted.layout, wanted.output
         written: list[DataFile] = []
         for number, each in enumerate(layout.bins):
             mark = f"-{each.name}" if each.name else ""
@@ -50,14 +49,14 @@ class Rearrange(Staging):
             one = Output(folder, prefix)
             files = self._bin(number, each, one, layout.clustered)
             written += (_placed(f, each) for f in files)
-        removed = tuple(path for b in layout.bins for path in b.batch.files)
+        removed = tuple(path for b in layout.bins for path in b.files)
         table = StagedTable(output.schema, (), rewritten=tuple(written), removed=removed)
         return Staged(table, Counts(), ())
 
     def _bin(
         self, number: int, wanted: Bin, output: Output, clustered: Sequence[str]
     ) -> Iterator[DataFile]:
-        batch = self._with_hidden(wanted.batch)
+        batch = self._with_hidden(TableBatch(wanted.files, wanted.schema, (), wanted.fetch))
         bindings = Bindings(self.con, self.work.scratch)
         rows = bindings.bind(f"__rearranged_{number}", batch).plain
         before = self._number(rows)

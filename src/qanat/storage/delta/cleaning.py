@@ -142,7 +142,9 @@ class Cleaning:
         change = log.last_change()
         limits = [self._state.version, *needed.versions]
         # Readers name the last change, and find the same rows by the entries after it.
-        limits += [v + 1 for v in (change, needed.after, needed.settled) if v is not None]
+        limits += [v + 1 for v in (change, needed.after) if v is not None]
+        # To take back a later commit, the table has to be known as it was before.
+        limits += [] if needed.settled is None else [needed.settled]
         hinted = log.hinted()
         limits += [] if hinted is None else [hinted]
         before = self._now - self._policy.kept_log

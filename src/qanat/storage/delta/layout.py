@@ -21,7 +21,6 @@ from qanat.model.name import Names
 from qanat.model.owner import brought_by
 from qanat.model.schema import Schema
 from qanat.model.upkeep import Bin, Layout, Policy
-from qanat.model.work import TableBatch
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
 
 _ALWAYS = 4 * 1024 * 1024
@@ -158,7 +157,9 @@ class Planner:
         paths = tuple(p for f in files if (p := local_path(self._table, f.path)))
         size = sum(f.size for f in files)
         return Bin(
-            batch=TableBatch(paths, Schema(tuple(own)), (), self._fetching(files)),
+            files=paths,
+            schema=Schema(tuple(own)),
+            fetch=self._fetching(files),
             folder=unquote(files[0].path.rpartition("/")[0]),
             partition_values=files[0].partition_values,
             since_ms=since,
