@@ -62,8 +62,27 @@ class Log:
         """The versions that have a checkpoint, in order."""
         return self.listed()[1]
 
+    def probed(self) -> int | None:
+        """The newest version, found without listing a log that may be long; None if that is short.
+
+        The last checkpoint is known by its own file; from there on each entry is looked for.
+        """
+        version = self.hinted()
+        if version is None or not self.has(version):
+            return None
+        while self.has(version + 1):
+            version += 1
+        return version
+
+    def has(self, version: int) -> bool:
+        """True if a version has an entry."""
+        return self.path(version).exists()
+
     def version(self) -> int | None:
         """The newest version; None if there is no table."""
+        probed = self.probed()
+        if probed is not None:
+            return probed
         commits, checkpoints = self.listed()
         return max((*commits[-1:], *checkpoints[-1:]), default=None)
 
@@ -85,20 +104,14 @@ class Log:
 
         Those are fences, and versions that have the same rows in other files.
         """
-        found, commits = self.version(), set(self.commits())
-        while found and found in commits and changes_no_row(self.actions(found)):
+        found = self.version()
+        while found and self.has(found) and changes_no_row(self.actions(found)):
             found -= 1
         return found
 
     def same_rows(self, version: int) -> int:
         """The newest version that has the same rows as another one."""
-        newest, commits = self.version(), set(self.commits())
-        while (
-            newest is not None
-            and version < newest
-            and version + 1 in commits
-            and changes_no_row(self.actions(version + 1))
-        ):
+        while self.has(version + 1) and changes_no_row(self.actions(version + 1)):
             version += 1
         return version
 
@@ -171,17 +184,19 @@ class Log:
 
         None if only a checkpoint can tell, which the standard library cannot read.
         """
-        commits, checkpoints = self.listed()
-        checkpoint = max(checkpoints, default=-1)
-        for looked, version in enumerate(reversed(commits)):
-            # Behind a checkpoint some entries are still cheaper to read than the checkpoint.
-            passed = version <= checkpoint and looked >= _LOOKED_AT
-            if passed or version != commits[-1] - looked:
-                return None
+        newest = self.version()
+        for version in range(-1 if newest is None else newest, -1, -1):
+            # Also behind a checkpoint some entries are cheaper to read than that.
+            looked = newest - version if newest else 0
+            if looked == _LOOKED_AT or not self.has(version):
+                if self.checkpoints():
+                    return None
+                if not self.has(version):
+                    return 0
             for action in self.actions(version):
                 if action.get("txn", {}).get("appId") == application:
                     return int(action["txn"]["version"])
-        return 0 if checkpoint < 0 or self.whole() else None
+        return 0
 
     def damage(self) -> TableCorruptError | None:
         """The first damaged entry since the last checkpoint, or checkpoint, as an error.

@@ -66,6 +66,14 @@ class RemoteLog(Log):
             newest = super().version()
             return None if newest is None or self._has_only_fences(newest) else newest
 
+    def probed(self) -> int | None:
+        """None: what the store has is known from a list."""
+
+    def has(self, version: int) -> bool:
+        """True if a version has an entry."""
+        with self._lock:
+            return version in self.listed()[0]
+
     def version_before(self, version: int) -> int | None:
         """The version before another; None if there was no table then, or only fences of one."""
         with self._lock:

@@ -165,6 +165,8 @@ def reconciled(log: Log, version: int | None) -> TableState | None:
     Raises:
         TableCorruptError: an entry is damaged.
     """
+    if log.probed() is not None:
+        return None
     commits, checkpoints = log.listed()
     newest = commits[-1] if commits and version is None else version
     if newest is None or newest >= _ENTRIES or checkpoints:
