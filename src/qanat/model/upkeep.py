@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 
 from qanat.frozen import Frozen
-from qanat.model.name import same
+from qanat.model.name import Named, same
 from qanat.model.schema import Schema
 
 AUTO = "delta.autoOptimize.autoCompact"
@@ -76,13 +76,15 @@ def parse_flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-READ: Mapping[str, tuple[Callable[[str], object], str]] = {
-    AUTO: (parse_flag, "true or false"),
-    TARGET: (parse_size, f"a size, as in {SIZE}"),
-    KEPT_FILES: (parse_duration, f"a duration, as in {DURATION}"),
-    KEPT_LOG: (parse_duration, f"a duration, as in {DURATION}"),
-    CLEANS_LOG: (parse_flag, "true or false"),
-}
+READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
+    {
+        AUTO: (parse_flag, "true or false"),
+        TARGET: (parse_size, f"a size, as in {SIZE}"),
+        KEPT_FILES: (parse_duration, f"a duration, as in {DURATION}"),
+        KEPT_LOG: (parse_duration, f"a duration, as in {DURATION}"),
+        CLEANS_LOG: (parse_flag, "true or false"),
+    }
+)
 """By property: what reads its value, and what a value is."""
 
 
