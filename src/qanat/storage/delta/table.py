@@ -99,7 +99,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
             reader,
             frozenset(protocol.writer_features or ()),
         ),
-        files=tuple(LiveFile(*row[1:], made_ms=row[0]) for row in rows),
+        files=tuple(LiveFile(path, size, n, v, made) for made, path, size, n, v in rows),
         transactions={} if number is None or application is None else {application: number},
         masked=masks,
     )
