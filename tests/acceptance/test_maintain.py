@@ -168,6 +168,20 @@ def test_a_short_log_says_all_that_updates_need(root: Path, project: Project) ->
         assert sorted(ids(again, "bronze")) == [*range(12), *range(100, 105)]
 
 
+def test_a_stream_of_a_quarantine_goes_on(root: Path, project: Project) -> None:
+    """Maintenance is no commit that may be taken back, whatever number the table has."""
+    rule = "(CONSTRAINT small EXPECT (id < 0) ON VIOLATION QUARANTINE ROW)"
+    declare(
+        root,
+        COPY.format(name="bronze", more=rule, source=READS)
+        + COPY.format(name="waiting", more="", source="bronze__quarantine"),
+    )
+    for first in range(0, 9, 3):
+        grow(project, root, first, first + 3)
+        assert by_name(project.maintain("bronze"))["bronze__quarantine"].compacted
+        assert sorted(ids(project, "waiting")) == list(range(first + 3))
+
+
 def test_unique_keeps_the_same_row_after_compaction(root: Path, project: Project) -> None:
     unique = "(CONSTRAINT one EXPECT UNIQUE (part) ON VIOLATION DROP ROW)"
     declare(
