@@ -39,7 +39,16 @@ MAINTENANCE = Shape(
 )
 PARTS = (CLEANED, TABLE)
 
-_HEADERS = ("Table", "Files", "Bytes", "Compacted", "Old files", "Freed", "Log entries")
+_HEADERS = (
+    "Table",
+    "Files",
+    "Bytes",
+    "Compacted",
+    "Old files",
+    "Freed",
+    "Log entries",
+    "Checkpoint",
+)
 
 
 def maintenance_text(result: Upkeep, layout: Layout = PLAIN) -> str:
@@ -69,6 +78,7 @@ def _row(found: TableUpkeep) -> list[Value]:
         found.cleaned.files,
         size(found.cleaned.bytes),
         found.cleaned.entries,
+        found.cleaned.checkpoint,
     ]
 
 
