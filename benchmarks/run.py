@@ -30,6 +30,7 @@ NAMES = (
     "row_modules",
     "install_size",
     "small_files",
+    "small_commits",
     "lineitem_csv",
     "lineitem_plain",
     "lineitem_rules",

@@ -43,6 +43,7 @@ from qanat.model.pipeline import (
     Unique,
 )
 from qanat.model.schema import Field
+from qanat.model.upkeep import READ
 from qanat.model.work import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
 from qanat.report.schema import schema_of
@@ -723,6 +724,12 @@ def tables() -> Lines:
         " `configuration`, else no limit."
     )
     yield ""
+    yield "How a table is [maintained](../how-to/maintenance.md#settings), say properties with"
+    yield "Delta's own names; those of the spec's `configuration` are the defaults:"
+    yield ""
+    yield from table(
+        ["Property", "A value is"], [[code(name), wanted] for name, (_, wanted) in READ.items()]
+    )
     yield f"`{ON_ROW_ERROR}`: {one_line(document(OnRowError)).split('(')[0].strip()}"
     yield "([how](../how-to/quality.md#rows-that-a-query-cannot-compute)). Default:"
     yield f"`{ON_ROW_ERROR}` of the spec's `configuration`, else `{OnRowError.QUARANTINE}`."

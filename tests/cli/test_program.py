@@ -26,6 +26,7 @@ COMMANDS = (
     "history",
     "quarantine",
     "promote",
+    "maintain",
     "rename",
     "drop",
     "profile",

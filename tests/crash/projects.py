@@ -10,6 +10,7 @@ from qanat.run.quarantine import replay
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
+from qanat.run.upkeep import maintain
 from tests.acceptance.conftest import Paths
 
 SPEC = """\
@@ -126,6 +127,7 @@ def scenarios(folder: Path) -> list[Scenario]:
         *_iceberg(folder),
         *_moved(folder),
         *_broken(folder),
+        *_maintained(folder),
     ]
 
 
@@ -266,6 +268,37 @@ def _broken(folder: Path) -> list[Scenario]:
             Operation.RUN,
             then=(Operation.RUN, Operation.REPLAY),
         ),
+    ]
+
+
+def _maintained(folder: Path) -> list[Scenario]:
+    """Projects with small files, old versions and a long log, of which a stream lags behind."""
+    project = Growing(folder / "maintain")
+    for number in range(1, 4):
+        project.add(number)
+        operate(project.root)
+    short = _at(copy_project(project.root, folder / "maintain-short"))
+    kept = "'delta.checkpointInterval' = '2'"
+    none = (
+        "'delta.deletedFileRetentionDuration' = '0 days', 'delta.logRetentionDuration' = '0 days'"
+    )
+    short.declare(SQL.format(total="").replace(kept, f"{kept}, {none}"))
+    operate(short.root)
+    with Session.open(short.root) as session:
+        maintain(session)
+    short.add(4)
+    operate(short.root)
+    behind = _at(copy_project(short.root, folder / "maintain-behind"))
+    for number in range(5, 8):
+        behind.add(number)
+        with Session.open(behind.root) as session:
+            update(session, Selection(select=("bronze",), only=True))
+    maintained = (Operation.MAINTAIN, Operation.RUN)
+    return [
+        Scenario("maintain", project.root, Operation.MAINTAIN),
+        Scenario("maintain-run", project.root, Operation.MAINTAIN, then=(Operation.RUN,)),
+        Scenario("maintain-short", short.root, Operation.MAINTAIN, then=maintained),
+        Scenario("maintain-behind", behind.root, Operation.MAINTAIN, then=maintained),
     ]
 
 

@@ -6,11 +6,13 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from deltalake import DeltaTable
+from pyarrow import parquet
 
 from qanat.frozen import Frozen
 from tests.objects.site import PREFIX, Site
@@ -113,15 +115,26 @@ class _Log:
         self._name = name
         self._files = files
         self.versions: dict[int, list[dict[str, Any]]] = {}
+        self._before: list[dict[str, Any]] = []
+        """What the first checkpoint says of versions whose entries were cleaned up."""
         for path in sorted(files):
             folder, _, entry = path.rpartition("/")
             if folder == "_delta_log" and (match := _ENTRY.fullmatch(entry)):
                 text = site.read(f"{_TABLES}{name}/{path}").decode()
                 self.versions[int(match[1])] = [json.loads(line) for line in text.splitlines()]
+        if self.versions and 0 not in self.versions:
+            first = min(self.versions)
+            kept = f"_delta_log/{first:020}.checkpoint.parquet"
+            if kept in files:
+                content = site.read(f"{_TABLES}{name}/{kept}")
+                rows = parquet.read_table(BytesIO(content)).to_pylist(maps_as_pydicts="strict")
+                self._before = [{k: v for k, v in row.items() if v is not None} for row in rows]
 
     def complaints(self) -> Iterator[str]:
         """A sentence for everything that is wrong."""
-        if [*self.versions] != [*range(len(self.versions))]:
+        first = min(self.versions, default=0)
+        whole = not first or self._before
+        if not whole or [*self.versions] != [*range(first, first + len(self.versions))]:
             yield f"{self._name} has the versions {[*self.versions]}"
         live, _ = self._named()
         for path, size in live.items():
@@ -146,7 +159,7 @@ class _Log:
         live: dict[str, int] = {}
         events: dict[str, int] = {}
         mentioned: set[str] = set()
-        for action in (a for actions in self.versions.values() for a in actions):
+        for action in (a for some in (self._before, *self.versions.values()) for a in some):
             for kind in action.keys() & {"add", "remove", "cdc"}:
                 path = unquote(action[kind]["path"])
                 mentioned.add(path)

@@ -35,6 +35,10 @@ CREATE OR REFRESH STREAMING TABLE {silver} (
 CREATE OR REFRESH MATERIALIZED VIEW gold AS
 SELECT kind, count(*) AS n, sum(amount) AS total FROM {silver} GROUP BY kind;
 """
+AT_ONCE = (
+    "'delta.deletedFileRetentionDuration' = '0 days', 'delta.logRetentionDuration' = '0 days'"
+)
+"""Nothing old is kept, but for streams that have still to read it."""
 SAME = "id + 0 AS id"
 """In place of `id` it makes another definition of what gives the same rows."""
 # Without silver and what reads it.
@@ -59,12 +63,13 @@ SELECT id, text FROM STREAM read_files('in/*.csv', format => 'csv', header => tr
 RUN = ("run",)
 REPLAY = ("quarantine", "replay")
 REFRESH = ("run", "--full-refresh")
+MAINTAIN = ("maintain",)
 RENAME = ("rename", "silver", "clean")
 DROP = ("drop", "silver", "--yes")
 
 _DONE = re.compile("nothing that was ever run is called|no dataset .* was ever run")
 
-SHOP = ("first", "append", "edited", "refresh", "replay", "rename", "drop")
+SHOP = ("first", "append", "edited", "refresh", "replay", "rename", "drop", "maintain")
 """The scenarios of the project that `SQL` declares."""
 DECLARED = "transformations/tables.sql"
 
@@ -130,6 +135,8 @@ class Maker:
         self._run()
         self._declare(_sql(limit=165))
         later = self._image()
+        self._declare(_sql(limit=165).replace("'2')", f"'2', {AT_ONCE})"))
+        short = self._image()
         self._declare(_sql(silver="clean"))
         renamed = self._image()
         self._declare(DROPPED.format(id="id"))
@@ -140,6 +147,7 @@ class Maker:
             Scenario("edited", append, edit=_sql(id=SAME)),
             Scenario("refresh", later, REFRESH, (REFRESH, RUN)),
             Scenario("replay", later, REPLAY, (REPLAY, RUN)),
+            Scenario("maintain", short, MAINTAIN, (MAINTAIN, RUN)),
             Scenario("rename", renamed, RENAME, (RENAME, RUN), done=_DONE),
             Scenario("drop", dropped, DROP, (DROP, RUN), done=_DONE),
         ]

@@ -157,6 +157,7 @@ COMMANDS = {
     "history": "List past updates and their epochs.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "promote": "Take over tables that another environment has computed.",
+    "maintain": "Compact tables, and delete old files and log entries.",
     "rename": "Give a dataset, flow or source another name.",
     "drop": "Remove a dataset that is no longer declared.",
     "profile": "Describe the columns of a table by numbers.",

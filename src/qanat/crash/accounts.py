@@ -11,7 +11,14 @@ from qanat.crash.deliveries import deliveries, rows, sink_folder, sinks
 from qanat.crash.inventory import Inventory
 from qanat.model.event import UpdateEnded
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, DatasetKind, SinkTarget, application, is_replay
+from qanat.model.pipeline import (
+    Dataset,
+    DatasetKind,
+    SinkTarget,
+    application,
+    is_replay,
+    is_upkeep,
+)
 from qanat.model.record import Epoch, EpochStatus, UpdateStatus
 from qanat.model.staged import Counts
 from qanat.run.session import Session
@@ -39,7 +46,8 @@ class Accounts:
     def current(self, dataset: Dataset) -> Sequence[Epoch]:
         """The committed epochs whose rows a dataset holds now."""
         generation = self._session.ledger.generation(dataset.name)
-        found = [e for e in self.of(dataset.name) if e.generation == generation]
+        epochs = (e for e in self.of(dataset.name) if not is_upkeep(e.flow))
+        found = [e for e in epochs if e.generation == generation]
         # Each epoch of a materialized view replaces the rows of the epochs before it.
         return found[:1] if dataset.kind is DatasetKind.MATERIALIZED_VIEW else found
 

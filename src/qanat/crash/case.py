@@ -31,6 +31,8 @@ class Operation(StrEnum):
     """The dataset of the scenario's name goes."""
     DISCARD = "discard"
     """The rows in quarantine of the dataset of the scenario's name are thrown away."""
+    MAINTAIN = "maintain"
+    """All tables are compacted, and what is old is deleted."""
 
 
 class Scenario(Frozen):

@@ -37,6 +37,7 @@ from qanat.run.rename import rename
 from qanat.run.results import Selection
 from qanat.run.session import Session
 from qanat.run.update import update
+from qanat.run.upkeep import maintain
 
 _OWN = {"qanat", *sys.stdlib_module_names}
 
@@ -133,6 +134,9 @@ class Trial:
             with self._workspace() as session:
                 if operation is Operation.REPLAY:
                     replay(session)
+                    return []
+                if operation is Operation.MAINTAIN:
+                    maintain(session)
                     return []
                 if operation is Operation.DISCARD:
                     discard(session, self._scenario.names[0])

@@ -18,6 +18,7 @@ from qanat.errors import (
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
+from qanat.model.upkeep import READ
 
 _CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
 REFUSED = {
@@ -158,6 +159,17 @@ def check_property(key: str, value: str, location: Location) -> None:
         OptionError: Qanat has no such property, or it cannot have that value.
     """
     values = _OURS.get(key)
+    if (read := READ.get(key)) is not None:
+        try:
+            read[0](value)
+        except ValueError:
+            raise OptionError(
+                f"table property {key!r} does not fit",
+                location=location,
+                wanted=read[1],
+                got=repr(value),
+            ) from None
+        return
     if values is None:
         # A protection that is misspelled would protect nothing.
         if not fold(key).startswith(("qanat.", "pipelines.reset")):

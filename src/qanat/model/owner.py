@@ -63,6 +63,29 @@ def is_of(file: str, application: str) -> bool:
     return found is not None and found[2] == tag(application)
 
 
+_BROUGHT = re.compile(r"-of([0-9a-f]{8})-")
+
+
+def brought_by(file: str) -> str | None:
+    """The tag of the application that has brought the rows of a file, by its name.
+
+    Where files were written again, so that they lie in fewer, the name tells whose they were.
+
+    >>> brought_by("epoch-2-0692c5ad-" + "0" * 32 + "-of94bedab1-000000-0.parquet")
+    '94bedab1'
+    """
+    staged = _STAGED.match(file)
+    again = _BROUGHT.search(file)
+    if staged is None:
+        return None
+    return again[1] if again else staged[2]
+
+
+def was_brought_by(file: str, application: str) -> bool:
+    """True if the rows of a file are an application's, by the file's name."""
+    return brought_by(file) == tag(application)
+
+
 def staged_prefix(owner: str, number: int, unique: str) -> str:
     """How the names of the files begin that an attempt at an epoch stages.
 

@@ -242,6 +242,28 @@ def is_replay(flow: str) -> bool:
     return flow.endswith(_REPLAY)
 
 
+_UPKEEP = "::maintain"
+
+
+def upkeep_flow(dataset: str) -> str:
+    """The name under which the ledger knows the maintenance of a dataset's tables."""
+    return dataset + _UPKEEP
+
+
+def is_upkeep(flow: str) -> bool:
+    """True if a flow's epochs are maintenance, which changes no row."""
+    return flow.endswith(_UPKEEP)
+
+
+def is_declared(flow: str) -> bool:
+    """True if a flow is an author's: its epochs are neither replays nor maintenance.
+
+    >>> is_declared("silver"), is_declared(replay_flow("silver"))
+    (True, False)
+    """
+    return not (is_replay(flow) or is_upkeep(flow))
+
+
 class ProjectSpec(Frozen):
     """What the spec of a project says, as one environment sees it.
 

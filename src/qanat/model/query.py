@@ -181,5 +181,12 @@ class Discard(Frozen):
     where: str | None
 
 
+class Rearranging(Frozen):
+    """The same rows in other files: nothing is read but the table itself (`Work.rearranged`)."""
+
+    reads: tuple[()]
+    location: Location
+
+
 Query: TypeAlias = SqlQuery | FunctionQuery
-Computation: TypeAlias = Query | Readmission | Discard
+Computation: TypeAlias = Query | Readmission | Discard | Rearranging

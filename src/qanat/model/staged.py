@@ -43,6 +43,8 @@ class DataFile:
         partition_values: by column, as text; None for NULL.
         statistics: by column name, for the columns that have an order; the table store renders
             them in its format's own form.
+        since_ms: the moment (milliseconds since 1970, UTC) by which the file has its place in the
+            order of the table's files; None: when it was written.
     """
 
     path: str
@@ -50,6 +52,7 @@ class DataFile:
     rows: int
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
     statistics: Mapping[str, ColumnStatistics] = field(default_factory=dict)
+    since_ms: int | None = None
 
 
 class StagedTable(Frozen):
@@ -57,7 +60,7 @@ class StagedTable(Frozen):
 
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
-        removed, feed, events: of a merge, see `Commit`.
+        removed, feed, events: of a merge, or of rows that only move, see `Commit`.
     """
 
     schema: Schema

@@ -58,6 +58,8 @@ class Change(StrEnum):
     """The rows that the same application (the same flow) has written are removed."""
     MERGE = "merge"
     """The rows of some files are removed (`Commit.removed`); new files have those that stay."""
+    REARRANGE = "rearrange"
+    """All rows stay: those of some files (`Commit.removed`) are in others (`Commit.rewritten`)."""
 
 
 class Snapshot(Frozen):
@@ -134,7 +136,8 @@ class Commit(Frozen):
             lost a file since. Of a merge, the version whose rows and events it has read; None if
             there were none.
         removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
-            names them; it fails like `rewrites` if the table is not at that version any more.
+            names them; it fails like `rewrites` if the table is not at that version any more. Of a
+            rearrangement, those that `rewritten` replaces; it fails if the table has lost one.
         feed: of a merge, files with the rows that it inserts, updates and deletes, for readers of
             changes; the column `_change_type` says what became of each.
         events: of a merge, files with the changes that the rows of the table do not tell (a key

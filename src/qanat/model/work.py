@@ -13,6 +13,7 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
+from qanat.model.upkeep import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,7 @@ class Work(Frozen):
         unchanged: whether this definition wrote the table last: only inputs have other types then.
         merge: how the rows change the table; None: they are added. Then `output` has nothing of
             the table: its columns are those of the query, on which expectations are checked.
+        rearranged: files of the table that are written again; None: there are none.
     """
 
     flow: str
@@ -289,3 +291,4 @@ class Work(Frozen):
     widens: bool = False
     unchanged: bool = False
     merge: Merge | None = None
+    rearranged: Layout | None = None

@@ -312,7 +312,7 @@ class Ledger(Protocol):
         ...
 
     def generation_started(self, dataset: str, generation: int) -> bool:
-        """True if an epoch of that generation, other than a replay, has been committed."""
+        """True if an epoch of a declared flow of that generation has been committed."""
         ...
 
     def replaced(self, dataset: str, after: int) -> int | None:

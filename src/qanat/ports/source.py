@@ -141,6 +141,16 @@ class Everywhere:
         del ref
         return None
 
+    def reached(self, position: Mapping[str, Any]) -> int | None:
+        """None: it is no table of the project."""
+        del position
+        return None
+
+    def looked_at(self, value: Mapping[str, Any]) -> tuple[int, ...]:
+        """None: it is no table of the project."""
+        del value
+        return ()
+
     def again(
         self,
         ref: SourceRef,
@@ -255,6 +265,14 @@ class Source(Protocol):
 
     def neighbour(self, ref: SourceRef) -> Neighbour | None:
         """The dataset of another project that a source is; None if it is none."""
+        ...
+
+    def reached(self, position: Mapping[str, Any]) -> int | None:
+        """The version of a table of the project up to which a position has read it; else None."""
+        ...
+
+    def looked_at(self, value: Mapping[str, Any]) -> tuple[int, ...]:
+        """The versions of a table of the project that a range needs as they are."""
         ...
 
     def everything(self, ref: SourceRef) -> Range | None:

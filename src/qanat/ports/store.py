@@ -8,6 +8,7 @@ from typing import Protocol
 
 from qanat.frozen import Frozen
 from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
+from qanat.model.upkeep import Cleaned, Layout, Needed, Policy
 
 
 class LocalFolders(Frozen):
@@ -57,6 +58,11 @@ class TableStore(Protocol):
         ...
 
     @property
+    def maintains(self) -> bool:
+        """True if tables are maintained: `layout`, `stale`, `clean`, `Change.REARRANGE`."""
+        ...
+
+    @property
     def merges(self) -> bool:
         """True if rows of a table can be changed (`Change.MERGE`).
 
@@ -88,10 +94,15 @@ class TableStore(Protocol):
         ...
 
     def last_change(self, table: TableRef) -> int | None:
-        """The newest version, without those behind it that only fence the table.
+        """The newest version, without those behind it that change no row.
 
-        Who reads the table as it is reads this one: a fence gives no reason to read it again.
+        They only fence the table, or have the same rows in other files. Who reads the table as it
+        is names this one: there is no reason to read it again.
         """
+        ...
+
+    def same_rows(self, table: TableRef, version: int) -> int:
+        """The newest version that has the same rows as another one, perhaps in other files."""
         ...
 
     def owner(self, table: TableRef) -> str | None:
@@ -221,6 +232,55 @@ class TableStore(Protocol):
 
         So it is where a catalog was lost; `version` says that there is no table then. Where all
         that makes a table lies in its folder, this is never so.
+        """
+        ...
+
+    # -- maintenance -------------------------------------------------------------------------
+
+    def layout(
+        self,
+        table: TableRef,
+        policy: Policy,
+        *,
+        thorough: bool = True,
+        by_flow: bool = False,
+        settled: int | None = None,
+    ) -> Layout:
+        """The files of a table, and which of them are to be written again.
+
+        Args:
+            thorough: whether all small files are; else only as many as pays after an update.
+            by_flow: whether files that different applications have brought stay apart, for tables
+                of which one may replace its own rows (`Change.REPLACE_OWN`).
+            settled: files of later versions stay as they are: their commits may be taken back.
+
+        Raises:
+            TableNotFoundError: there is no table.
+        """
+        ...
+
+    def stale(self, table: TableRef, policy: Policy, needed: Needed) -> Cleaned:
+        """What `clean` would delete now; writes nothing."""
+        ...
+
+    def clean(
+        self,
+        table: TableRef,
+        policy: Policy,
+        needed: Needed,
+        confirm: Callable[[], object] | None = None,
+        gate: CommitGate | None = None,
+    ) -> Cleaned:
+        """Delete what the table has lost for long enough, and log entries that are old enough.
+
+        Durable, and harmless to break off at any point; doing it twice is the same as once.
+
+        Args:
+            confirm: called once it is found what goes, before anything is deleted.
+
+        Raises:
+            ForeignTableError: the table is another owner's.
+            AdapterError: the disk, or the store, refuses.
         """
         ...
 

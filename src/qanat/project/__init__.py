@@ -1,9 +1,9 @@
 """A project as a Python object: what `qanat.open` gives, and what the command line calls.
 
-`opening` opens one. `opened` has the object and its functions, `relation` what can be read as a
-data frame, `table` the tables and quarantines among these, `shown` the results, which show
-themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
-files have changed.
+`opening` opens one. `opened` has the object and its functions (those that keep it in order are in
+`upkeep`), `relation` what can be read as a data frame, `table` the tables and quarantines among
+these, `shown` the results, which show themselves in a notebook. `selecting` turns arguments into
+what is selected, `stamps` tells whether files have changed.
 """
 
 from qanat.project.opened import Project
@@ -15,6 +15,7 @@ from qanat.project.shown import (
     FirstRows,
     History,
     Lineage,
+    Maintenance,
     Plan,
     Profile,
     Promotion,
@@ -33,6 +34,7 @@ __all__ = [
     "FirstRows",
     "History",
     "Lineage",
+    "Maintenance",
     "Plan",
     "Profile",
     "Project",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Any, Self
+from typing import Self
 
 from qanat.declare.files import library_files
 from qanat.ports.observer import Observer
@@ -20,7 +19,6 @@ from qanat.project.shown import (
     Plan,
     Profile,
     Promotion,
-    Renaming,
     Replays,
     Summaries,
     Update,
@@ -29,13 +27,14 @@ from qanat.project.shown import (
 )
 from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
+from qanat.project.upkeep import Upkeep, run_module
 from qanat.run.session import Session
 
 _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
 
 
-class Project:
+class Project(Upkeep):
     """A project with one environment's settings. `qanat.open` makes it.
 
     Where datasets are selected, a name may be a glob; `+name` adds all upstream, `name+` all
@@ -102,7 +101,7 @@ class Project:
         >>> project.validate().valid
         True
         """
-        return shown(Validation, _run("validate").validate(self._current()))
+        return shown(Validation, run_module("validate").validate(self._current()))
 
     def plan(
         self,
@@ -124,7 +123,7 @@ class Project:
         ('nothing new', False)
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
-        return shown(Plan, _run("plan").plan(self._current(), chosen))
+        return shown(Plan, run_module("plan").plan(self._current(), chosen))
 
     def run(
         self,
@@ -167,7 +166,7 @@ class Project:
         ('succeeded', 'unchanged')
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
-        return shown(Update, _run("update").update(self._current(), chosen, observers, wait))
+        return shown(Update, run_module("update").update(self._current(), chosen, observers, wait))
 
     def test(self, select: Names = ()) -> Checks:
         """Every expectation against the rows that the tables hold now; nothing is written.
@@ -178,7 +177,7 @@ class Project:
         >>> project.test("silver_orders").passed
         True
         """
-        return Checks(_run("expectations").check(self._current(), selection(select)))
+        return Checks(run_module("expectations").check(self._current(), selection(select)))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.
@@ -206,7 +205,7 @@ class Project:
         >>> project.query("SELECT count(*) AS n FROM silver_orders VERSION AS OF 0").rows()
         [(5,)]
         """
-        query = _run("query").query
+        query = run_module("query").query
         return Query(sql, lambda limit: query(self._current(), sql, limit))
 
     def quarantine(self, name: str) -> Quarantine:
@@ -226,7 +225,7 @@ class Project:
         >>> [(each.dataset, each.rows) for each in project.quarantines()]
         [('silver_orders', 3)]
         """
-        return Summaries(_run("quarantine").summary(self._current()))
+        return Summaries(run_module("quarantine").summary(self._current()))
 
     def replay(
         self,
@@ -247,7 +246,7 @@ class Project:
         >>> [(each.examined, each.replayed) for each in project.replay()]
         [(3, 0)]
         """
-        return Replays(_run("quarantine").replay(self._current(), dataset, observers, wait))
+        return Replays(run_module("quarantine").replay(self._current(), dataset, observers, wait))
 
     def promote(
         self,
@@ -281,54 +280,9 @@ class Project:
             with qanat.open("shop", "prod") as project:
                 print(project.promote("revenue", origin="dev"))
         """
-        module = _run("promote")
+        module = run_module("promote")
         asked = module.Promotion(datasets, origin, only, accept_loss)
         return shown(Promotion, module.promote(self._current(), asked, observers, wait, dry_run))
-
-    def rename(
-        self, old: str, new: str, observers: Sequence[Observer] = (), wait: float | bool = False
-    ) -> Renaming:
-        """Let what a dataset, flow or source has be another name's: table, quarantine, positions,
-        history, and what others have read of it. Change the name in the files first.
-
-        Args:
-            old: as it was last run; of a source: its path or table.
-            new: as it is declared now, or will be.
-            wait: seconds to wait for other updates, of any datasets; True: as long as it takes.
-
-        Raises:
-            DatasetNotFoundError: nothing of the old name was ever run; names the nearest.
-            PlanError: the old name is still declared, or the new one has a table or history.
-            UpdateRunningError: an update is running.
-
-        >>> for file in (project.root / "transformations").glob("*.sql"):
-        ...     n = file.write_text(file.read_text().replace("bronze_orders", "raw_orders"))
-        >>> print(project.rename("bronze_orders", "raw_orders"))
-        bronze_orders is called raw_orders now, with its table, quarantine, positions and history.
-        >>> project.run("raw_orders").datasets[0].status, len(project.table("raw_orders"))
-        ('unchanged', 9)
-        """
-        found = _run("rename").rename(self._current(), old, new, observers, wait)
-        return shown(Renaming, found)
-
-    def drop(
-        self, name: str, observers: Sequence[Observer] = (), wait: float | bool = False
-    ) -> Renaming:
-        """Remove a dataset that is no longer declared, with its table, quarantine and positions.
-
-        Nobody is asked. What a sink has sent stays, and so do the updates in the history. `wait`
-        is as for `rename`.
-
-        Raises:
-            DatasetNotFoundError: no dataset of that name was ever run; names the nearest.
-            PlanError: it is still declared.
-            UpdateRunningError: an update is running.
-
-        >>> (project.root / "transformations" / "ranking.py").unlink()
-        >>> print(project.drop("ranking"))
-        ranking is dropped, with its table, quarantine and positions.
-        """
-        return shown(Renaming, _run("drop").drop(self._current(), name, observers, wait))
 
     def history(self, dataset: str | None = None, limit: int = 20) -> History:
         """The newest updates with their epochs; with a dataset: only those that worked on it.
@@ -339,7 +293,7 @@ class Project:
         >>> str(project.history("silver_orders")[-1].update.status)
         'succeeded'
         """
-        return History(_run("look").history(self._current(), dataset, limit=limit))
+        return History(run_module("look").history(self._current(), dataset, limit=limit))
 
     def events(self, update: str = "last", dataset: str | None = None) -> Events:
         """What an update told, in its order: starts, ends, rows, broken rules, errors, warnings.
@@ -355,7 +309,7 @@ class Project:
         >>> print(project.events(dataset="silver_orders"))  # doctest: +ELLIPSIS
         2...
         """
-        return shown(Events, _run("look").update_events(self._current(), update, dataset))
+        return shown(Events, run_module("look").update_events(self._current(), update, dataset))
 
     def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.
@@ -369,7 +323,7 @@ class Project:
         ├─ bronze_orders (streaming table)
         ...
         """
-        return shown(Lineage, _run("lineage").lineage(self._current(), target))
+        return shown(Lineage, run_module("lineage").lineage(self._current(), target))
 
     def profile(self, name: str) -> Profile:
         """One row for each column of a table: type, missing and distinct values, range, mean.
@@ -377,7 +331,7 @@ class Project:
         >>> project.profile("silver_orders").rows[0][:3]
         ('order_id', 'bigint', 5)
         """
-        return shown(Profile, _run("profile").profile(self._current(), name))
+        return shown(Profile, run_module("profile").profile(self._current(), name))
 
     def close(self) -> None:
         """Close what was opened; whatever is called next opens it again."""
@@ -393,8 +347,3 @@ class Project:
 
     def __repr__(self) -> str:
         return f"Project({self.name!r}, environment={self.environment!r}, root={str(self.root)!r})"
-
-
-def _run(module: str) -> Any:
-    """A module of `qanat.run`, imported when it is first used: most need what others do not."""
-    return import_module(f"qanat.run.{module}")

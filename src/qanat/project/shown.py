@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from qanat.model import upkeep as model
 from qanat.model.name import Named
 from qanat.model.staged import Counts
 from qanat.run import results
@@ -197,6 +198,16 @@ class Promotion(results.PromotionResult):
 
     def _repr_html_(self) -> str:
         return str(report("promotion").promotion_html(self))
+
+
+class Maintenance(model.Upkeep):
+    """What maintenance did with each table, or would do."""
+
+    def __str__(self) -> str:
+        return str(report("upkeep").maintenance_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("upkeep").maintenance_html(self))
 
 
 class QuarantinedRows(results.FirstRows):

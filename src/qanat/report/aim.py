@@ -7,7 +7,7 @@ import shlex
 
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:show|replay|discard|export)|run|validate|plan|test|query|show"
-    r"|lineage|history|promote|rename|drop|profile|doctor)\b"
+    r"|lineage|history|promote|maintain|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
 

@@ -24,6 +24,7 @@ from qanat.report import (
     quarantine,
     table,
     update,
+    upkeep,
     validation,
 )
 from qanat.report.keys import VERSION_KEY
@@ -76,6 +77,7 @@ DOCUMENTS: dict[str, Shape] = {
     "export": quarantine.EXPORT,
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
+    "maintenance": upkeep.MAINTENANCE,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -92,6 +94,7 @@ SHAPES = Shapes(
     *quarantine.PARTS,
     *validation.PARTS,
     *doctor.PARTS,
+    *upkeep.PARTS,
 )
 """Everything that may stand in a document."""
 

@@ -24,6 +24,9 @@ dataset by an epoch that is not its update's last.
 `promote` is an epoch whose rows another environment has computed: `handover` says what is taken
 over with them, `carry` adds the rows that wait there in quarantine.
 
+`upkeep` maintains tables: what it writes again is an epoch (`rearranged` is its work), and what is
+old it deletes.
+
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
 in parallel. `quarantine` shows quarantined rows and replays them, `discard` throws them away;

@@ -31,6 +31,7 @@ from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
 from qanat.run.merging import merge_of
 from qanat.run.partitions import check_partitions
+from qanat.run.rearranged import rearranging
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 
@@ -239,6 +240,9 @@ def work_of(attempt: Attempt) -> Work:
     scratch = session.scratch / unique
     make_folder(scratch)
     prefix = staged_prefix(session.scope, epoch.number, unique)
+    if compiled.layouts:
+        update, at_ns = attempt.running.id, attempt.running.at_ns
+        return rearranging(session, compiled, epoch.number, update, prefix, scratch, at_ns)
     merge = merge_of(session, compiled, epoch, prefix, attempt.running.at_ns)
     return Work(
         flow=compiled.flow.name,

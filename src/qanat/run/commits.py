@@ -18,7 +18,8 @@ from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
 from qanat.model.changes import CHANGE_FEED
-from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application
+from qanat.model.name import same
+from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application, is_upkeep
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.staged import StagedTable
@@ -27,6 +28,7 @@ from qanat.model.work import quarantine_fields
 from qanat.run.attempt import Attempt
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import is_own
+from qanat.run.rearranged import table_of
 from qanat.run.session import Session
 
 
@@ -79,6 +81,10 @@ def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]
 
 def published(session: Session, epoch: Epoch) -> bool:
     """True if an epoch's last commit has happened, whatever the ledger knows."""
+    if is_upkeep(epoch.flow):
+        tables = (session.table(n) for n in (epoch.dataset, epoch.dataset + QUARANTINE))
+        made = application(epoch.flow)
+        return any(session.store.transaction(t, made) >= epoch.number for t in tables)
     dataset = sink_of(session, epoch)
     if dataset is not None:
         # Before `audit` has recorded what was staged, an epoch of this number is not ours.
@@ -157,6 +163,8 @@ def publish_epoch(attempt: Attempt) -> int | None:
         HistoryMismatchError: a sink holds an epoch of that number that is not this one.
     """
     session, epoch = attempt.session, attempt.epoch
+    if attempt.compiled.layouts:
+        return _rearrange(attempt)
     last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
     over = starts_over(session, epoch)
     for table, staged, change in _changes(attempt, over):
@@ -176,6 +184,15 @@ def publish_epoch(attempt: Attempt) -> int | None:
     return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps))
 
 
+def _rearrange(attempt: Attempt) -> int | None:
+    """Put files in the place of others with the same rows; the new version of the table."""
+    session = attempt.session
+    table, _ = table_of(session, attempt.compiled)
+    staged = attempt.staged.table
+    version = session.store.publish(_commit(attempt, table, staged, Change.REARRANGE, gaps=True))
+    return version if same(table.name, attempt.epoch.dataset) else None
+
+
 def starts_over(session: Session, epoch: Epoch) -> bool:
     """True if this is the flow's first epoch after a full refresh (or replaces all anyway)."""
     last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
@@ -185,6 +202,8 @@ def starts_over(session: Session, epoch: Epoch) -> bool:
 def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
+    if compiled.layouts:
+        return (table_of(session, compiled)[0],)
     own = quarantines(session, compiled).values()
     if compiled.dataset.sink is not None:
         return tuple(own)
@@ -293,7 +312,7 @@ def _commit(
         feed=staged.feed,
         events=staged.events,
     )
-    if not own:
+    if not own or attempt.compiled.layouts:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
     feed = {} if work.merge is None else {CHANGE_FEED: "true"}
     return replace(

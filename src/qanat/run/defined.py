@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qanat.model.pipeline import Dataset, DatasetKind, is_replay
+from qanat.model.pipeline import Dataset, DatasetKind, is_declared
 from qanat.model.record import Definition, Epoch
 from qanat.run.commits import sink_of
 from qanat.run.decide import fingerprint_of
@@ -29,7 +29,7 @@ def begun(session: Session, dataset: Dataset, known: Definition | None) -> Defin
 
 def settled(session: Session, epoch: Epoch) -> Definition | None:
     """The definition by which an epoch was computed; None if nothing is known of it."""
-    if is_replay(epoch.flow):
+    if not is_declared(epoch.flow):
         return None
     dataset = session.pipeline.get(epoch.dataset)
     if dataset is None:

@@ -29,7 +29,7 @@ def column_changes(attempt: Attempt) -> Iterator[str]:
     Call it before the epoch is published.
     """
     session, compiled = attempt.session, attempt.compiled
-    if not compiled.dataset.stored or compiled.readmits:
+    if not compiled.dataset.stored or not compiled.brings_rows:
         return
     table = session.table(compiled.dataset.name)
     if session.store.version(table) is None:

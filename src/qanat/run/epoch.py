@@ -192,6 +192,8 @@ def settle(attempt: Attempt) -> None:
     attempt.session.ledger.settle(epoch, attempt.running.lease.latest, attempt.records)
     for remark in attempt.remarks:
         attempt.running.tell(Warned(epoch.dataset, remark))
+    if attempt.compiled.layouts:
+        return  # no row is new, and no reader need know
     attempt.running.tell(
         EpochCommitted(
             dataset=epoch.dataset,

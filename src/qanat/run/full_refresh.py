@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from qanat.errors import PlanError, ResetError, RowsLostError, SourceNotFoundError, located
 from qanat.frozen import Frozen
 from qanat.model.name import Names
-from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_replay
+from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_declared
 from qanat.model.query import Read
 from qanat.model.record import Epoch, EpochStatus
 from qanat.planning.graph import resolve, writers
@@ -114,7 +114,7 @@ def taken_along(session: Session, full: Collection[str]) -> Mapping[str, str]:
     if not session.has_ledger:
         return {}
     # Those that never ran have read nothing; those whose first epoch a crash left open have.
-    begun = (e.dataset for e in session.recorded.open_epochs() if not is_replay(e.flow))
+    begun = (e.dataset for e in session.recorded.open_epochs() if is_declared(e.flow))
     ran = Names((*(d.dataset for d in session.recorded.definitions().values()), *begun))
     found: dict[str, str] = {}
     for name in session.graph.order:
@@ -207,7 +207,7 @@ def _keys(session: Session, dataset: Dataset) -> frozenset[str] | None:
 def kept_epochs(session: Session, dataset: Dataset) -> list[Epoch]:
     """The epochs whose rows the table holds, oldest first."""
     epochs = session.recorded.epochs(dataset=dataset.name, files=True)
-    done = [e for e in epochs if e.status is EpochStatus.COMMITTED and not is_replay(e.flow)]
+    done = [e for e in epochs if e.status is EpochStatus.COMMITTED and is_declared(e.flow)]
     # Not the ledger's current generation: a full refresh that was interrupted has begun one of
     # which nothing is in the table yet.
     newest = max((e.generation for e in done), default=0)

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from qanat.errors import QanatError, RereadError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.name import Name, Named, fold, same
-from qanat.model.pipeline import Dataset, DatasetKind, is_replay
+from qanat.model.pipeline import Dataset, DatasetKind, is_declared
 from qanat.model.query import Read, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
 from qanat.model.work import Amount
@@ -95,7 +95,7 @@ def past_sources(session: Session) -> PastSources:
 
 
 def _is_begun(session: Session, epoch: Epoch) -> bool:
-    if session.pipeline.get(epoch.dataset) is not None or is_replay(epoch.flow):
+    if session.pipeline.get(epoch.dataset) is not None or not is_declared(epoch.flow):
         return False
     # A sink that cannot be asked now fails its dataset when recovery asks it.
     with suppress(QanatError):

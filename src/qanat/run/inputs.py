@@ -230,7 +230,7 @@ def references_now(session: Session, compiled: CompiledFlow) -> dict[str, Range]
     ranges: dict[str, Range] = {}
     for dataset in compiled.references:
         read = session.readable(dataset)
-        version = read.version
+        version = read.store.last_change(read.table)
         # A rule may refer to the table it is on, before there is one.
         value = {"kind": "snapshot", "version": -1 if version is None else version, **read.mark}
         ranges[_reference(dataset)] = Range(value)
@@ -355,7 +355,8 @@ def bind(
         range_ = ranges.get(_reference(dataset))
         if range_ is not None and range_.value["version"] >= 0:
             there = session.readable(dataset, range_.value.get(ENVIRONMENT, ""))
-            snapshot = there.store.snapshot(there.table, range_.value["version"])
+            newest = there.store.same_rows(there.table, range_.value["version"])
+            snapshot = there.store.snapshot(there.table, newest)
             references[fold(dataset)] = snapshot.batch
     return BoundInputs(inputs, references, total)
 

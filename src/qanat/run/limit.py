@@ -30,7 +30,7 @@ def check_limit(session: Session, compiled: CompiledFlow, staged: Staged) -> Non
         QuarantineLimitError: there are too many.
     """
     limit = limit_of(session, compiled.dataset)
-    if limit is None or compiled.readmits:
+    if limit is None or not compiled.brings_rows:
         return
     for name, counts in _counted(compiled.dataset.name, staged):
         total = counts.out + counts.malformed

@@ -36,6 +36,7 @@ from qanat.model.changes import AutoCdc
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
+from qanat.model.upkeep import Layout
 from qanat.planning.graph import Graph
 from qanat.secret import remember
 
@@ -61,6 +62,7 @@ class CompiledFlow(Frozen):
         known: by key, the columns of sources that its epochs do not read themselves.
         changes: how its rows change the target, with expressions in the engine's dialect; None:
             they are added to it. Then `expectations` has the rules that every change must keep.
+        layouts: by table, the files that are written again; then it brings no rows.
     """
 
     flow: Flow
@@ -75,6 +77,12 @@ class CompiledFlow(Frozen):
     quarantined: Read | None = None
     known: Mapping[str, Schema] = field(default_factory=dict)
     changes: AutoCdc | None = None
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
+
+    @property
+    def brings_rows(self) -> bool:
+        """True unless its rows come from the target's quarantine, or only move to other files."""
+        return not (self.readmits or self.layouts)
 
     @property
     def references(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from qanat.disk import explained
 from qanat.errors import PlanError, UpdateRunningError
 from qanat.model.move import Move
 from qanat.model.name import Named, fold, same
-from qanat.model.pipeline import QUARANTINE, is_replay
+from qanat.model.pipeline import QUARANTINE, is_declared
 from qanat.model.query import DATASET, dataset_ref
 from qanat.model.record import quarantine_key
 from qanat.model.table import TableRef
@@ -62,7 +62,7 @@ def _borrowed(session: Session) -> Iterator[str]:
 def known_flows(session: Session) -> Named[str]:
     """The target of every flow that has read something as a stream."""
     sources = session.recorded.sources()
-    return Named((s.flow, s.dataset) for s in sources if not is_replay(s.flow))
+    return Named((s.flow, s.dataset) for s in sources if is_declared(s.flow))
 
 
 def spelled(names: Named[str], name: str) -> str | None:

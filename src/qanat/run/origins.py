@@ -18,7 +18,7 @@ from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.location import is_url
 from qanat.model.owner import is_of
-from qanat.model.pipeline import Dataset, application, is_replay
+from qanat.model.pipeline import Dataset, application, is_replay, is_upkeep
 from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import STRING, Array, Field, Primitive, Struct
 from qanat.model.work import Batch, Output, TableBatch, ViewWork, Work
@@ -237,6 +237,8 @@ def _same_flow(session: Session, dataset: Dataset, epoch: Epoch) -> CompiledFlow
     name = dataset.name
     if is_replay(epoch.flow):
         raise _UnknownError(f"it came into {name} by a replay")
+    if is_upkeep(epoch.flow):
+        raise _UnknownError(f"its file of {name} was written again by maintenance")
     if PROMOTED in epoch.ranges:
         raise _UnknownError(f"another environment has computed {name}")
     compiled = session.analysis.flows.get(epoch.flow)

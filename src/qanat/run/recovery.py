@@ -18,7 +18,7 @@ from qanat.errors import LedgerError, QanatError, UpdateRunningError
 from qanat.frozen import Frozen
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
-from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay
+from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay, is_upkeep
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord
 from qanat.model.table import TableRef
 from qanat.run import defined
@@ -329,6 +329,9 @@ def _not_as_intended(session: Session, epoch: Epoch, anew: Collection[str]) -> s
     if is_replay(epoch.flow):
         # Its rows are all in the quarantine again; the user can ask for the replay once more.
         return "the replay was interrupted"
+    if is_upkeep(epoch.flow):
+        # All rows are where they were; what is still to be done is found anew.
+        return "the maintenance was interrupted"
     if PROMOTED in epoch.ranges:
         # Its rows are still where they were; the user can ask for it once more.
         return "the promotion was interrupted"

@@ -16,7 +16,7 @@ from qanat.model.location import is_url
 from qanat.model.move import Move, Moved
 from qanat.model.name import fold, same
 from qanat.model.owner import check_owner
-from qanat.model.pipeline import DatasetKind, Flow, replay_flow
+from qanat.model.pipeline import DatasetKind, Flow, replay_flow, upkeep_flow
 from qanat.model.query import Read
 from qanat.model.record import Definition
 from qanat.ports.observer import Observer
@@ -156,7 +156,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
         what=Moved.DATASET,
         old=old,
         new=new,
-        flows={old: new, replay_flow(old): replay_flow(new)},
+        flows={old: new, replay_flow(old): replay_flow(new), upkeep_flow(old): upkeep_flow(new)},
         sources={} if same(old, new) else dict(moved),
         definitions=tuple(_same_but_for(session, old, new, moved=True)),
     )

@@ -75,6 +75,7 @@ class DatasetResult(Frozen):
         seconds: wall time.
         notes: how columns have changed: new ones, wider ones, ones without a value any more.
         off: whether it is a sink of an environment that sends nothing.
+        epochs: how many were committed.
     """
 
     dataset: str
@@ -90,6 +91,7 @@ class DatasetResult(Frozen):
     error: QanatError | None = None
     notes: tuple[str, ...] = ()
     off: bool = False
+    epochs: int = 0
 
 
 class UpdateResult(Frozen):

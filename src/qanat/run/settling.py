@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from qanat.model.name import same
-from qanat.model.pipeline import Pipeline, flow_of
+from qanat.model.pipeline import Pipeline, flow_of, is_upkeep
 from qanat.model.table import TableRef
 from qanat.planning.graph import resolve
 from qanat.ports.ledger import Ledger
@@ -49,10 +49,12 @@ def carried_beside(
     if dataset is None or same(dataset.name, table.name):
         return None
     if dataset.stored:
-        return partial(store.transaction, at(dataset.name))
+        return partial(_carried, store, at(dataset.name))
     targets = {f.application: f.target for f in session.pipeline.flows}
 
     def carried(application: str) -> int | None:
+        if is_upkeep(flow_of(application)):
+            return None
         # Rows of a view or sink wait for the tables of all flows that read the one or feed the
         # other; a flow's numbers go on where it has been sent from one table to another.
         numbers = [session.recorded.last_number(flow_of(application))] if own else []
@@ -62,3 +64,10 @@ def carried_beside(
         return max(numbers, default=None)
 
     return carried
+
+
+def _carried(store: TableStore, table: TableRef, application: str) -> int | None:
+    """The number of an application in a table; maintenance counts each table by itself."""
+    if is_upkeep(flow_of(application)):
+        return None
+    return store.transaction(table, application)

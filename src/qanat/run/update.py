@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from queue import SimpleQueue
 
 from qanat.disk import explained
@@ -77,6 +78,10 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
     with session.readables.running(chosen.datasets):
         results = _walk(running, chosen, entry, _around(session))
     _take_back(running, chosen, results)
+    grown = {r.dataset: r.epochs for r in results if r.epochs}
+    if grown and session.store.maintains:
+        # Loaded only where something was committed: an unchanged update does without.
+        import_module("qanat.run.upkeep").maintain_after(running, entry, grown)
     return results
 
 
@@ -208,6 +213,7 @@ def _run_dataset(
         error=error,
         notes=run.notes,
         off=dataset.sink is not None and not running.session.project.sinks,
+        epochs=len(run.epochs),
     )
 
 

@@ -84,6 +84,17 @@ class TableSource(Everywhere):
         value = {"after": after, "upto": version, **mark}
         return Unread(Range(value, positioned=True, amount=amount), amount)
 
+    def reached(self, position: Mapping[str, Any]) -> int | None:
+        """The version up to which a stream has read the project's own table."""
+        return None if position.get(ENVIRONMENT) else _upto(position)
+
+    def looked_at(self, value: Mapping[str, Any]) -> tuple[int, ...]:
+        """The versions of the project's own table whose files an open range needs."""
+        if value.get(ENVIRONMENT):
+            return ()
+        found = value.get("version", value.get("upto"))
+        return () if found is None or found < 0 else (int(found),)
+
     def renamed(self, old: str, new: str) -> tuple[str, str]:
         """Nothing: there are no files."""
         del old, new
@@ -114,10 +125,13 @@ class TableSource(Everywhere):
         read = self.stored(ref, range)
         store, table = read.store, read.table
         if range is not None and "version" in range.value:
-            snapshot = store.snapshot(table, range.value["version"])
+            # The same rows may be in fewer files by now, and the others be gone.
+            newest = store.same_rows(table, range.value["version"])
+            snapshot = store.snapshot(table, newest)
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
-            added = store.added(table, range.value["after"], range.value["upto"])
+            after, upto = range.value["after"], range.value["upto"]
+            added = store.added(table, after, upto if after >= 0 else store.same_rows(table, upto))
             return Input(added.batch, added.amount)
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:

@@ -12,10 +12,11 @@ need wider types, `write` makes files of the rest (`jsonable` is for JSON);
 nothing in them needs it. `aside` sets rows aside that a query cannot compute, which `rowwise`
 finds (`expressions` are pieces of its tree), and `blame` tells which row it is where none can be
 left out. `readmission` stages a replay, for which `recomputing` computes such rows again, and
-`staying` has those that stay; `tracing` finds where rows of tables come from. `remembered` keeps
-what is expensive to find out. `audit` and `profile` look at stored tables, `reading` gives the
-rows of a query. `faults` turns DuckDB's errors into ours, and asks `refusals` to explain the
-author's mistakes; `mistakes` finds all the names in a query that mean nothing.
+`staying` has those that stay; `rearranging` writes small files of tables again as larger ones;
+`tracing` finds where rows of tables come from. `remembered` keeps what is expensive to find out.
+`audit` and `profile` look at stored tables, `reading` gives the rows of a query. `faults` turns
+DuckDB's errors into ours, and asks `refusals` to explain the author's mistakes; `mistakes` finds
+all the names in a query that mean nothing.
 """
 
 from qanat.model.adapter import EngineKind

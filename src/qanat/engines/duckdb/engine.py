@@ -25,6 +25,7 @@ from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
+from qanat.engines.duckdb.rearranging import Rearrange
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.tracing import Tracing
@@ -32,7 +33,7 @@ from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import AdapterError
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import Discard, Readmission, SqlQuery
+from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs, Work
@@ -90,7 +91,8 @@ class DuckDBEngine:
             explained(work.query),
         ):
             staged = self._staging(con, work).run()
-        if work.merge is None:  # a merge writes columns that its table does not have
+        if work.merge is None and work.rearranged is None:
+            # These write a column that their table does not have.
             self._footers.remember(work.output, staged.table)
         return staged
 
@@ -203,7 +205,7 @@ class DuckDBEngine:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
-        kinds = {Readmission: Readmitting, Discard: Discarding}
+        kinds = {Readmission: Readmitting, Discard: Discarding, Rearranging: Rearrange}
         kind = kinds.get(type(work.query), Staging)
         return kind(con, work, self._footers, self._queries, self._stopping)
 

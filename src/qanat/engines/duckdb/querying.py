@@ -27,7 +27,7 @@ from qanat.errors import (
     SchemaDriftError,
     located,
 )
-from qanat.model.query import Computation, Discard, FunctionQuery, Query, Readmission, SqlQuery
+from qanat.model.query import Computation, FunctionQuery, Query, SqlQuery
 from qanat.model.work import ViewBatch, Work
 from qanat.text import literal
 
@@ -121,9 +121,9 @@ class Querying:
         for read in query.reads:
             yield from self.con.sql(f"{self.bindings.bound[read.name].plain} LIMIT 0").columns
 
-    def _function(self, name: str, query: FunctionQuery | Readmission | Discard) -> Result:
+    def _function(self, name: str, query: Computation) -> Result:
         if not isinstance(query, FunctionQuery):
-            raise InvariantError("rows of a quarantine are not staged like this")
+            raise InvariantError("rows that are stored already are not staged like this")
         path = self.work.scratch / f"{file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
         run_function(self.con, query, relations, path, self.stopping)

@@ -105,7 +105,7 @@ class Widening:
         """
         stored, output = self._output.stored, replace(self._output, schema=schema)
         files: list[DataFile] = []
-        with _in_order(self._con):
+        with in_order(self._con):
             for number, batch in enumerate(_parts(stored.batch) if stored else ()):
                 name = f"__rewritten_{self._name}_{number}"
                 rows = self._bindings.bind(name, batch).plain
@@ -142,7 +142,7 @@ def _parts(batch: Batch) -> Iterator[Batch]:
 
 
 @contextmanager
-def _in_order(con: DuckDBPyConnection) -> Iterator[None]:
+def in_order(con: DuckDBPyConnection) -> Iterator[None]:
     """Let rows keep their order while the block lasts."""
     [(before,)] = con.execute("SELECT current_setting('preserve_insertion_order')").fetchall()
     con.execute("SET SESSION preserve_insertion_order = true")

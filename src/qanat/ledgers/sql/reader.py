@@ -19,7 +19,7 @@ from qanat.ledgers.sql.rows import (
 )
 from qanat.model.event import EventRecord
 from qanat.model.name import Named, fold
-from qanat.model.pipeline import replay_flow
+from qanat.model.pipeline import replay_flow, upkeep_flow
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -240,13 +240,19 @@ class SqlLedgerReader:
     def generation_started(self, dataset: str, generation: int) -> bool:
         """True if an epoch of a dataset's generation has been committed.
 
-        Replays do not count: they move rows of the generation before, and replace nothing.
+        Replays and maintenance do not count: they move rows of the generation before.
         """
         with self._database.reading() as transaction:
             rows = transaction.read(
                 "SELECT 1 FROM qanat_epochs WHERE scope = ? AND dataset_key = ?"
-                " AND generation = ? AND status = 'committed' AND flow <> ? LIMIT 1",
-                (self.scope, fold(dataset), generation, replay_flow(dataset)),
+                " AND generation = ? AND status = 'committed' AND flow NOT IN (?, ?) LIMIT 1",
+                (
+                    self.scope,
+                    fold(dataset),
+                    generation,
+                    replay_flow(dataset),
+                    upkeep_flow(dataset),
+                ),
             )
         return bool(rows)
 

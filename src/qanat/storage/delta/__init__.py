@@ -17,8 +17,10 @@ at a version), `features` (what it requires of writers), `batches` (what an engi
 `remote_moves` and a `cache` of what was fetched). Then `commit` (the content of an entry),
 `statistics` (of the columns of a file), `merges` (what must be so where rows change), `events`
 (changes that are kept beside the rows), `retract` (how a commit is undone), `names` (tables and
-applications by other names), `leftovers` (files that crashes leave), `owner` (whose a damaged
-table is) and `witness` (what a crash test asks instead of the store).
+applications by other names), `leftovers` (files that crashes leave), `upkeep` (maintenance:
+`layout` says which files are to be written again, `cleaning` what of the past can go; for what
+only `checkpoints` say), `owner` (whose a damaged table is) and `witness` (what a crash test asks
+instead of the store).
 """
 
 from qanat.model.adapter import OptionTable, TableFormat

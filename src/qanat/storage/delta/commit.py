@@ -28,7 +28,7 @@ from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.events import encoded, events_text, with_events
 from qanat.storage.delta.features import NEW_TABLE, check_properties
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.log import REARRANGED, Log
 from qanat.storage.delta.retract import (
     MERGE,
     RENAMES,
@@ -61,23 +61,35 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     check_properties(commit.properties)
     now = time.time_ns() // 1_000_000
     actions = [_commit_info(commit, state, now)]
-    actions += _head(commit, state, log, now)
     gone = emptied(commit, state, log) if state else ()
+    if commit.change is Change.REARRANGE:
+        # Nothing but files: a change of metadata would disturb other writers.
+        return _lines([*actions, *_moves(commit, gone, log, now), _number(commit)])
+    actions += _head(commit, state, log, now)
     if state and gone:
         _check_removable(commit, state)
         actions += ({"remove": _remove(f, now)} for f in gone)
     if state and commit.rewritten is not None:
-        # The same rows in other files: readers of what is new have nothing to read.
-        same = {"dataChange": False}
         removed = {f.path for f in gone}
-        rest = (f for f in state.files if f.path not in removed)
-        actions += ({"remove": _remove(f, now) | same} for f in rest)
-        actions += ({"add": _add(commit, f, log) | same} for f in commit.rewritten)
+        rest = [f for f in state.files if f.path not in removed]
+        actions += _moves(commit, rest, log, now)
     actions += ({"add": _add(commit, f, log)} for f in commit.files)
     actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
+    return _lines([*actions, _number(commit)])
+
+
+def _moves(
+    commit: Commit, gone: Iterable[LiveFile], log: Log, now: int
+) -> Iterator[dict[str, Any]]:
+    """The same rows in other files: readers of what is new have nothing to read."""
+    same = {"dataChange": False}
+    yield from ({"remove": _remove(f, now) | same} for f in gone)
+    yield from ({"add": _add(commit, f, log) | same} for f in commit.rewritten or ())
+
+
+def _number(commit: Commit) -> dict[str, Any]:
     # Without `lastUpdated` no reader's retention ever lets the number expire.
-    actions.append({"txn": {"appId": commit.application, "version": commit.number}})
-    return _lines(actions)
+    return {"txn": {"appId": commit.application, "version": commit.number}}
 
 
 def undoing(
@@ -273,7 +285,7 @@ def _add(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
         "path": encoded(file.path),
         "partitionValues": _partition_values(commit, file),
         "size": file.size,
-        "modificationTime": found.st_mtime_ns // 1_000_000,
+        "modificationTime": file.since_ms or found.st_mtime_ns // 1_000_000,
         "dataChange": True,
         "stats": statistics_text(file, commit.schema, commit.partition_by),
     }
@@ -304,6 +316,8 @@ def partition_text(value: str | None, field: Field | None) -> str | None:
     """
     if value is None or field is None or field.type != Primitive("timestamp"):
         return value
+    if value.endswith("Z"):
+        return value  # of files that are written again
     # The engine's sessions are in UTC.
     moment = datetime.fromisoformat(value.removesuffix("+00"))
     return moment.isoformat(timespec="microseconds") + "Z"
@@ -328,6 +342,8 @@ def _commit_info(commit: Commit, state: TableState | None, now: int) -> dict[str
     }
     if commit.change is Change.MERGE:
         operation, parameters = MERGE, {}
+    if commit.change is Change.REARRANGE:
+        operation, parameters = REARRANGED, {"predicate": "[]"}
     return {
         "commitInfo": {
             **{k: v for k, v in commit.info.items() if k not in _MERGED},
@@ -343,6 +359,13 @@ def _commit_info(commit: Commit, state: TableState | None, now: int) -> dict[str
 def _metrics(commit: Commit) -> dict[str, str]:
     """Counts as text, as Spark writes them."""
     rows, size = sum(f.rows for f in commit.files), sum(f.size for f in commit.files)
+    if commit.change is Change.REARRANGE:
+        new = commit.rewritten or ()
+        return {
+            "numRemovedFiles": str(len(commit.removed)),
+            "numAddedFiles": str(len(new)),
+            "numAddedBytes": str(sum(f.size for f in new)),
+        }
     if commit.change is not Change.MERGE:
         return {
             "numFiles": str(len(commit.files)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +90,25 @@ class Files(Protocol):
 
     def sweep(self, confirm: Callable[[], object] | None, spared: Callable[[Path], bool]) -> int:
         """Delete the files that no version mentions; how many."""
+        ...
+
+    def inventory(self) -> Iterator[tuple[str, int, float]]:
+        """All files with rows or changes of rows, whether a version has them or not.
+
+        Each with its path below the table, its bytes and when it was written, in seconds.
+        """
+        ...
+
+    def log_files(self) -> Iterator[tuple[int, str, float]]:
+        """The files of the log that are a version's: that, its name, and when it was written."""
+        ...
+
+    def clean(self, data: Sequence[str], log: Sequence[str]) -> None:
+        """Delete data files by their paths below the table; then, that durable, those of the log.
+
+        Args:
+            log: their names, in the order in which they go.
+        """
         ...
 
     def move(self, to: Files, gate: CommitGate | None) -> None:

@@ -25,7 +25,7 @@ from qanat.storage.delta.state import local_path
 
 # A file of another tool that no version mentions may belong to a commit that is about to be made,
 # so it is kept for a day. Qanat's own files are protected by the lease.
-_FOREIGN_SECONDS = 24 * 3600
+FOREIGN_SECONDS = 24 * 3600
 _DATA = re.compile(r".*\.parquet(#\d+)?")
 # A folder that is not empty, or that another process has removed.
 _CANNOT_REMOVE = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT})
@@ -74,7 +74,7 @@ def sweep(
         else:
             path.unlink(missing_ok=True)
     for folder in {p.parent for p in stale}:
-        _remove_empty(folder, log.table)
+        remove_empty(folder, log.table)
     for folder in (log.folder, *_folders(log.table)):
         with suppress(FileNotFoundError):
             sync(folder)
@@ -85,7 +85,7 @@ def orphans(log: Log, spared: Callable[[Path], bool] = _none) -> list[Path]:
     """The files that no version mentions, without those that another tool may still commit."""
     if not log.table.is_dir():
         return []
-    files = (path for path in _data_files(log.table) if not spared(path))
+    files = (path for path in data_files(log.table) if not spared(path))
     found = {str(path.relative_to(log.table)): path for path in files}
     for name in mentioned(log, found):
         found.pop(name, None)
@@ -111,25 +111,30 @@ def is_data(name: str) -> bool:
     return not hidden and last[:1] not in ("_", ".") and bool(_DATA.fullmatch(last))
 
 
-def mentioned(log: Log, wanted: Collection[str]) -> Iterator[str]:
+def mentioned(log: Log, wanted: Collection[str], first: int = 0) -> Iterator[str]:
     """Every path in the log, relative to the table, newest first.
 
     Checkpoints are read only if the log's first entries are gone.
+
+    Args:
+        first: entries and checkpoints of earlier versions are not looked at.
     """
     if not wanted:
         return
-    commits = log.commits()
-    for version in reversed(commits):
+    for version in reversed([v for v in log.commits() if v >= first]):
         for action in log.actions(version):
-            yield from (_relative(log, path) for path in paths_in(action))
-    if log.checkpoints() and commits[:1] != [0]:
-        yield from (_relative(log, path) for path in _in_checkpoints(log))
+            yield from (relative(log, path) for path in paths_in(action))
+    # Not only the first one: a power loss may leave that of entries which were cleaned up.
+    if log.checkpoints() and (first or not log.whole()):
+        yield from (relative(log, path) for path in _in_checkpoints(log, first))
 
 
-def _in_checkpoints(log: Log) -> Iterator[str]:
+def _in_checkpoints(log: Log, first: int) -> Iterator[str]:
     # Imported here because importing DuckDB takes longer than a sweep, and few logs need it.
     with import_module("duckdb").connect(":memory:") as con:
         for file in log.folder.glob("*.checkpoint*"):
+            if file.name < f"{first:020}":
+                continue
             if file.suffix != ".parquet" or (log.folder / "_sidecars").is_dir():
                 raise TableTooNewError(f"cannot sweep {log.shown}: it needs v2Checkpoint")
             # DuckDB takes every path for a pattern, so the name's own wildcards are escaped.
@@ -142,7 +147,7 @@ def _in_checkpoints(log: Log) -> Iterator[str]:
                 yield from paths_of_events(properties or {})
 
 
-def _relative(log: Log, path: str) -> str:
+def relative(log: Log, path: str) -> str:
     """A path of the log relative to its table, if it is below that: it may be an absolute one."""
     decoded = unquote(path)
     if is_url(log.shown) and ObjectUrl.is_known(decoded):
@@ -154,7 +159,8 @@ def _relative(log: Log, path: str) -> str:
     return decoded
 
 
-def _data_files(table: Path) -> Iterator[Path]:
+def data_files(table: Path) -> Iterator[Path]:
+    """All files below a table's folder that may have rows, or changes of rows."""
     for folder in _folders(table):
         with os.scandir(folder) as entries:
             names = [e.name for e in entries if not e.is_dir(follow_symlinks=False)]
@@ -199,10 +205,11 @@ def is_left_by_others(name: str, age: float) -> bool:
         name: of the file, without folders.
         age: of the file, in seconds.
     """
-    return not is_staged(name) and age < _FOREIGN_SECONDS
+    return not is_staged(name) and age < FOREIGN_SECONDS
 
 
-def _remove_empty(folder: Path, table: Path) -> None:
+def remove_empty(folder: Path, table: Path) -> None:
+    """Remove a folder of a table, and those above it, as far as they are empty."""
     while folder != table:
         try:
             folder.rmdir()

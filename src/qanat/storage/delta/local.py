@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
+from os import scandir
 from pathlib import Path
 
-from qanat.disk import disk_error, explained, remove_folder, rename_folder, sync, sync_path
+from qanat.disk import (
+    disk_error,
+    explained,
+    remove,
+    remove_folder,
+    rename_folder,
+    sync,
+    sync_path,
+)
 from qanat.errors import CommitConflictError
 from qanat.model.staged import DataFile
 from qanat.model.table import CommitGate
 from qanat.storage.delta.durable import put_if_absent
 from qanat.storage.delta.files import Files
-from qanat.storage.delta.leftovers import orphans, sweep
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.leftovers import data_files, orphans, remove_empty, sweep
+from qanat.storage.delta.log import Log, version_of
 from qanat.storage.delta.state import LiveFile, local_path
 
 
@@ -119,6 +128,38 @@ class LocalFiles:
             return sweep(self.log, confirm, spared)
         except OSError as error:
             raise disk_error(error, "sweep", self.log.table) from error
+
+    def inventory(self) -> Iterator[tuple[str, int, float]]:
+        """All files with rows, whether a version has them or not."""
+        with explained("look for old files in", self.log.table):
+            for path in data_files(self.log.table):
+                try:
+                    found = path.stat()
+                except FileNotFoundError:
+                    continue  # another tool is at it
+                yield path.relative_to(self.log.table).as_posix(), found.st_size, found.st_mtime
+
+    def log_files(self) -> Iterator[tuple[int, str, float]]:
+        """The files of the log that are a version's."""
+        with (
+            explained("look for old entries in", self.log.folder),
+            scandir(self.log.folder) as all_,
+        ):
+            for entry in all_:
+                if (version := version_of(entry.name)) is not None:
+                    yield version, entry.name, entry.stat().st_mtime
+
+    def clean(self, data: Sequence[str], log: Sequence[str]) -> None:
+        """Delete data files, then those of the log, each durably."""
+        with explained("clean up", self.log.table):
+            paths = [self.log.table / name for name in data]
+            remove(*paths)
+            for folder in {p.parent for p in paths}:
+                remove_empty(folder, self.log.table)
+            for name in log:
+                (self.log.folder / name).unlink(missing_ok=True)
+            if log:
+                sync(self.log.folder)
 
     def move(self, to: Files, gate: CommitGate | None) -> None:
         """Rename the folder."""

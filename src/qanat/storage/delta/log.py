@@ -19,11 +19,16 @@ from qanat.errors import TableCorruptError, full_refresh
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint\.(?:.+\.)?(?:parquet|json)")
+_VERSIONED = re.compile(r"(\d{20})\.(?:json|crc|checkpoint\..+)")
 # Readers ignore names that begin with `_`. The whole name is matched, so that no other folder is
 # taken for a shadow.
 _SHADOW = re.compile(r"_checkpoint_[0-9a-f]{32}")
 _OURS = b'"engineInfo":"Qanat/'
 _PARQUET_MAGIC = b"PAR1"
+_LOOKED_AT = 100
+"""Entries that are read before a checkpoint is asked."""
+FENCE, REARRANGED = "FENCE", "OPTIMIZE"
+"""Operations of entries that change nothing, and that have the same rows in other files."""
 
 Stamp: TypeAlias = tuple[int, int, int, int]
 """By which one knows an entry again: version, inode, nanoseconds of its last change, bytes."""
@@ -57,8 +62,27 @@ class Log:
         """The versions that have a checkpoint, in order."""
         return self.listed()[1]
 
+    def probed(self) -> int | None:
+        """The newest version, found without listing a log that may be long; None if that is short.
+
+        The last checkpoint is known by its own file; from there on each entry is looked for.
+        """
+        version = self.hinted()
+        if version is None or not self.has(version):
+            return None
+        while self.has(version + 1):
+            version += 1
+        return version
+
+    def has(self, version: int) -> bool:
+        """True if a version has an entry."""
+        return self.path(version).exists()
+
     def version(self) -> int | None:
         """The newest version; None if there is no table."""
+        probed = self.probed()
+        if probed is not None:
+            return probed
         commits, checkpoints = self.listed()
         return max((*commits[-1:], *checkpoints[-1:]), default=None)
 
@@ -66,9 +90,30 @@ class Log:
         """The version before another; None if there was no table then."""
         return version - 1 if version else None
 
+    def whole(self, upto: int | None = None) -> bool:
+        """True if there is an entry of each version, the first included.
+
+        Args:
+            upto: the last of them; default: the newest.
+        """
+        commits = self.commits() if upto is None else [v for v in self.commits() if v <= upto]
+        return bool(commits) and commits == list(range(len(commits)))
+
     def last_change(self) -> int | None:
-        """The newest version, without fences behind it: there are none in a file system."""
-        return self.version()
+        """The newest version, without those behind it that change no row.
+
+        Those are fences, and versions that have the same rows in other files.
+        """
+        found = self.version()
+        while found and self.has(found) and changes_no_row(self.actions(found)):
+            found -= 1
+        return found
+
+    def same_rows(self, version: int) -> int:
+        """The newest version that has the same rows as another one."""
+        while self.has(version + 1) and changes_no_row(self.actions(version + 1)):
+            version += 1
+        return version
 
     def listed(self) -> tuple[list[int], list[int]]:
         """The versions that have an entry, and those that have a checkpoint, both in order."""
@@ -139,15 +184,19 @@ class Log:
 
         None if only a checkpoint can tell, which the standard library cannot read.
         """
-        commits, checkpoints = self.listed()
-        checkpoint = max(checkpoints, default=-1)
-        for version in reversed(commits):
-            if version <= checkpoint:
-                return None
+        newest = self.version()
+        for version in range(-1 if newest is None else newest, -1, -1):
+            # Also behind a checkpoint some entries are cheaper to read than that.
+            looked = newest - version if newest else 0
+            if looked == _LOOKED_AT or not self.has(version):
+                if self.checkpoints():
+                    return None
+                if not self.has(version):
+                    return 0
             for action in self.actions(version):
                 if action.get("txn", {}).get("appId") == application:
                     return int(action["txn"]["version"])
-        return 0 if checkpoint < 0 else None
+        return 0
 
     def damage(self) -> TableCorruptError | None:
         """The first damaged entry since the last checkpoint, or checkpoint, as an error.
@@ -259,13 +308,13 @@ class Log:
         The removal is synced before the checkpoint itself is removed: readers cannot open a table
         whose `_last_checkpoint` names a missing one.
         """
-        if not torn and self._hinted() in (None, *self.checkpoints()):
+        if not torn and self.hinted() in (None, *self.checkpoints()):
             return False
         self.hint.unlink(missing_ok=True)
         sync(self.folder)
         return True
 
-    def _hinted(self) -> int | None:
+    def hinted(self) -> int | None:
         """The version in `_last_checkpoint`; None if the file is missing or unreadable."""
         try:
             found = json.loads(self.hint.read_bytes())
@@ -297,6 +346,30 @@ class Log:
             hint="remove it and _last_checkpoint beside it if all JSON entries of the log are "
             "there; else restore it from a backup",
         )
+
+
+def version_of(name: str) -> int | None:
+    """The version that a file of a log is of; None if it is of none.
+
+    >>> version_of(f"{7:020}.checkpoint.parquet"), version_of("_last_checkpoint")
+    (7, None)
+    """
+    found = _VERSIONED.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def changes_no_row(actions: list[dict[str, Any]]) -> bool:
+    """True if an entry is a fence, or has the same rows in other files and nothing else."""
+    operation = next((a["commitInfo"].get("operation") for a in actions if "commitInfo" in a), "")
+    if operation == FENCE:
+        return True
+    files = [a.get("add") or a.get("remove") for a in actions if "add" in a or "remove" in a]
+    kinds = {kind for action in actions for kind in action}
+    return (
+        bool(files)
+        and kinds <= {"commitInfo", "add", "remove", "txn"}
+        and not any(f.get("dataChange", True) for f in files if f)
+    )
 
 
 def _torn_parquet(path: Path) -> bool:

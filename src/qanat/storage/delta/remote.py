@@ -46,6 +46,7 @@ from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.events import paths_in
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import is_data, is_left_by_others, mentioned
+from qanat.storage.delta.log import version_of
 from qanat.storage.delta.remote_log import RemoteLog
 from qanat.storage.delta.remote_moves import drop, move, pass_gate
 from qanat.storage.delta.state import LiveFile, local_path
@@ -334,6 +335,30 @@ class RemoteFiles:
             if name.startswith(f"{_PROBES}/")
             or not is_left_by_others(Path(name).name, now - meta["last_modified"].timestamp())
         ]
+
+    def inventory(self) -> Iterator[tuple[str, int, float]]:
+        """All objects with rows, whether a version has them or not."""
+        skip = len(self.url.key) + 1
+        for meta in self._objects.below(self.url):
+            name = meta["path"][skip:]
+            if name.startswith(_SIDECARS):
+                raise TableTooNewError(f"cannot clean up {self.url}: it needs v2Checkpoint")
+            if is_data(name):
+                yield name, meta["size"], meta["last_modified"].timestamp()
+
+    def log_files(self) -> Iterator[tuple[int, str, float]]:
+        """The objects of the log that are a version's."""
+        folder = self.url.below("_delta_log")
+        skip = len(folder.key) + 1
+        for meta in self._objects.below(folder):
+            if (version := version_of(meta["path"][skip:])) is not None:
+                yield version, meta["path"][skip:], meta["last_modified"].timestamp()
+
+    def clean(self, data: Sequence[str], log: Sequence[str]) -> None:
+        """Delete data files, then those of the log."""
+        self._objects.delete(self.url.below(name) for name in data)
+        self._objects.delete(self.url.below(f"_delta_log/{name}") for name in log)
+        self.log.forget(log)
 
     def move(self, to: Files, gate: CommitGate | None) -> None:
         """Copy all objects, then delete them here."""

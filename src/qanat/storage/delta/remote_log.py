@@ -24,12 +24,10 @@ from qanat.model.table import CommitGate
 from qanat.objects import Objects
 from qanat.storage.delta.cache import Cache
 from qanat.storage.delta.features import NEW_TABLE
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.log import FENCE, Log
 from qanat.storage.delta.remote_moves import pass_gate
 
 _FETCHES = 16
-_FENCE = "FENCE"
-"""The operation of an entry that changes nothing: whoever was about to make it must look again."""
 
 _Known: TypeAlias = tuple[str, int]
 """ETag and size of an object."""
@@ -68,6 +66,14 @@ class RemoteLog(Log):
             newest = super().version()
             return None if newest is None or self._has_only_fences(newest) else newest
 
+    def probed(self) -> int | None:
+        """None: what the store has is known from a list."""
+
+    def has(self, version: int) -> bool:
+        """True if a version has an entry."""
+        with self._lock:
+            return version in self.listed()[0]
+
     def version_before(self, version: int) -> int | None:
         """The version before another; None if there was no table then, or only fences of one."""
         with self._lock:
@@ -75,12 +81,17 @@ class RemoteLog(Log):
             return None if found is None or self._has_only_fences(found) else found
 
     def last_change(self) -> int | None:
-        """The newest version, without the fences behind it; None if there is no table."""
+        """See `Log.last_change`."""
         with self._lock:
-            found = self.version()
-            while found and found in self.commits() and _is_fence(self.actions(found)):
-                found -= 1
-            return found
+            return super().last_change()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Know no more of files that were removed."""
+        with self._lock:
+            gone = set(names)
+            for name in gone:
+                (self.folder / name).unlink(missing_ok=True)
+            self._take({n: k for n, k in self._known.items() if n not in gone})
 
     def first_version(self) -> int | None:
         """The version of the first commit of a table that is not there; None if it is there."""
@@ -261,7 +272,7 @@ def _fence(creates_table: bool) -> bytes:
     """
     info = {
         "timestamp": time.time_ns() // 1_000_000,
-        "operation": _FENCE,
+        "operation": FENCE,
         "operationParameters": {},
         "engineInfo": f"Qanat/{__version__}",
     }
@@ -284,4 +295,4 @@ def _plain(etag: str | None) -> str:
 
 
 def _is_fence(actions: list[dict[str, Any]]) -> bool:
-    return any(a.get("commitInfo", {}).get("operation") == _FENCE for a in actions)
+    return any(a.get("commitInfo", {}).get("operation") == FENCE for a in actions)

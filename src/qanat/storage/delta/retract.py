@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 from qanat.errors import CommitConflictError, UnsupportedError, full_refresh
-from qanat.model.owner import is_of
+from qanat.model.owner import was_brought_by
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.events import EVENTS
 from qanat.storage.delta.files import Files
-from qanat.storage.delta.log import Log
+from qanat.storage.delta.log import Log, changes_no_row
 from qanat.storage.delta.state import LiveFile, TableState, local_path
 
 RENAMES = "qanat.renames"
@@ -49,15 +50,16 @@ def commits_of(log: Log, application: str) -> Iterator[_Made]:
 def added_by(log: Log, application: str, state: TableState) -> frozenset[str]:
     """The paths of the files that an application's commits have added, encoded as in the log.
 
-    Where another tool has removed old entries, the names of the files tell.
+    Where old entries were removed, or files were written again, the names of the files tell.
     """
     found = frozenset(p for _, _, actions in commits_of(log, application) for p in _added(actions))
-    if log.commits()[:1] == [0]:
-        return found
-    told = {path for version in log.commits() for path in _added(log.actions(version))}
+    entries = [log.actions(version) for version in log.commits()]
+    told = {path for actions in entries if not changes_no_row(actions) for path in _added(actions)}
     names = (application, *renamed(state.properties).get(application, ()))
     rest = (f.path for f in state.files if f.path not in told)
-    return found | {p for p in rest if any(is_of(PurePosixPath(p).name, n) for n in names)}
+    return found | {
+        p for p in rest if any(was_brought_by(PurePosixPath(p).name, n) for n in names)
+    }
 
 
 def renamed(properties: Mapping[str, str]) -> dict[str, list[str]]:
@@ -91,8 +93,7 @@ def number_before(log: Log, version: int, application: str, number: int) -> int:
     Numbers have gaps where a flow's epochs went to another table, or one was promoted.
     """
     earlier = (n for v, n, _ in commits_of(log, application) if v < version)
-    whole = log.commits()[:1] == [0]
-    return next(earlier, 0 if whole else number - 1)
+    return next(earlier, 0 if log.whole() else number - 1)
 
 
 def metadata_before(log: Log, version: int) -> Iterator[dict[str, Any]]:
@@ -112,6 +113,9 @@ def metadata_before(log: Log, version: int) -> Iterator[dict[str, Any]]:
             if "metaData" in action:
                 yield action["metaData"]
                 return
+    start = max((c for c in log.checkpoints() if c < version), default=None)
+    if start is not None:
+        yield import_module("qanat.storage.delta.checkpoints").metadata_in(log, start)
 
 
 def taken_back(
@@ -241,14 +245,39 @@ def emptied(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]
                     hint="another writer committed to the table; run again",
                 )
             return found
+        case Change.REARRANGE:
+            return _replaced(commit, state, log)
     return ()
+
+
+def _replaced(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ...]:
+    """The files whose rows are in others now.
+
+    Raises:
+        CommitConflictError: one of them has gone, or has lost rows.
+    """
+    named = {*commit.removed}
+    found = tuple(f for f in state.files if local_path(log.table, f.path) in named)
+    if state.masked or len(found) < len(named):
+        raise CommitConflictError(
+            f"{commit.table.name} has changed while files of it were written again",
+            hint="another writer committed to the table; run again",
+        )
+    return found
 
 
 def _original(log: Log, before: int, paths: set[str]) -> Iterator[dict[str, Any]]:
     """The newest `add` action of each path before a version, with statistics and partitions."""
     wanted = set(paths)
+    entries, checkpoints = log.listed()
+    start = max((c for c in checkpoints if c < before), default=-1)
     for version in range(before - 1, -1, -1):
         if not wanted:
+            return
+        if version <= start and version not in entries:
+            # Cleaned up. Loaded only here: it imports DuckDB.
+            found = import_module("qanat.storage.delta.checkpoints").added_in(log, start)
+            yield from (found[path] for path in wanted)
             return
         for action in log.actions(version):
             add = action.get("add")

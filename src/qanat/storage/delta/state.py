@@ -33,12 +33,14 @@ class LiveFile:
         size: in bytes.
         rows: the number of rows; None if the log does not have it.
         partition_values: by column, as text; None for NULL.
+        made_ms: by this, and then by its path, the file has its place among those of the table.
     """
 
     path: str
     size: int
     rows: int | None
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
+    made_ms: int = 0
 
 
 class TableState(Frozen):
@@ -163,6 +165,8 @@ def reconciled(log: Log, version: int | None) -> TableState | None:
     Raises:
         TableCorruptError: an entry is damaged.
     """
+    if log.probed() is not None:
+        return None
     commits, checkpoints = log.listed()
     newest = commits[-1] if commits and version is None else version
     if newest is None or newest >= _ENTRIES or checkpoints:
@@ -239,7 +243,9 @@ def _age(add: Mapping[str, Any]) -> tuple[int, str]:
     return add["modificationTime"], add["path"]
 
 
-def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
+def added_files(
+    log: Log, after: int, upto: int, *, strict: bool = True
+) -> list[tuple[int, LiveFile]]:
     """The files with new rows of the versions after `after`, up to and with `upto`, in order.
 
     Each comes with the version that brought it.
@@ -250,6 +256,9 @@ def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
 
     Commits that only rearrange rows (compaction, wider types) are passed over: the files they
     replaced still lie in the folder until it is vacuumed.
+
+    Args:
+        strict: whether it matters that rows were removed.
 
     Raises:
         NotAppendOnlyError: the versions together removed or rewrote rows.
@@ -266,13 +275,14 @@ def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
             if removed.pop(_file(add), None) is None:
                 added[_file(add)] = version, add
     masked = [version for version, add in added.values() if add.get("deletionVector")]
-    if removed or masked:
+    if strict and (removed or masked):
         raise _rewritten(log, min([*removed.values(), *masked]))
     return [(version, _live(add)) for version, add in added.values()]
 
 
 def _live(add: Mapping[str, Any]) -> LiveFile:
-    return LiveFile(add["path"], add["size"], rows_of(add), add.get("partitionValues") or {})
+    values = add.get("partitionValues") or {}
+    return LiveFile(add["path"], add["size"], rows_of(add), values, add["modificationTime"])
 
 
 def rows_of(add: Mapping[str, Any]) -> int | None:

@@ -29,11 +29,11 @@ from qanat.storage.delta.events import EVENTS, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.merges import check_base
-from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
 from qanat.storage.delta.state import TableState, reconciled
+from qanat.storage.delta.upkeep import DeltaUpkeep
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -42,7 +42,7 @@ _KEPT_FILES = 10_000
 """A state that lists more is read again each time, rather than kept in memory."""
 
 
-class DeltaStore(DeltaNames):
+class DeltaStore(DeltaUpkeep):
     """Delta tables in folders and in object stores.
 
     Safe to use from several threads and processes at once.
@@ -98,7 +98,7 @@ class DeltaStore(DeltaNames):
         return found
 
     def last_change(self, table: TableRef) -> int | None:
-        """The newest version, without the fences behind it."""
+        """The newest version, without those behind it that change no row."""
         log = self._log(table)
         return log.last_change() if log else self.version(table)
 

@@ -80,9 +80,9 @@ def load(table: str, version: int | None = None, application: str | None = None)
         raise TableTooNewError(f"cannot read {table}: {error}") from error
     names = ("modification_time", "path", "size_bytes", "num_records")
     # Oldest first: a stream that starts at this version reads rows in the order they were added.
-    columns = (actions.column(c).to_pylist() for c in names)
+    columns = [actions.column(c).to_pylist() for c in names]
     values = _partition_values(actions, partition_by)
-    rows = sorted(zip(*columns, values, strict=True), key=lambda row: row[:2])
+    rows: list[Any] = sorted(zip(*columns, values, strict=True), key=lambda row: row[:2])
     return TableState(
         version=handle.version(),
         id=str(meta.id),
@@ -99,7 +99,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
             reader,
             frozenset(protocol.writer_features or ()),
         ),
-        files=tuple(LiveFile(*row[1:]) for row in rows),
+        files=tuple(LiveFile(path, size, n, v, made) for made, path, size, n, v in rows),
         transactions={} if number is None or application is None else {application: number},
         masked=masks,
     )

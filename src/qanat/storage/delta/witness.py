@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -64,10 +65,25 @@ def _events(properties: Mapping[str, str]) -> list[str]:
     return [unquote(file["path"]) for file in kept.get("files", ())]
 
 
-class DeltaLog:
-    """What the log entries of a table say, one after the other.
+def _checkpointed(log: Path) -> Iterator[str]:
+    """The paths that the checkpoints of a log name."""
+    found = [str(p) for p in log.glob("*.checkpoint*.parquet")]
+    if not found:
+        return
+    # Loaded only here: most tables of a crash test have no checkpoint.
+    with import_module("duckdb").connect(":memory:") as con:
+        rows = con.execute(
+            "SELECT add.path, remove.path, metaData.configuration FROM read_parquet(?)", [found]
+        )
+        for *paths, properties in rows.fetchall():
+            yield from (unquote(p) for p in paths if p is not None)
+            yield from _events(properties or {})
 
-    What only a checkpoint says is from before any crash test: Qanat removes no entries.
+
+class DeltaLog:
+    """What the log entries of a table say, one after the other, and the files of its checkpoints.
+
+    Entries that were cleaned up are in a checkpoint, as far as they still count.
     """
 
     def __init__(self, table: Path) -> None:
@@ -78,6 +94,7 @@ class DeltaLog:
             if _ENTRY.fullmatch(entry.name):
                 lines = entry.read_text("utf-8").splitlines()
                 self._read([json.loads(line) for line in lines if line])
+        self._mentioned.update(_checkpointed(table / _LOG))
 
     def _read(self, actions: Sequence[Mapping[str, Any]]) -> None:
         """Take over what one entry says."""

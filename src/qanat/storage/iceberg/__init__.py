@@ -12,7 +12,8 @@ newest metadata is found and exchanged), `commit` (what a commit changes) and `d
 and the metadata that it makes), `described`, `manifests` and `columns` (metadata, data files and
 columns in Iceberg's form), `reading` (what an engine gets), `disk` (files that survive a power
 loss), `leftovers` (what crashes leave), `names` (tables and applications by other names), `moving`
-(a storage that was copied to another folder) and `witness` (what a crash test asks instead).
+(a storage that was copied to another folder), `upkeep` (what is not maintained) and `witness`
+(what a crash test asks instead).
 """
 
 from __future__ import annotations

@@ -44,11 +44,12 @@ from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
 from qanat.storage.iceberg.refusals import check_commit, check_gate, local
+from qanat.storage.iceberg.upkeep import NoUpkeep
 
 _NAMESPACE = "default"
 
 
-class IcebergStore(IcebergNames):
+class IcebergStore(NoUpkeep, IcebergNames):
     """Iceberg tables in local folders.
 
     Safe to use from several threads and processes at once.
