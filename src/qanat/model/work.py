@@ -62,6 +62,7 @@ class TableBatch(Frozen):
         fetch: brings the files there if they lie elsewhere; None if they are there.
         narrower: the first of the files (or none), written before columns got wider types, with
             the columns of then; all values fit those of the next one, and at last `schema`.
+        told: columns that the files lack: by name, the value of each file as text.
     """
 
     files: tuple[str, ...]
@@ -69,6 +70,7 @@ class TableBatch(Frozen):
     partition_by: tuple[str, ...] = ()
     fetch: Callable[[], None] | None = None
     narrower: tuple[TableBatch, ...] = ()
+    told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.

@@ -173,9 +173,10 @@ class _Tracer:
             return _declared(read.source) or self.abroad.columns(read.source)
         found = resolve(self.pipeline, name)
         columns = self.columns.get(found.name) if found else None
-        if columns is None or found is None or same(name, found.name):
+        if columns is None or found is None:
             return columns
-        return (*columns, *(f.name for f in QUARANTINE_FIELDS))
+        more = () if same(name, found.name) else QUARANTINE_FIELDS
+        return (*columns, *(f.name for f in (*more, *read.source.adds)))
 
     def _made(self, name: str, column: str) -> Iterator[tuple[Flow, Made]]:
         """Each flow into a dataset that makes a column, and how it makes it."""

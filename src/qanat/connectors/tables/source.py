@@ -2,8 +2,9 @@
 
 A range of a stream is `{"after": …, "upto": …}`: the rows of the versions after one, up to and
 with another; `after` is -1 to begin with everything. A table read as it is now is
-`{"kind": "snapshot", "version": …}`. Either has the key `environment` where the rows are in the
-table of another environment.
+`{"kind": "snapshot", "version": …}`. `feed` has
+those of changes. Each has the key `environment` where the rows are in the table of another
+environment.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qanat.connectors.tables.feed import begin, changes_now, end, gained, reads_changes
 from qanat.errors import (
     DatasetNotFoundError,
     NotAppendOnlyError,
@@ -59,13 +61,13 @@ class TableSource(Everywhere):
         """
         read = self.stored(ref)
         _check_same(ref, past.position, read, self._surroundings)
-        store, table = read.store, read.table
+        table = read.table
         if read.version is None:
             self.absent(ref, table)
             return None
-        after = _upto(past.position)
+        after = begin(ref, _upto(past.position))
         version = read.settled(after)
-        if version is None:
+        if version is None or (past.position is None and version <= after):
             return None
         mark = read.mark
         another = _is_another(past.position, mark)
@@ -76,9 +78,10 @@ class TableSource(Everywhere):
                 got=f"another {'table' if another else 'history'}, now at version {version}",
                 hint=f"read it without STREAM, or start over: {full_refresh()}",
             )
-        if version == after:
+        version = end(ref, version)
+        if version <= after:
             return None
-        amount = store.added(table, after, version).amount
+        amount = gained(ref, read, after, version).amount
         if after >= 0 and not amount.files:
             return None  # versions that brought no row: only a name has changed, say
         value = {"after": after, "upto": version, **mark}
@@ -100,6 +103,8 @@ class TableSource(Everywhere):
         if version is None:
             self.absent(ref, read.table)
             return None
+        if reads_changes(ref):
+            return Range(changes_now(ref, read, version))
         return Range({"kind": "snapshot", "version": version, **read.mark})
 
     def bind(
@@ -117,14 +122,14 @@ class TableSource(Everywhere):
             snapshot = store.snapshot(table, range.value["version"])
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
-            added = store.added(table, range.value["after"], range.value["upto"])
+            added = gained(ref, read, range.value["after"], range.value["upto"])
             return Input(added.batch, added.amount)
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:
             raise DatasetNotFoundError(
-                f"{ref.label} has no table yet{neither(read.looked)}:"
+                f"{ref.place} has no table yet{neither(read.looked)}:"
                 " nothing has been written to it",
-                hint=f"run it first: qanat run --select {shlex.quote(ref.label)}",
+                hint=f"run it first: qanat run --select {shlex.quote(ref.place)}",
             )
         return Input(batch)
 
@@ -142,6 +147,8 @@ class TableSource(Everywhere):
             self.absent(ref, read.table)
             return None
         snapshot = read.store.snapshot(read.table)
+        if ref.adds:
+            return TableBatch((), Schema((*snapshot.schema.fields, *ref.adds)))
         return TableBatch((), snapshot.schema, snapshot.partition_by)
 
     def verify(self, ref: SourceRef, range: Range) -> Range:
@@ -291,7 +298,7 @@ def _check_kept(ref: SourceRef, read: Readable, upto: int) -> None:
     """
     version = read.version
     if version is not None and version >= upto:
-        read.store.added(read.table, upto, version)
+        gained(ref, read, upto, version)
         return
     raise NotAppendOnlyError(
         f"{ref.label} was rebuilt or restored since it was last read",

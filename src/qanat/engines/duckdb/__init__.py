@@ -16,7 +16,7 @@ rows of tables come from.
 to explain the author's mistakes; `mistakes` finds all the names in a query that mean nothing.
 """
 
-from qanat.model.adapter import EngineKind
+from qanat.model.kind import EngineKind
 
 DUCKDB = EngineKind(
     "duckdb", "duckdb", "qanat.engines.duckdb.engine:DuckDBEngine", translated=("spark",)

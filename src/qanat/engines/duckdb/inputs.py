@@ -271,7 +271,7 @@ def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: 
     arguments = ", ".join([files, *options])
     table = f"read_parquet({arguments}) AS f"
     have = footers.types(con, batch, table)
-    keys = _partition_values(con, name, batch) if above else {}
+    keys = _values_of_files(con, name, batch, above)
     # A column that joined the table later is absent where no file of this batch has it yet.
     visible = ", ".join(
         keys[f.name]
@@ -308,7 +308,7 @@ def _bind_widened(
         if not part.files and part is not newest:
             continue
         found = _bind_table(con, f"{name}_{number}", part, footers)
-        steps = list(pairwise(p.schema for p in parts[number:]))
+        steps = [s for s in pairwise(p.schema for p in parts[number:]) if s[0] != s[1]]
         rid = f"{RID} + {first << ROW_BITS} AS {RID}"
         plain.append(_recast(found.plain, steps))
         full.append(
@@ -356,16 +356,24 @@ def _keys_above(batch: TableBatch) -> bool:
     return any("=" in f for f in batch.files[0].split("/")[: -own - 1])
 
 
-def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> dict[str, str]:
-    """The partition columns as SQL, from the folders next to the files alone."""
-    found: dict[str, str] = {}
+def _values_of_files(
+    con: DuckDBPyConnection, name: str, batch: TableBatch, above: bool
+) -> dict[str, str]:
+    """The columns that the files lack as SQL: each file has one value.
+
+    Args:
+        above: whether the partition columns are to be told by the folders next to the files alone.
+    """
+    told: dict[str, Sequence[str | None]] = dict(batch.told)
     own = len(batch.partition_by)
-    number = _number_of_file(name) if len(batch.files) > 1 else "1"
-    for position, column in enumerate(batch.partition_by):
+    for position, column in enumerate(batch.partition_by if above else ()):
         texts = [f.split("/")[position - own - 1].partition("=")[2] for f in batch.files]
-        values = [None if t == NULL_FOLDER else unquote(t) for t in texts]
+        told[column] = [None if t == NULL_FOLDER else unquote(t) for t in texts]
+    found: dict[str, str] = {}
+    number = _number_of_file(name) if len(batch.files) > 1 else "1"
+    for position, (column, values) in enumerate(told.items()):
         variable = f"partition_{position}_{name}"
-        con.execute(f"SET VARIABLE {quote(variable)} = ?::VARCHAR[]", [values])
+        con.execute(f"SET VARIABLE {quote(variable)} = ?::VARCHAR[]", [list(values)])
         field = batch.schema.get(column)
         if field is not None:
             found[field.name] = (

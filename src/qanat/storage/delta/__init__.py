@@ -20,7 +20,8 @@ applications by other names), `leftovers` (files that crashes leave), `owner` (w
 table is) and `witness` (what a crash test asks instead of the store).
 """
 
-from qanat.model.adapter import OptionTable, TableFormat
+from qanat.model.adapter import OptionTable
+from qanat.model.kind import TableFormat
 
 DELTA = TableFormat(
     "delta",

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
 
-from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
+from qanat.errors import TableTooNewError
 from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
-from qanat.storage.delta.files import Files
+from qanat.storage.delta.files import Files, check_there
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import TableState, added_files, local_path, local_paths, paths_of
+from qanat.storage.delta.state import (
+    TableState,
+    added_files,
+    kept_files,
+    local_path,
+    local_paths,
+    paths_of,
+    total,
+)
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -53,10 +61,12 @@ def added(
     after: int,
     upto: int,
     state_at: Callable[[int], TableState],
+    skip: bool = False,
 ) -> Added:
     """The rows that a table gained after one version, up to and with another.
 
     Args:
+        skip: see `TableStore.added`.
         state_at: gives its state at a version.
 
     Raises:
@@ -64,7 +74,7 @@ def added(
         TableTooNewError: its files cannot be read as they are.
     """
     log = there.log
-    found = added_files(log, after, upto)
+    found = kept_files(log, after, upto) if skip else added_files(log, after, upto)
     files = tuple(file for _, file in found)
     state = state_at(upto)
     if state.mapped:
@@ -78,12 +88,7 @@ def added(
         narrower.append(TableBatch(paths[first:last], schema, state.partition_by))
         first = last
     batch = TableBatch(paths, state.schema, state.partition_by, fetch, tuple(narrower))
-    if fetch is None and (gone := there.missing(files)):
-        raise FileVanishedError(
-            f"{table} lost rows that have not been read yet",
-            got=f"{gone[0]} is gone (vacuumed?)",
-            hint=f"start over from what is there: {full_refresh()}",
-        )
+    check_there(table, there, files)
     size = sum(f.size for f in files)
     return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
 
@@ -116,16 +121,6 @@ def _with_other_columns(log: Log, after: int, upto: int) -> Iterator[int]:
                 if found != known:
                     yield version
                 known = found
-
-
-def total(rows: Iterable[int | None]) -> int | None:
-    """The sum, None when one is unknown."""
-    sum_ = 0
-    for count in rows:
-        if count is None:
-            return None
-        sum_ += count
-    return sum_
 
 
 def _table() -> Any:

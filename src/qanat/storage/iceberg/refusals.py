@@ -70,3 +70,11 @@ def check_gate(gate: CommitGate | None, table: TableRef) -> None:
             f"another update took over before this one committed to {table.name}",
             hint="it was stopped for longer than its lease; nothing of it is lost: run again",
         )
+
+
+def no_feed(table: TableRef) -> UnsupportedError:
+    """The error for asking what commits did to the rows of a table."""
+    return UnsupportedError(
+        f"the changes of {table.name} cannot be read: Iceberg tables keep no feed of changes",
+        hint="keep the project's tables in Delta Lake: table_format: delta",
+    )

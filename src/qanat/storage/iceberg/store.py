@@ -43,7 +43,13 @@ from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
-from qanat.storage.iceberg.refusals import check_change, check_gate, check_properties, local
+from qanat.storage.iceberg.refusals import (
+    check_change,
+    check_gate,
+    check_properties,
+    local,
+    no_feed,
+)
 
 _NAMESPACE = "default"
 
@@ -136,21 +142,30 @@ class IcebergStore(IcebergNames):
         found: Snapshot = self._reader(table, base).snapshot(made)
         return found
 
-    def added(self, table: TableRef, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int, skip: bool = False) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
 
         Raises:
-            NotAppendOnlyError: a version in between removed or rewrote rows.
+            NotAppendOnlyError: a version in between removed or rewrote rows; never with `skip`.
             TableCorruptError: snapshots of the range have been expired.
             FileVanishedError: a file of the range is gone.
         """
         if after < 0:
             snapshot = self.snapshot(table, upto)
             return Added(snapshot.batch, snapshot.amount)
-        found: Added = self._reader(table, self._found(table)).added(after, upto)
+        found: Added = self._reader(table, self._found(table)).added(after, upto, skip)
         return found
+
+    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+        """Refused.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del after, upto, fed
+        raise no_feed(table)
 
     def settled(
         self, table: TableRef, after: int, carried: Callable[[str], int | None]
