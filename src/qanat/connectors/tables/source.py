@@ -123,7 +123,9 @@ class TableSource(Everywhere):
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
             added = gained(ref, read, range.value["after"], range.value["upto"])
-            return Input(added.batch, added.amount)
+            # Logs do not know how many rows files of changes have. The engine counts them all.
+            amount = replace(added.amount, rows=None) if reads_changes(ref) else added.amount
+            return Input(added.batch, amount)
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:
             raise DatasetNotFoundError(
