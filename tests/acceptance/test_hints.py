@@ -24,7 +24,7 @@ import pytest
 from qanat.cli.failure import problems_of
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
-from tests.acceptance.hinted import declarations, files, history, options
+from tests.acceptance.hinted import declarations, feeds, files, history, options
 from tests.acceptance.hinted.case import (
     FAILING,
     IMPORT,
@@ -119,6 +119,7 @@ NOT_FOLLOWED = {
         "dialect/transpile.py: set `dialect",
         "storage/delta/table.py: the table was written by a newer tool",
         "declare/statements.py: AUTO CDC comes in a later release",
+        "storage/delta/feed.py: read the table itself instead of its changes",
     ),
     "is not followed yet": NOT_YET,
 }
@@ -126,6 +127,7 @@ NOT_FOLLOWED = {
 
 CASES = {
     **declarations.CASES,
+    **feeds.CASES,
     **files.CASES,
     **history.CASES,
     **options.CASES,
@@ -308,7 +310,8 @@ CASES = {
     ),
     "a view becomes a stream's input": Case(
         "qanat validate",
-        "read it without STREAM, or make gold a STREAMING TABLE",
+        "read it without STREAM, or its changes: STREAM table_changes('gold'); or make gold a"
+        " STREAMING TABLE",
         view("SELECT id FROM orders") + stream("SELECT id FROM STREAM gold"),
         follow={
             SQL: ORDERS

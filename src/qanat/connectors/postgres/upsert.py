@@ -46,7 +46,7 @@ def rows_of(schema: Schema, keys: Sequence[str], table: str) -> Schema:
     for name in (CHANGE_TYPE, COMMIT_VERSION):
         if schema.get(name) is None:
             raise SchemaMismatchError(
-                f"the rows for {table} have no column {name}, and a sink with `keys` takes changes",
+                f"a sink with `keys` takes changes, and rows for {table} have no column {name}",
                 hint="read changes in its flow: SELECT * FROM STREAM table_changes('…'); or leave"
                 " out `keys`, and rows are added",
             )

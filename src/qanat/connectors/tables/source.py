@@ -76,7 +76,7 @@ class TableSource(Everywhere):
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
                 got=f"another {'table' if another else 'history'}, now at version {version}",
-                hint=f"read it without STREAM, or start over: {full_refresh()}",
+                hint=f"start over: {full_refresh()}",
             )
         version = end(ref, version)
         if version <= after:

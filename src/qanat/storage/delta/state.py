@@ -359,5 +359,6 @@ def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
         f"{name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
-        hint=f"read it without STREAM, or start over: {full_refresh()}",
+        hint="take only rows that are added: STREAM … WITH (skip_change_commits); or start over:"
+        f" {full_refresh()}; with what changes, too: STREAM … WITH (read_change_feed)",
     )

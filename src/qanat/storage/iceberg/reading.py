@@ -261,7 +261,8 @@ def _rewritten(table: TableRef, made: SnapshotEntry) -> NotAppendOnlyError:
         " rows",
         wanted="appends only",
         got=made.summary.get("operation", "a commit"),
-        hint=f"read it without STREAM, or start over: {full_refresh()}",
+        hint="take only rows that are added: STREAM … WITH (skip_change_commits); or start over:"
+        f" {full_refresh()}",
     )
 
 
