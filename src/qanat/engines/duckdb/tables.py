@@ -118,8 +118,9 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: F
 
 def _counted(con: DuckDBPyConnection, files: str) -> int:
     """How many rows Parquet files have, as their footers say."""
-    found = con.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({files})").fetchone()
-    return int(found[0]) if found else 0
+    counted = f"SELECT sum(num_rows) FROM parquet_file_metadata({files})"
+    [(rows,)] = con.execute(counted).fetchall()
+    return int(rows)
 
 
 def _bind_widened(
