@@ -169,8 +169,11 @@ class _Finder:
             return start, end, False
         return stream.start, max(end, stream.end), True
 
-    def _opted(self, source: SourceRef, start: int) -> SourceRef:
+    def _opted(self, source: SourceRef, start: int, hinted: bool = False) -> SourceRef:
         """What is read, with the options of its stream.
+
+        Args:
+            hinted: whether options stand behind what is no stream; sqlglot takes them for hints.
 
         Raises:
             SqlSyntaxError: they cannot be understood.
@@ -178,6 +181,12 @@ class _Finder:
         """
         stream = self.streams.get(start)
         if stream is None:
+            if hinted:
+                raise SqlSyntaxError(
+                    "only a stream has options",
+                    location=self.sql.at(start),
+                    wanted="STREAM table WITH (…)",
+                )
             return source
         if stream.wrong is not None:
             raise SqlSyntaxError(
@@ -240,7 +249,7 @@ class _Finder:
         written = self.sql.text[int(last.meta["start"]) : end]
         names = tuple(p.name for p in parts)
         source, alias = self._source(names, written, start)
-        source = self._opted(source, start)
+        source = self._opted(source, start, bool(table.args.get("hints")))
         if not self._takes_alias(table, start):
             alias = None
         begin, end, streaming = self._spread(start, end)

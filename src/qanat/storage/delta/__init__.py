@@ -11,8 +11,8 @@ cannot be opened; and it commits the same (application, number) twice. delta-rs 
 and reads tables.
 
 Read `store` (what the port asks for), then `log` (the entries as files), `state` (what a table is
-at a version, and what it requires of writers), `batches` (what an engine gets of it) and `table`
-(the same by delta-rs). `places` finds
+at a version, and what it requires of writers), `batches` (what an engine gets of it), `feed`
+(what commits did to its rows) and `table` (the same by delta-rs). `places` finds
 the `files` of a table: in a folder they are `local` (with `durable`: how an entry is made), in an
 object store `remote` (with `remote_log`, `remote_moves` and a `cache` of what was fetched).
 Then `commit` (the content of an entry), `retract` (how a commit is undone), `names` (tables and

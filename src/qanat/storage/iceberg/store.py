@@ -44,17 +44,17 @@ from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
 from qanat.storage.iceberg.refusals import (
+    NoFeed,
     check_change,
     check_gate,
     check_properties,
     local,
-    no_feed,
 )
 
 _NAMESPACE = "default"
 
 
-class IcebergStore(IcebergNames):
+class IcebergStore(IcebergNames, NoFeed):
     """Iceberg tables in local folders.
 
     Safe to use from several threads and processes at once.
@@ -157,15 +157,6 @@ class IcebergStore(IcebergNames):
             return Added(snapshot.batch, snapshot.amount)
         found: Added = self._reader(table, self._found(table)).added(after, upto, skip)
         return found
-
-    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
-        """Refused.
-
-        Raises:
-            UnsupportedError: always.
-        """
-        del after, upto, fed
-        raise no_feed(table)
 
     def settled(
         self, table: TableRef, after: int, carried: Callable[[str], int | None]
