@@ -11,6 +11,8 @@ import pytest
 from arro3.core import Table
 from deltalake import DeltaTable, write_deltalake
 
+import qanat
+
 from qanat.errors import TableNotFoundError
 from qanat.model.table import TableRef
 from qanat.storage.delta.store import DeltaStore
@@ -183,6 +185,22 @@ def test_from_a_version_and_up_to_one(tmp_path: Path) -> None:
     assert seen(shop, "some") == seen(shop, "named") == [r for r in told if 1 <= r[-2] <= 2]
     with pytest.raises(TableNotFoundError):
         shop.rows("waits")
+
+
+def test_reads_of_one_feed_take_their_parts(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(
+        keeping(1) + "CREATE MATERIALIZED VIEW both AS SELECT a._commit_version AS a,"
+        " b._commit_version AS b FROM table_changes('t', 0, 0) a, table_changes('t', 1) b;"
+    )
+    events(shop, 1, "1,ada,i,1")
+    shop.run(select=("raw", "t"))
+    events(shop, 2, "2,bob,i,1")
+    shop.run()
+    assert shop.rows("both") == [(0, 1)]
+    with qanat.open(shop.folder) as project:
+        asked = project.query("SELECT id, _commit_version FROM table_changes('t', 1)")
+        assert asked.rows() == [(2, 1)]
 
 
 # -- tables of others --------------------------------------------------------------------------

@@ -43,6 +43,26 @@ def in_delta(folder: Path) -> None:
     (folder / "qanat.yml").write_text("name: shop\n")
 
 
+MORE = {"data/b.csv": "id,amount\n7,8\n"}
+refreshed = "qanat run --full-refresh orders"
+
+
+def without_entry(folder: Path) -> None:
+    """Take the first entry of the log away, as retention does once there is a checkpoint."""
+    table = folder / "storage/tables/orders"
+    DeltaTable(table).create_checkpoint()
+    (table / f"_delta_log/{0:020}.json").unlink()
+
+
+def without_first_file(folder: Path) -> None:
+    """Take the files away that a full refresh has replaced, as VACUUM does."""
+    table = DeltaTable(folder / "storage/tables/orders")
+    kept = {Path(uri).name for uri in table.file_uris()}
+    for path in (folder / "storage/tables/orders").glob("*.parquet"):
+        if path.name not in kept:
+            path.unlink()
+
+
 CASES: dict[str, Case] = {
     "a stream of rows becomes one of what changes": Case(
         "qanat run",
@@ -127,6 +147,23 @@ CASES: dict[str, Case] = {
             + stream("SELECT id FROM STREAM kept WITH (skip_change_commits)", "bronze")
             + view("SELECT id FROM kept")
         },
+    ),
+    "changes that the log no longer tells": Case(
+        "qanat run",
+        "begin with version 1: starting_version => 1; and start over: qanat run --full-refresh",
+        stream("SELECT id FROM STREAM table_changes('orders')"),
+        before=("qanat run --select orders", MORE, "qanat run --select orders", without_entry),
+        follow={SQL: ORDERS + stream("SELECT id FROM STREAM table_changes('orders', 1)")},
+        again="qanat run --full-refresh silver",
+    ),
+    "changes whose rows are gone": Case(
+        "qanat run",
+        "begin with a later version: starting_version => …; and start over: qanat run"
+        " --full-refresh silver",
+        stream("SELECT id FROM STREAM table_changes('orders')"),
+        before=("qanat run --select orders", refreshed, without_first_file),
+        follow={SQL: ORDERS + stream("SELECT id FROM STREAM table_changes('orders', 2)")},
+        again="qanat run --full-refresh silver",
     ),
     "changes of an Iceberg table": Case(
         "qanat run",

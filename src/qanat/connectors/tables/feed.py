@@ -1,7 +1,7 @@
 """Which versions of a table a read of its changes takes, and how reads meet rewritten rows.
 
-The range of changes is `{"after": …, "upto": …}`, as that of a stream of rows. As they are now,
-they have it with the key `kind`: the same versions may have to be computed again.
+The range of a stream of changes is `{"after": …, "upto": …}`, as that of a stream of rows. As they
+are now, it is `{"kind": "changes", "upto": …}`, with the table's newest version.
 """
 
 from __future__ import annotations
@@ -36,28 +36,35 @@ def end(ref: SourceRef, version: int) -> int:
     return version if last is None else min(version, int(last))
 
 
-def changes_now(ref: SourceRef, read: Readable, newest: int) -> Mapping[str, Any]:
-    """The value of the range of all changes that are asked for, as they are now.
-
-    Args:
-        newest: the table's newest version.
+def check_versions(ref: SourceRef, newest: int) -> None:
+    """Refuse to read changes of versions that are not there.
 
     Raises:
-        TableNotFoundError: the table has no such version.
         OptionError: the last version comes before the first.
+        TableNotFoundError: the table has no such version.
     """
-    first, last = int(ref.option(START, 0)), int(ref.option(END, newest))
-    if first > last and ref.option(END) is not None:
+    first, last = int(ref.option(START, 0)), ref.option(END)
+    if last is not None and first > int(last):
         raise OptionError(
             f"the {ref.label} end before they begin",
             wanted=f"{END} from {first} on",
             got=str(last),
         )
-    if max(first, last) > newest:
+    most = max(first, int(last or 0))
+    if most > newest:
         raise TableNotFoundError(
-            f"{ref.place} has no version {max(first, last)}", got=f"newest version {newest}"
+            f"{ref.place} has no version {most}", got=f"newest version {newest}"
         )
-    return {"kind": "changes", "after": first - 1, "upto": last, **read.mark}
+
+
+def taken(ref: SourceRef, read: Readable, range: Mapping[str, Any]) -> Added:
+    """The rows of a range that is not of a whole table.
+
+    Reads of the changes of one table have one range, as they are now: each takes its part.
+    """
+    if "after" in range:
+        return gained(ref, read, range["after"], range["upto"])
+    return gained(ref, read, begin(ref, -1), end(ref, range["upto"]))
 
 
 def gained(ref: SourceRef, read: Readable, after: int, upto: int) -> Added:

@@ -15,7 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qanat.connectors.tables.feed import begin, changes_now, end, gained, reads_changes
+from qanat.connectors.tables.feed import (
+    begin,
+    check_versions,
+    end,
+    gained,
+    reads_changes,
+    taken,
+)
 from qanat.errors import (
     DatasetNotFoundError,
     NotAppendOnlyError,
@@ -104,7 +111,8 @@ class TableSource(Everywhere):
             self.absent(ref, read.table)
             return None
         if reads_changes(ref):
-            return Range(changes_now(ref, read, version))
+            check_versions(ref, version)
+            return Range({"kind": "changes", "upto": version, **read.mark})
         return Range({"kind": "snapshot", "version": version, **read.mark})
 
     def bind(
@@ -122,7 +130,7 @@ class TableSource(Everywhere):
             snapshot = store.snapshot(table, range.value["version"])
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
-            added = gained(ref, read, range.value["after"], range.value["upto"])
+            added = taken(ref, read, range.value)
             # Logs do not know how many rows files of changes have. The engine counts them all.
             amount = replace(added.amount, rows=None) if reads_changes(ref) else added.amount
             return Input(added.batch, amount)

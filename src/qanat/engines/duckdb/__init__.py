@@ -4,9 +4,9 @@ Read `engine` (one instance, many threads), then `stage` (one epoch from query t
 the steps it takes: `inputs`, `tables` and `files` bind what is read, `hidden` has the query carry
 along where its rows came from, `casts` has casts of doubles give what their text would,
 `functions` runs Python queries (`apart`: in threads of their own), `types` makes the columns those
-of the table (`typenames` has the names of types), `split` finds the rows that break rules, `waiting` puts
-them aside into `quarantine` tables, `widening` writes a table again whose columns need wider
-types, `write` makes files of the rest (`jsonable` is for JSON);
+of the table (`typenames` has the names of types), `split` finds the rows that break rules,
+`waiting` puts them aside into `quarantine` tables, `widening` writes a table again whose columns
+need wider types, `write` makes files of the rest (`jsonable` is for JSON);
 `onepass` copies files without all this where nothing in them needs it. `aside` sets rows aside
 that a query cannot compute, which `rowwise` finds. `readmission` stages a replay, for which
 `recomputing` computes such rows again, and `staying` has those that stay; `tracing` finds where

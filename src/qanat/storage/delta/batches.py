@@ -7,13 +7,13 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from qanat.errors import TableTooNewError
+from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
 from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
-from qanat.storage.delta.files import Files, check_there
+from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import (
     TableState,
@@ -88,7 +88,12 @@ def added(
         narrower.append(TableBatch(paths[first:last], schema, state.partition_by))
         first = last
     batch = TableBatch(paths, state.schema, state.partition_by, fetch, tuple(narrower))
-    check_there(table, there, files)
+    if fetch is None and (gone := there.missing(files)):
+        raise FileVanishedError(
+            f"{table} lost rows that have not been read yet",
+            got=f"{gone[0]} is gone (vacuumed?)",
+            hint=f"start over from what is there: {full_refresh()}",
+        )
     size = sum(f.size for f in files)
     return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
 

@@ -17,7 +17,13 @@ from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from qanat.errors import SchemaMismatchError, TableTooNewError, UnsupportedError, full_refresh
+from qanat.errors import (
+    FileVanishedError,
+    SchemaMismatchError,
+    TableTooNewError,
+    UnsupportedError,
+    full_refresh,
+)
 from qanat.frozen import Frozen
 from qanat.model.changes import (
     CHANGE_FEED,
@@ -34,7 +40,7 @@ from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, TableBatch
 from qanat.planning.wider import wider
 from qanat.storage.delta.features import feeds_changes
-from qanat.storage.delta.files import Files, check_there
+from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import (
     LiveFile,
@@ -132,7 +138,13 @@ def changed(
         changes += found
     files = [c.file for c in changes]
     paths = absolute(there.log, files)
-    check_there(table, there, files)
+    if there.fetching(files) is None and (gone := there.missing(files)):
+        raise FileVanishedError(
+            f"{table} lost rows whose changes have not been read yet",
+            got=f"{gone[0]} is gone (vacuumed?)",
+            hint="begin with a later version: starting_version => …; and start over:"
+            f" {full_refresh()}",
+        )
     size = sum(f.size for f in files)
     batch = _batch(changes, paths, schemas, state.schema, there.fetching(files))
     return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
@@ -145,6 +157,14 @@ def _commits(
     log: Log, after: int, upto: int, state: TableState, state_at: Callable[[int], TableState]
 ) -> tuple[list[_Commit], list[Schema], Mapping[str, str]]:
     """The commits of a range, all columns that the table had, and its properties before them."""
+    oldest = next((v for v in log.commits() if v > after), None)
+    if upto > after and oldest is not None and oldest > after + 1:
+        raise UnsupportedError(
+            f"the log of {log.shown} no longer tells what version {after + 1} changed",
+            got=f"its oldest entry is of version {oldest}",
+            hint=f"begin with version {oldest}: starting_version => {oldest}; and start over:"
+            f" {full_refresh()}",
+        )
     actions = {v: tuple(log.actions(v)) for v in range(after + 1, upto + 1)}
     moved = any("metaData" in a for found in actions.values() for a in found)
     before = state

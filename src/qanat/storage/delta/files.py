@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from qanat.errors import FileVanishedError, full_refresh
-from qanat.model.table import CommitGate, TableRef
+from qanat.model.table import CommitGate
 from qanat.model.work import DataFile
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import LiveFile
@@ -100,17 +99,3 @@ class Files(Protocol):
     def drop(self, gate: CommitGate | None) -> None:
         """See `TableStore.drop`."""
         ...
-
-
-def check_there(table: TableRef, files: Files, wanted: Sequence[LiveFile]) -> None:
-    """Tell which files of a table are gone that are to be read, where that can be seen.
-
-    Raises:
-        FileVanishedError: one is.
-    """
-    if files.fetching(wanted) is None and (gone := files.missing(wanted)):
-        raise FileVanishedError(
-            f"{table} lost rows that have not been read yet",
-            got=f"{gone[0]} is gone (vacuumed?)",
-            hint=f"start over from what is there: {full_refresh()}",
-        )
