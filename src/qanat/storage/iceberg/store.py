@@ -43,18 +43,12 @@ from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.ports.store import LocalFolders
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver, read_history
 from qanat.storage.iceberg.names import IcebergNames
-from qanat.storage.iceberg.refusals import (
-    NoFeed,
-    check_change,
-    check_gate,
-    check_properties,
-    local,
-)
+from qanat.storage.iceberg.refusals import check_change, check_gate, check_properties, local
 
 _NAMESPACE = "default"
 
 
-class IcebergStore(IcebergNames, NoFeed):
+class IcebergStore(IcebergNames):
     """Iceberg tables in local folders.
 
     Safe to use from several threads and processes at once.
