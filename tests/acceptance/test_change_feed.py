@@ -12,7 +12,6 @@ from arro3.core import Table
 from deltalake import DeltaTable, write_deltalake
 
 import qanat
-
 from qanat.errors import TableNotFoundError
 from qanat.model.table import TableRef
 from qanat.storage.delta.store import DeltaStore

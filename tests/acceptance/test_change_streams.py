@@ -164,6 +164,27 @@ def test_changes_and_streams_that_skip_in_python(tmp_path: Path) -> None:
     assert shop.rows("added") == [(1,), (2,)]
 
 
+def test_a_copy_is_kept_by_the_changes_of_a_table(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(
+        keeping(1) + "CREATE TEMPORARY VIEW moved AS SELECT * FROM STREAM table_changes('t')"
+        " WHERE _change_type <> 'update_preimage';"
+        "CREATE STREAMING TABLE copy;"
+        "CREATE FLOW copied AS AUTO CDC INTO copy FROM STREAM moved KEYS (id)"
+        " APPLY AS DELETE WHEN _change_type = 'delete' SEQUENCE BY _commit_version"
+        " COLUMNS * EXCEPT (_change_type, _commit_version, _commit_timestamp);"
+        "CREATE STREAMING TABLE newest;"
+        "CREATE FLOW latest AS AUTO CDC INTO newest FROM STREAM raw WITH (skip_change_commits)"
+        " KEYS (id) SEQUENCE BY seq;"
+    )
+    events(shop, 1, "1,ada,i,1", "2,bob,i,1", "3,cy,i,1")
+    shop.run()
+    events(shop, 2, "1,Ada,u,2", "2,,d,2", "4,di,i,2")
+    shop.run()
+    assert shop.rows("copy") == shop.rows("t") == [(1, "Ada", 2), (3, "cy", 1), (4, "di", 2)]
+    assert len(shop.rows("newest")) == 4
+
+
 def test_files_take_the_changes_as_they_are(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.sql(keeping(1))

@@ -37,7 +37,7 @@ _UNBOUNDED = 2**63 - 1
 """The greatest value of an option without a bound: the greatest that SQL's BIGINT has."""
 
 
-class Reading(Frozen):
+class Effect(Frozen):
     """What becomes of the rows of a source where an option is on.
 
     Args:
@@ -66,7 +66,7 @@ class Option(Frozen):
         identity: whether two references that differ in it are two sources, each with a
             position of its own.
         limits: whether it only limits how much one epoch takes, of what is there.
-        reading: what it makes of the rows where it is on; None if it leaves them as they are.
+        effect: what it makes of the rows where it is on; None if it leaves them as they are.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Option(Frozen):
     required: bool = False
     identity: bool = False
     limits: bool = False
-    reading: Reading | None = None
+    effect: Effect | None = None
 
     @property
     def is_number(self) -> bool:
@@ -309,13 +309,13 @@ class Connector(Frozen):
         """
         pairs = tuple(options.items())
         made = self._made(place, pairs)
-        on = (o.reading for o in self.options.options if o.reading and made.option(o.name))
-        for reading in on:
+        on = (o.effect for o in self.options.options if o.effect and made.option(o.name))
+        for effect in on:
             made = replace(
                 made,
-                label=reading.label.format(made.label),
-                adds=(*made.adds, *reading.adds),
-                survives=made.survives or reading.survives,
+                label=effect.label.format(made.label),
+                adds=(*made.adds, *effect.adds),
+                survives=made.survives or effect.survives,
             )
         return made
 
@@ -324,12 +324,12 @@ class Connector(Frozen):
 
         The options are those that say what becomes of its rows.
         """
-        chosen = (o.name for o in self.options.options if o.reading and o.identity)
+        chosen = (o.name for o in self.options.options if o.effect and o.identity)
         return (self.refer(place, {}).key, *(self.refer(place, {n: True}).key for n in chosen))
 
     def _plain(self, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
         """The options without those that say what becomes of the rows: labels tell it in words."""
-        telling = {o.name for o in self.options.options if o.reading}
+        telling = {o.name for o in self.options.options if o.effect}
         return tuple((k, v) for k, v in pairs if k not in telling)
 
     def _made(self, place: str, pairs: tuple[tuple[str, Any], ...]) -> SourceRef:

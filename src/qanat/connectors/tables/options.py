@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qanat.model.adapter import Option, Reading, ValueType
+from qanat.model.adapter import Effect, Option, ValueType
 from qanat.model.changes import CHANGE_FIELDS
 
 SKIPS, CHANGES = "skip_change_commits", "read_change_feed"
@@ -14,7 +14,7 @@ OPTIONS = (
         "under STREAM, take only the commits that add rows, and pass over those that remove or"
         " rewrite any",
         type=ValueType.BOOLEAN,
-        reading=Reading(survives=True),
+        effect=Effect(survives=True),
     ),
     Option(
         CHANGES,
@@ -23,7 +23,7 @@ OPTIONS = (
         spellings=("read_change_data",),
         type=ValueType.BOOLEAN,
         identity=True,
-        reading=Reading(CHANGE_FIELDS, survives=True, label="changes of {}"),
+        effect=Effect(CHANGE_FIELDS, survives=True, label="changes of {}"),
     ),
     Option(START, "the first version whose changes are read; default: 0", type=ValueType.COUNT),
     Option(
