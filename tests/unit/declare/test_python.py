@@ -270,8 +270,10 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ),
         (
             "@dp.table(stream={'a': 'skip'})\ndef t(a: 'pa.Table'): ...",
-            "2: the options of stream 'a' do not fit\n"
-            '  wanted: options by name, such as {"skip_change_commits": True}\n  got: str',
+            (
+                "2: the options of stream 'a' do not fit\n"
+                '  wanted: options by name, such as {"skip_change_commits": True}\n  got: str'
+            ),
         ),
         (
             "@dp.table(stream={'a': {'skip': 1}})\ndef t(a: 'pa.Table'): ...",
