@@ -30,7 +30,7 @@ from qanat.crash import document as crash
 from qanat.declare import auto_cdc, calls, columns, properties, settings, types as column_types
 from qanat.errors import QanatError
 from qanat.model import pipeline
-from qanat.model.adapter import Connector, Option, OptionTable
+from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
@@ -283,7 +283,9 @@ def sql() -> Lines:
     yield f"```text\n{GRAMMAR}\n```"
     yield ""
     yield "`STREAM input` (or `STREAM(input)`) reads each row once; an input without it is read"
-    yield "as it is now. `${key}` is a value of the spec's `configuration`, or of a `SET` above it"
+    yield "as it is now. `STREAM input WITH (option)` gives a stream of a table"
+    yield "[options](connectors.md#dataset). `${key}` is a value of the spec's `configuration`,"
+    yield "or of a `SET` above it"
     yield "in the same file. A column that is `NOT NULL` is an expectation that fails the update."
     yield "The clauses of AUTO CDC may be in any order; [the how-to](../how-to/cdc.md) tells more."
     yield "`APPLY CHANGES` may stand for `AUTO CDC` everywhere."
@@ -304,13 +306,12 @@ def sql() -> Lines:
     rows = [[code("name"), "the dataset of this project"]]
     for connector in plugins.connectors().all:
         for name, reader in connector.functions.items():
-            fixed = ", ".join(str(v) for v in reader.options.values())
+            fixed = ", ".join(_fixed(k, v) for k, v in reader.options.items())
             what = f"{connector.noun} ({fixed})" if fixed else connector.noun
-            rows.append([code(f"{name}('{reader.argument}', …)"), what])
+            rows.append([code(_called(name, reader)), what])
         for format_ in connector.formats:
             rows.append([code(f"{format_}.`path` "), f"{connector.noun}, in Spark's way"])
     rows += [
-        [code("read_table('name')"), "the dataset of this project"],
         [code("read_table('name', project => 'folder')"), "a table of another Qanat project"],
         [code("VALUES (1, 'a'), (2, 'b')"), "rows given inline"],
     ]
@@ -338,6 +339,20 @@ def sql() -> Lines:
     ]
     rows = [[code(name), hint] for name, hint in refused]
     yield from table(["Clause or constraint", "Instead"], rows)
+
+
+def _called(name: str, reader: TableFunction) -> str:
+    """How a table function is called."""
+    more = "".join(f"[, {option}" for option in reader.more) + "]" * len(reader.more)
+    return f"{name}('{reader.argument}'{more or ', …'})"
+
+
+def _literal(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _fixed(option: str, value: object) -> str:
+    return option if value is True else str(value)
 
 
 def _action_sql(action: Action) -> str:
@@ -373,9 +388,9 @@ def _connector(connector: Connector) -> Lines:
     yield f"## {connector.name}"
     yield ""
     for name, reader in connector.functions.items():
-        fixed = "".join(f", {k} => {v!r}" for k, v in reader.options.items())
+        fixed = "".join(f", {k} => {_literal(v)}" for k, v in reader.options.items())
         same = f", which is `{next(iter(connector.functions))}(…{fixed})`" if fixed else ""
-        yield f"- `{name}('{reader.argument}', …)`{same}"
+        yield f"- `{_called(name, reader)}`{same}"
     if connector.functions:
         yield ""
     yield from _option_table(connector.options)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from qanat.errors import OptionError, nearest
-from qanat.model.adapter import Connector, Connectors, EngineKind, LedgerKind, TableFormat
+from qanat.model.adapter import Connector, Connectors
+from qanat.model.kind import EngineKind, LedgerKind, TableFormat
 
 if TYPE_CHECKING:
     from qanat.ports.ledger import Ledger

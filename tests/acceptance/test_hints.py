@@ -23,7 +23,15 @@ import pytest
 
 from qanat.cli.program import program, usage_error
 from qanat.errors import QanatError
-from tests.acceptance.hinted import changes, declarations, environments, files, history, options
+from tests.acceptance.hinted import (
+    changes,
+    declarations,
+    environments,
+    feeds,
+    files,
+    history,
+    options,
+)
 from tests.acceptance.hinted.case import (
     FAILING,
     IMPORT,
@@ -118,6 +126,7 @@ CASES = {
     **changes.CASES,
     **declarations.CASES,
     **environments.CASES,
+    **feeds.CASES,
     **files.CASES,
     **history.CASES,
     **options.CASES,
@@ -300,7 +309,8 @@ CASES = {
     ),
     "a view becomes a stream's input": Case(
         "qanat validate",
-        "read it without STREAM, or make gold a STREAMING TABLE",
+        "read it without STREAM, or its changes: STREAM table_changes('gold'); or make gold a"
+        " STREAMING TABLE",
         view("SELECT id FROM orders") + stream("SELECT id FROM STREAM gold"),
         follow={
             SQL: ORDERS

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import deltalake
 import polars
 import pytest
 
@@ -158,3 +159,41 @@ def test_rows_name_the_lines_of_objects(tmp_path: Path, server: ObjectStore, pla
         shutil.rmtree(root / ".qanat" / "cache", ignore_errors=True)
         for folder in root.glob(".qanat/*/cache"):
             shutil.rmtree(folder)
+
+
+CHANGING = """
+CREATE STREAMING TABLE raw AS SELECT * FROM STREAM read_files('s3://lake/{place}/in/*.csv');
+CREATE STREAMING TABLE people;
+CREATE FLOW keep AS AUTO CDC INTO people FROM STREAM raw KEYS (id)
+APPLY AS DELETE WHEN op = 'd' SEQUENCE BY seq COLUMNS * EXCEPT (op);
+CREATE STREAMING TABLE told AS SELECT * FROM STREAM table_changes('people');
+CREATE STREAMING TABLE theirs AS SELECT * FROM
+STREAM delta_scan('s3://lake/{place}/theirs', readChangeFeed => true);
+"""
+
+
+def test_changes_are_told_wherever_tables_lie(
+    tmp_path: Path, server: ObjectStore, place: str
+) -> None:
+    url = f"s3://lake/{place}/theirs"
+    feed = {"delta.enableChangeDataFeed": "true"}
+    frame = polars.DataFrame({"id": [1, 2]})
+    deltalake.write_deltalake(url, frame.to_arrow(), configuration=feed)
+    root = machine(tmp_path, place)
+    (root / "transformations" / "all.sql").write_text(CHANGING.format(place=place))
+    for day, rows in enumerate(("1,ada,i,1\n2,bob,i,1\n", "1,Ada,u,2\n2,,d,2\n3,cy,i,2\n")):
+        server.put("lake", f"{place}/in/{day}.csv", f"id,name,op,seq\n{rows}".encode())
+        with qanat.open(root) as project:
+            project.run()
+        if not day:
+            deltalake.DeltaTable(url).delete("id = 1")
+    with qanat.open(root) as project:
+        found = project.table("told").polars().sort("_commit_version", "id", "_change_type")
+        assert found["_change_type"].to_list() == [
+            *("insert", "insert"),
+            *("update_postimage", "update_preimage", "delete", "insert"),
+        ]
+        assert found["name"].to_list() == ["ada", "bob", "Ada", "ada", "bob", "cy"]
+        other = project.table("theirs").polars().sort("_commit_version", "id")
+        assert other["_change_type"].to_list() == ["insert", "insert", "delete"]
+        assert other["id"].to_list() == [1, 2, 1]

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from qanat.connectors.postgres.sink import PostgresSink
+from qanat.errors import SourceUnavailableError
 from qanat.run.lineage import lineage
 from qanat.run.plan import plan
 from qanat.run.session import Session
@@ -187,3 +189,117 @@ def test_a_project_in_sql_alone_is_remembered_without_its_password(
         (read,) = flow.query.reads
     assert read.source.option("url").text == shop.url
     assert "hush" not in repr(read.source)
+
+
+CHANGING = """\
+CREATE STREAMING TABLE raw AS SELECT * FROM STREAM read_files('data/*.csv');
+CREATE STREAMING TABLE customers;
+CREATE FLOW keep AS AUTO CDC INTO customers FROM STREAM raw KEYS (id)
+APPLY AS DELETE WHEN op = 'd' SEQUENCE BY seq COLUMNS * EXCEPT (op);
+"""
+SENDING = """\
+import os
+
+dp.create_sink(
+    "copy", "postgres", {"url": os.environ["SHOP_URL"], "table": "copy", "keys": "id"}
+)
+
+
+@dp.append_flow(target="copy")
+def copied():
+    return "SELECT * FROM STREAM table_changes('customers')"
+"""
+
+
+class CopyShop(PostgresShop):
+    """A table that is kept by changes, which are sent to a copy of it in a database."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        super().__init__(folder, url)
+        self.sql(CHANGING)
+        self.python(SENDING)
+
+    def events(self, number: int, *rows: str) -> None:
+        self.file(f"data/{number}.csv", "\n".join(("id,name,op,seq", *rows, "")))
+
+    @property
+    def copy(self) -> list[Any]:
+        return self.query("SELECT id, name, seq FROM copy ORDER BY id")
+
+
+@pytest.fixture
+def copying(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CopyShop:
+    monkeypatch.setenv("SHOP_URL", server)
+    return CopyShop(tmp_path, server)
+
+
+def test_a_copy_takes_what_became_of_each_key(copying: CopyShop) -> None:
+    copying.events(1, "1,ada,i,1", "2,bob,i,1", "3,cy,i,1")
+    copying.run()
+    assert copying.copy == [(1, "ada", 1), (2, "bob", 1), (3, "cy", 1)]
+    # Two versions at once: of each key the last change counts.
+    copying.events(2, "1,Ada,u,2", "2,,d,2", "4,di,i,2")
+    copying.run(select=("raw", "customers"))
+    copying.events(3, "2,Bob,i,3", "4,,d,3", "3,Cy,u,3")
+    copying.run()
+    assert copying.copy == [(1, "Ada", 2), (2, "Bob", 3), (3, "Cy", 3)]
+    assert copying.copy == copying.rows("customers")
+    copying.run()
+    assert copying.query("SELECT epoch FROM _qanat_epochs") == [(2,)]
+
+
+def test_a_copy_follows_a_full_refresh(copying: CopyShop) -> None:
+    copying.events(1, "1,ada,i,1", "2,bob,i,1")
+    copying.run()
+    (copying.folder / "data/1.csv").unlink()
+    copying.events(2, "1,Ada,i,2")
+    copying.run(full_refresh=("raw", "customers"), accept_loss=True)
+    copying.run()
+    assert copying.copy == [(1, "Ada", 2)]
+
+
+def test_a_crash_after_the_copy_was_changed_sends_nothing_twice(
+    copying: CopyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copying.events(1, "1,ada,i,1")
+    copying.run()
+    copying.query(
+        "CREATE TABLE log (what text)",
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO log VALUES (TG_OP); RETURN NULL; END $$",
+        "CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON copy"
+        " FOR EACH ROW EXECUTE FUNCTION note()",
+    )
+    copying.events(2, "1,Ada,u,2", "2,bob,i,2")
+    publish = PostgresSink.publish
+
+    def dying(*args: Any) -> None:
+        publish(*args)
+        raise SourceUnavailableError("the connection went away after the commit")
+
+    monkeypatch.setattr(PostgresSink, "publish", dying)
+    assert "copy" in copying.failures()
+    monkeypatch.undo()
+    monkeypatch.setenv("SHOP_URL", copying.url)
+    copying.run()
+    assert copying.copy == [(1, "Ada", 2), (2, "bob", 2)]
+    assert sorted(copying.query("SELECT what FROM log")) == [("INSERT",), ("UPDATE",)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELECT * FROM STREAM raw", "have no column _change_type"),
+        (
+            "SELECT * REPLACE (NULL::BIGINT AS id) FROM STREAM table_changes('customers')",
+            "is NULL",
+        ),
+        ("SELECT * REPLACE (7 AS id) FROM STREAM table_changes('customers')", "the same key"),
+        ("SELECT * EXCLUDE (id) FROM STREAM table_changes('customers')", "no column 'id'"),
+    ],
+)
+def test_rows_that_cannot_change_a_copy(copying: CopyShop, query: str, said: str) -> None:
+    copying.python(SENDING.replace("SELECT * FROM STREAM table_changes('customers')", query))
+    copying.events(1, "1,ada,i,1", "2,bob,i,1")
+    assert said in str(copying.failures()["copy"])
+    assert copying.query("SELECT to_regclass('copy')::text") == [(None,)]

@@ -523,3 +523,84 @@ def test_partitioned_tables_take_rows(outlet: Outlet) -> None:
     )
     outlet.send(1, 1, 50)
     assert outlet.run("SELECT id FROM high") == [(50,)]
+
+
+# -- changes ------------------------------------------------------------------------------------
+
+CHANGED = (LONG, TEXT, TEXT, LONG, Primitive("timestamp"))
+
+
+def changes(*rows: tuple[Any, ...]) -> pa.Table:
+    """Changes of rows with an `id` and a `name`: what, in which version, and these two."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    return pa.table(
+        {
+            "id": pa.array([r[2] for r in rows], pa.int64()),
+            "name": pa.array([r[3] for r in rows], pa.string()),
+            "_change_type": [r[0] for r in rows],
+            "_commit_version": pa.array([r[1] for r in rows], pa.int64()),
+            "_commit_timestamp": pa.array([moment] * len(rows), pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+def change(outlet: Outlet, epoch: int, *rows: tuple[Any, ...], **options: Any) -> None:
+    delivery = outlet.delivery(epoch, keys="ID", **options)
+    folder, staged = outlet.stage(delivery, changes(*rows), *CHANGED)
+    outlet.sink.publish(delivery, folder, staged, False)
+
+
+def test_the_last_change_of_each_key_counts(outlet: Outlet) -> None:
+    change(outlet, 1, ("insert", 0, 1, "a"), ("insert", 0, 2, "b"), ("insert", 0, 3, "c"))
+    change(
+        outlet,
+        2,
+        ("delete", 2, 2, "b"),
+        ("update_preimage", 1, 2, "b"),
+        ("update_postimage", 1, 2, "B"),
+        # A version may delete a row and insert it again, whatever comes first.
+        ("insert", 3, 3, "C"),
+        ("delete", 3, 3, "c"),
+        # The key itself is updated.
+        ("update_preimage", 3, 1, "a"),
+        ("update_postimage", 3, 9, "a"),
+        # It came and went.
+        ("insert", 1, 7, "x"),
+        ("delete", 2, 7, "x"),
+    )
+    assert outlet.run("SELECT id, name FROM out ORDER BY id") == [(3, "C"), (9, "a")]
+    assert outlet.run("SELECT epoch, rows FROM _qanat_epochs") == [(2, 9)]
+    change(outlet, 3)
+    assert outlet.run("SELECT count(*) FROM out") == [(2,)]
+    key = outlet.run("SELECT indexdef FROM pg_indexes WHERE tablename = 'out'")
+    assert [str(d).endswith("(id)") for (d,) in key] == [True]
+
+
+def test_a_table_that_is_there_keeps_what_is_not_sent(outlet: Outlet) -> None:
+    outlet.run(
+        "CREATE TABLE out (note text DEFAULT 'new', id numeric(20), name uuid)",
+        "INSERT INTO out VALUES ('old', 1, NULL), ('kept', 5, NULL)",
+    )
+    text = "0e37df36-f698-11e6-8dd4-cb9ced3df976"
+    change(outlet, 1, ("update_postimage", 4, 1, text), ("insert", 4, 2, None))
+    rows = outlet.run("SELECT note, id::int, name::text FROM out ORDER BY id")
+    assert rows == [("old", 1, text), ("new", 2, None), ("kept", 5, None)]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (("insert", 0, None, "a"), "is NULL"),
+        (("insert", 0, 1, "twice"), "the same key"),
+        (("upsert", 0, 3, "a"), "_change_type upsert"),
+        (("insert", None, 3, "a"), "is no change"),
+    ],
+)
+def test_a_row_that_is_no_change_of_one_row(
+    outlet: Outlet, row: tuple[Any, ...], said: str
+) -> None:
+    change(outlet, 1, ("insert", 0, 1, "a"))
+    with pytest.raises(SchemaMismatchError, match=said):
+        change(outlet, 2, ("insert", 0, 1, "b"), row)
+    assert outlet.run("SELECT id, name FROM out") == [(1, "a")]
+    assert outlet.run("SELECT epoch FROM _qanat_epochs") == [(1,)]

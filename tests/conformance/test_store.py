@@ -17,6 +17,7 @@ import deltalake
 import duckdb
 import pyarrow
 import pytest
+from pyarrow import parquet
 from pyiceberg import catalog as pyiceberg_catalog
 
 from qanat import plugins
@@ -30,6 +31,7 @@ from qanat.errors import (
     SchemaMismatchError,
     TableNotFoundError,
     TableTooNewError,
+    UnsupportedError,
 )
 from qanat.model.owner import staged_prefix
 from qanat.model.schema import Array, Decimal, Field, MapType, Primitive, Schema, Struct
@@ -615,6 +617,66 @@ def test_what_was_taken_back_in_between_is_no_change(store: TableStore, folder: 
     store.publish(append(store, folder, 4, range(40, 41)))
     assert store.retract(ref(folder), "qanat:t", 4)
     assert store.added(ref(folder), 4, 6).amount.files == 0
+
+
+def test_a_stream_may_skip_what_rewrites_rows(store: TableStore, folder: Path) -> None:
+    store.publish(append(store, folder, 1, range(4)))
+    store.publish(append(store, folder, 2, range(20, 22)))
+    store.publish(append(store, folder, 3, range(30, 33), change=Change.REPLACE))
+    store.publish(append(store, folder, 4, range(40, 42)))
+    found = store.added(ref(folder), 0, 3, skip=True)
+    # Version 1 added rows. That version 2 has removed them is nothing to it.
+    assert rows(found.batch) == [(20,), (21,), (40,), (41,)]
+    assert found.amount.rows == 4
+    assert store.added(ref(folder), 1, 2, skip=True).amount.files == 0
+    assert rows(store.added(ref(folder), -1, 3, skip=True).batch) == [
+        *((30,), (31,), (32,)),
+        *((40,), (41,)),
+    ]
+
+
+def test_a_stream_that_skips_takes_no_row_that_was_taken_back(
+    store: TableStore, folder: Path
+) -> None:
+    store.publish(append(store, folder, 1, range(4)))
+    store.publish(append(store, folder, 2, range(20, 22)))
+    assert store.retract(ref(folder), "qanat:t", 2)
+    store.publish(append(store, folder, 2, range(30, 32), change=Change.REPLACE))
+    # What comes back has been read before.
+    assert store.retract(ref(folder), "qanat:t", 2)
+    store.publish(append(store, folder, 2, range(50, 51)))
+    assert rows(store.added(ref(folder), 0, 5, skip=True).batch) == [(50,)]
+
+
+@only_delta
+def test_changes_are_those_of_each_version(store: TableStore, folder: Path) -> None:
+    store.publish(append(store, folder, 1, range(2)))
+    store.publish(append(store, folder, 2, range(20, 21), change=Change.REPLACE))
+    store.publish(append(store, folder, 3, range(30, 31)))
+    assert store.retract(ref(folder), "qanat:t", 3)
+    found = store.changed(ref(folder), -1, 3)
+    assert found.amount.files == 5
+    assert isinstance(found.batch, TableBatch)
+    assert sorted(told(found.batch), key=repr) == [
+        ("delete", "1", 2),
+        ("delete", "3", 1),
+        ("insert", "0", 2),
+        ("insert", "1", 1),
+        ("insert", "2", 1),
+    ]
+    assert store.changed(ref(folder), 3, 3).amount.files == 0
+    with pytest.raises(UnsupportedError, match="no feed of changes at version 0"):
+        store.changed(ref(folder), -1, 3, fed=True)
+
+
+def told(batch: TableBatch) -> list[tuple[str | None, str | None, int]]:
+    """Of each file of changes what became of its rows, in which version, and how many it has."""
+    if batch.narrower:
+        return [each for part in batch.narrower for each in told(part)]
+    batch.ready()
+    kinds, versions = batch.told["_change_type"], batch.told["_commit_version"]
+    counts = [parquet.read_metadata(f).num_rows for f in batch.files]
+    return list(zip(kinds, versions, counts, strict=True))
 
 
 @only_delta

@@ -12,7 +12,7 @@ import pytest
 from qanat import plugins
 
 MODULE = """\
-from qanat.model.adapter import EngineKind
+from qanat.model.kind import EngineKind
 TINY = EngineKind("tiny", "mysql", "tiny:Engine")
 """
 POINTS = "[qanat.engines]\ntiny = tiny_engine:TINY\n"

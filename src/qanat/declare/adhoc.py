@@ -19,18 +19,23 @@ from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import ProjectSpec
-from qanat.model.query import Read, SqlQuery
+from qanat.model.query import Read, SourceRef, SqlQuery
 
 PLACE = "query"
 """What errors call the text, in the place of a file."""
 
 
 class AskedTable(Frozen):
-    """A table that a query reads, as it was at a version; None for the newest."""
+    """A table that a query reads, as it was at a version; None for the newest.
+
+    Args:
+        source: what is read of it: its rows or its changes.
+    """
 
     dataset: str
     version: int | None
     location: Location
+    source: SourceRef
 
 
 class AdhocQuery(Frozen):
@@ -155,4 +160,4 @@ def _table(read: Read, version: int | None) -> AskedTable:
             location=read.location,
             hint="declare a streaming table or a view that reads it, and query that",
         )
-    return AskedTable(dataset, version, read.location)
+    return AskedTable(dataset, version, read.location, read.source)

@@ -130,6 +130,10 @@ def _source(cursor: Cursor) -> list[Token]:
         cursor.name("the source")
     if cursor.index > opened and cursor.sees("("):
         cursor.inside()
+    if cursor.take("WITH"):
+        if not cursor.sees("("):
+            raise cursor.unexpected("(")
+        cursor.inside()
     return _tokens(cursor, start, cursor.index)
 
 

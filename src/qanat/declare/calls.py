@@ -5,15 +5,15 @@ The connectors define the functions and their options.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlglot import exp
 
 from qanat.errors import Location, OptionError, Problems, UnsupportedError
-from qanat.model.adapter import Connector, Connectors
+from qanat.model.adapter import Connector, Connectors, TableFunction
 from qanat.model.name import same
-from qanat.model.query import SourceRef, dataset_ref
+from qanat.model.query import SourceRef
 
 Place = Callable[[exp.Expression], Location]
 
@@ -39,12 +39,8 @@ REFUSED = (
     "query",
     "query_table",
     "cloud_files",
-    "table_changes",
 )
 """Functions whose input Qanat cannot track: an update would not see that it changed."""
-
-_TABLE = "read_table"
-"""Reads a dataset of this project, or with the option `project` one of another."""
 
 
 def function_name(node: exp.Expr) -> str:
@@ -81,15 +77,20 @@ def read_call(
         OptionError: an argument is unknown, missing, or no literal.
         UnsupportedError: Qanat cannot track what the function reads.
     """
-    connector = connectors.reading(name)
-    if connector is None:
+    known = connectors.having(name)
+    if not known:
         raise _refused(name, connectors, location)
-    reader = connector.functions[name]
     problems = Problems()
-    subject, named = _arguments(name, reader.argument, arguments, location, place, problems)
-    if name == _TABLE and not named and not problems:
-        return dataset_ref(subject)
-    given = dict(reader.options)
+    subject, named = _arguments(name, known[0].functions[name], arguments, place, problems)
+    # Where several connectors have a function, the options tell which one is meant.
+    fits = (c for c in known if all(c.options.has(key) for key in named))
+    connector = next(fits, known[-1])
+    if subject is None:
+        argument = known[0].functions[name].argument
+        raise OptionError(
+            f"{name} needs a {argument}", location=location, wanted=f"{name}('{argument}', …)"
+        )
+    given = dict(connector.functions[name].options)
     for key, (value, where) in named.items():
         with problems.collecting():
             canonical, checked = connector.options.check(key, value, where)
@@ -97,6 +98,32 @@ def read_call(
     problems.require()
     connector.options.check_all(given.items(), location)
     return connector.refer(subject, given | _written_in(dialect, connector, given))
+
+
+def with_options(
+    source: SourceRef, given: Mapping[str, tuple[Any, Location]], connectors: Connectors
+) -> SourceRef:
+    """A source with some options more, as its stream has them.
+
+    Args:
+        given: as they are written: by name, the value and its place.
+
+    Raises:
+        OptionError: one does not exist, does not fit or is given twice.
+    """
+    if not given:
+        return source
+    connector = connectors.by_name[source.connector]
+    problems = Problems()
+    options = dict(source.options)
+    for key, (value, where) in given.items():
+        with problems.collecting():
+            name, checked = connector.options.check(key, value, where)
+            if name in options:
+                raise OptionError(f"the option {name!r} is given twice", location=where)
+            options[name] = checked
+    problems.require()
+    return connector.refer(source.place, options)
 
 
 def read_named(
@@ -149,14 +176,15 @@ def _refused(name: str, connectors: Connectors, location: Location) -> Unsupport
 
 def _arguments(
     name: str,
-    subject: str,
+    reader: TableFunction,
     arguments: list[Any],
-    location: Location,
     place: Place,
     problems: Problems,
-) -> tuple[str, dict[str, tuple[Any, Location]]]:
+) -> tuple[str | None, dict[str, tuple[Any, Location]]]:
+    subject = reader.argument
     found: str | None = None
     named: dict[str, tuple[Any, Location]] = {}
+    more = list(reader.more)
     for argument in arguments:
         where = place(argument)
         if isinstance(argument, exp.Kwarg | exp.PropertyEQ | exp.EQ):
@@ -172,6 +200,10 @@ def _arguments(
                     f"{name}: the {subject} must be text", location=where, got=argument.sql()
                 )
             found = value
+        elif more:
+            key = more.pop(0)
+            with problems.collecting():
+                named[key] = (_literal(argument, name, key, where), where)
         else:
             raise OptionError(
                 f"{name} takes one {subject}",
@@ -179,10 +211,6 @@ def _arguments(
                 got=argument.sql(),
                 hint="name the other arguments: key => value; use a glob for several files",
             )
-    if found is None:
-        raise OptionError(
-            f"{name} needs a {subject}", location=location, wanted=f"{name}('{subject}', …)"
-        )
     return found, named
 
 

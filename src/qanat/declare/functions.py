@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from qanat.declare.arguments import (
     text_of,
     with_values,
 )
+from qanat.declare.calls import with_options
 from qanat.declare.capture import Call, ChangesCall, DatasetCall, FlowCall, Function, RuleCall
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
@@ -38,7 +39,7 @@ from qanat.errors import (
 )
 from qanat.model.dialect import dialect_of
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
-from qanat.model.query import FunctionQuery, Query, Read, dataset_ref
+from qanat.model.query import FunctionQuery, Query, Read, SourceRef, dataset_ref
 
 
 def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
@@ -220,7 +221,7 @@ class _Maker:
         reads, takes = [], []
         for parameter in signature.parameters.values():
             takes.append(self._takes(parameter, function, names, at))
-            source = dataset_ref(parameter.name)
+            source = self._source(parameter.name, call)
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
         with blamed(self.capture, self.path):
             text = inspect.getsource(function)
@@ -233,11 +234,29 @@ class _Maker:
                 check_installed(f"{function.__name__}()", PACKAGES.get(each, ()), location=at)
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
 
+    def _source(self, name: str, call: DatasetCall | FlowCall) -> SourceRef:
+        """The dataset that a parameter stands for, with the options of its stream."""
+        source = dataset_ref(name)
+        options = call.stream.get(name) if isinstance(call.stream, Mapping) else None
+        if options is None:
+            return source
+        if not isinstance(options, Mapping):
+            raise PythonFileError(
+                f"the options of stream {name!r} do not fit",
+                location=call.location,
+                wanted='options by name, such as {"skip_change_commits": True}',
+                got=type(options).__name__,
+            )
+        given = {str(key): (value, call.location) for key, value in options.items()}
+        return with_options(source, given, self.registry.connectors)
+
     def _streams(
         self, parameters: list[str], stream: Any, called: Location, first: bool
     ) -> tuple[str, ...]:
         if stream is None:
             return tuple(parameters[:1]) if first else ()
+        if isinstance(stream, Mapping):
+            stream = tuple(stream)
         chosen = names_of("stream", (stream,) if isinstance(stream, str) else stream, called)
         for name in chosen:
             if name not in parameters:

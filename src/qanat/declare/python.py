@@ -26,13 +26,15 @@ project.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
 from qanat.errors import Location, PythonFileError
 from qanat.model.pipeline import Action, DatasetKind
 
 F = TypeVar("F", bound=Function)
+Streams: TypeAlias = str | Sequence[str] | Mapping[str, Mapping[str, object]]
+"""Parameters that are read as streams, or the options of their streams by their names."""
 
 _DECORATORS = {
     DatasetKind.STREAMING_TABLE: "table",
@@ -54,7 +56,7 @@ def table(
     cluster_by: Sequence[str] | None = None,
     schema: str | None = None,
     format: str | None = None,
-    stream: str | Sequence[str] | None = None,
+    stream: Streams | None = None,
 ) -> Callable[[F], F]: ...
 def table(
     query_function: Any = None,
@@ -67,7 +69,7 @@ def table(
     cluster_by: Sequence[str] | None = None,
     schema: str | None = None,
     format: str | None = None,
-    stream: str | Sequence[str] | None = None,
+    stream: Streams | None = None,
 ) -> Any:
     """Declare a streaming table, and the function as the flow that feeds it.
 
@@ -76,7 +78,8 @@ def table(
         table_properties: `qanat.schema_drift` and the like; others are kept with the table.
         partition_cols: columns that become folders.
         schema: columns as in CREATE TABLE, such as `"id BIGINT NOT NULL, at TIMESTAMP"`.
-        stream: the parameters that are read as streams; default the first one.
+        stream: the parameters that are read as streams; default the first one. With options of
+            their streams: `{"orders": {"skip_change_commits": True}}`.
     """
     return _dataset(
         DatasetKind.STREAMING_TABLE,
@@ -145,7 +148,7 @@ def temporary_view(
     name: str | None = None,
     comment: str | None = None,
     spark_conf: Mapping[str, str] | None = None,
-    stream: str | Sequence[str] | None = None,
+    stream: Streams | None = None,
 ) -> Callable[[F], F]: ...
 def temporary_view(
     query_function: Any = None,
@@ -153,13 +156,13 @@ def temporary_view(
     name: str | None = None,
     comment: str | None = None,
     spark_conf: Mapping[str, str] | None = None,
-    stream: str | Sequence[str] | None = None,
+    stream: Streams | None = None,
 ) -> Any:
     """Declare a temporary view, which is computed where it is read and never stored.
 
     Args:
         name: default: the function's.
-        stream: the parameters that are read as streams; default: none.
+        stream: the parameters that are read as streams, as for `table`; default: none.
     """
     return _dataset(
         DatasetKind.TEMPORARY_VIEW,
@@ -177,7 +180,7 @@ def append_flow(
     name: str | None = None,
     spark_conf: Mapping[str, str] | None = None,
     once: bool = False,
-    stream: str | Sequence[str] | None = None,
+    stream: Streams | None = None,
 ) -> Callable[[F], F]:
     """Declare a flow into a streaming table or sink.
 
@@ -185,7 +188,8 @@ def append_flow(
         target: the table or sink.
         name: default: the function's.
         once: run it a single time, over all that is there then, and never again.
-        stream: the parameters that are read as streams; default the first one.
+        stream: the parameters that are read as streams; default the first one. With options of
+            their streams: `{"orders": {"skip_change_commits": True}}`.
     """
 
     def decorate(function: F) -> F:

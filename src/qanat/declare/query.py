@@ -3,11 +3,6 @@
 The executable text is the author's own, with only the names of inputs replaced. sqlglot finds the
 names but does not write the query: it could change a construct that it knows less well than the
 engine does.
-
-sqlglot's dialects do not know the keyword STREAM either: they parse `STREAM t` as a table named
-STREAM with the alias t. So the keyword is removed from the tokens before they are parsed, and
-kept by the token that follows it. A table or column that is really named stream is still one,
-unless a name follows it in FROM.
 """
 
 from __future__ import annotations
@@ -17,9 +12,16 @@ from itertools import takewhile
 from sqlglot import Dialect, Token, TokenType, exp
 from sqlglot.errors import ParseError
 
-from qanat.declare.calls import function_name, read_call, read_named, reads_outside
+from qanat.declare.calls import (
+    function_name,
+    read_call,
+    read_named,
+    reads_outside,
+    with_options,
+)
 from qanat.declare.cursor import SqlText
 from qanat.declare.registry import quoted, strip_prefix
+from qanat.declare.streams import Stream, closing, find_streams
 from qanat.declare.syntax import syntax_error
 from qanat.errors import Problems, SqlSyntaxError
 from qanat.frozen import Frozen
@@ -28,101 +30,6 @@ from qanat.model.dialect import dialect_of
 from qanat.model.name import fold, same_in_query
 from qanat.model.pipeline import ProjectSpec
 from qanat.model.query import Read, SourceRef, SqlQuery, dataset_ref
-
-_OPENS = frozenset({TokenType.FROM, TokenType.JOIN})
-_CLOSES = frozenset(
-    {
-        TokenType.SELECT,
-        TokenType.WHERE,
-        TokenType.GROUP_BY,
-        TokenType.HAVING,
-        TokenType.QUALIFY,
-        TokenType.WINDOW,
-        TokenType.ORDER_BY,
-        TokenType.LIMIT,
-        TokenType.VALUES,
-    }
-)
-
-
-class Stream(Frozen):
-    """The extent of a STREAM keyword with the first token or the parentheses that follow it.
-
-    Args:
-        start, end: offsets in the text; `end` is exclusive.
-    """
-
-    start: int
-    end: int
-
-
-def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[int, Stream]]:
-    """Remove STREAM, and the parentheses of `STREAM(…)`, from the tokens of a query.
-
-    Returns:
-        The other tokens, and each keyword by the offset of the token that follows it.
-    """
-    names = Dialect.get_or_raise(dialect).parser_class.TABLE_ALIAS_TOKENS
-    dropped: set[int] = set()
-    found: dict[int, Stream] = {}
-    in_from = [False]
-    for i, token in enumerate(tokens):
-        kind = token.token_type
-        if kind is TokenType.L_PAREN:
-            in_from.append(False)
-        elif kind is TokenType.R_PAREN and len(in_from) > 1:
-            in_from.pop()
-        elif kind in _OPENS:
-            in_from[-1] = True
-        elif kind in _CLOSES:
-            in_from[-1] = False
-        if not _is_keyword(tokens, i, in_from):
-            continue
-        following = tokens[i + 1]
-        if following.token_type is TokenType.L_PAREN:
-            close = closing(tokens, i + 1)
-            if close is None or close == i + 2:
-                continue
-            dropped |= {i, i + 1, close}
-            found[tokens[i + 2].start] = Stream(token.start, tokens[close].end + 1)
-        elif following.token_type in names or following.token_type in (
-            TokenType.IDENTIFIER,
-            TokenType.STRING,
-        ):
-            dropped.add(i)
-            found[following.start] = Stream(token.start, following.end + 1)
-    return [t for i, t in enumerate(tokens) if i not in dropped], found
-
-
-def _is_keyword(tokens: list[Token], i: int, in_from: list[bool]) -> bool:
-    """True if the token at an index is the keyword STREAM.
-
-    Args:
-        tokens: the tokens of the query.
-        i: the index.
-        in_from: for each open parenthesis, True if the text is in a FROM clause there.
-    """
-    token = tokens[i]
-    if token.token_type is TokenType.IDENTIFIER or token.text.upper() != "STREAM":
-        return False
-    if token.token_type is TokenType.STRING or not 0 < i < len(tokens) - 1:
-        return False
-    around = 0
-    while i - 1 - around > 0 and tokens[i - 1 - around].token_type is TokenType.L_PAREN:
-        around += 1
-    before = tokens[i - 1 - around].token_type
-    return before in _OPENS or (before is TokenType.COMMA and in_from[-1 - around])
-
-
-def closing(tokens: list[Token], opening: int) -> int | None:
-    """The index of the `)` that closes the `(` at `opening`; None if there is none."""
-    depth = 0
-    for i in range(opening, len(tokens)):
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(tokens[i].token_type, 0)
-        if depth == 0:
-            return i
-    return None
-
 
 _UNREAD_FORMATS = ("text", "binaryfile", "avro")
 """What Spark reads as ``format.`path` ``, and no connector does."""
@@ -262,6 +169,34 @@ class _Finder:
             return start, end, False
         return stream.start, max(end, stream.end), True
 
+    def _opted(self, source: SourceRef, start: int, hinted: bool = False) -> SourceRef:
+        """What is read, with the options of its stream.
+
+        Args:
+            hinted: whether options stand behind what is no stream; sqlglot takes them for hints.
+
+        Raises:
+            SqlSyntaxError: they cannot be understood.
+            OptionError: one does not exist or does not fit.
+        """
+        stream = self.streams.get(start)
+        if stream is None:
+            if hinted:
+                raise SqlSyntaxError(
+                    "only a stream has options",
+                    location=self.sql.at(start),
+                    wanted="STREAM table WITH (…)",
+                )
+            return source
+        if stream.wrong is not None:
+            raise SqlSyntaxError(
+                "not an option of a stream",
+                location=self.sql.at(stream.wrong),
+                wanted="STREAM table WITH (skip_change_commits)",
+            )
+        given = {o.name: (o.value, self.sql.at(o.start)) for o in stream.options}
+        return with_options(source, given, self.connectors)
+
     def _call(self, table: exp.Table, call: exp.Func, start: int) -> _Input | None:
         name = function_name(call)
         if self.connectors.reading(name) is None:
@@ -283,8 +218,13 @@ class _Finder:
             lambda node: self.sql.at(self._argument(node, start)),
         )
         begin, end, streaming = self._spread(start, self._closing(self.index[start] + 1))
+        if source.dataset is not None:
+            name_ = strip_prefix(tuple(source.place.split(".")), self.project)
+            own = self.connectors.by_name[source.connector]
+            source = own.refer(name_, dict(source.options))
+        source = self._opted(source, start)
         alias = None
-        if name == "read_table" and self._takes_alias(table, start):
+        if name in ("read_table", "table_changes") and self._takes_alias(table, start):
             alias = self._quoted(source.place.rpartition(".")[2])
         return _Input(begin, end, source, streaming, alias)
 
@@ -309,6 +249,7 @@ class _Finder:
         written = self.sql.text[int(last.meta["start"]) : end]
         names = tuple(p.name for p in parts)
         source, alias = self._source(names, written, start)
+        source = self._opted(source, start, bool(table.args.get("hints")))
         if not self._takes_alias(table, start):
             alias = None
         begin, end, streaming = self._spread(start, end)

@@ -21,8 +21,8 @@ from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, MAPPINGS, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
-from qanat.model.adapter import EngineKind, TableFormat
 from qanat.model.dialect import SPARK
+from qanat.model.kind import EngineKind, TableFormat
 from qanat.model.limit import QUARANTINE_LIMIT, parse_limit
 from qanat.model.location import is_url
 from qanat.model.name import Names, fold

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from string import Formatter
 from typing import Any
 
-from qanat.errors import Location, OptionError, Problems, check_installed, nearest
+from qanat.errors import Location, OptionError, Problems, nearest
 from qanat.frozen import Frozen
-from qanat.model.location import is_url
 from qanat.model.name import fold
-from qanat.model.query import SourceRef
+from qanat.model.query import SourceRef, dataset_ref
+from qanat.model.schema import Field
 from qanat.text import SIZE, parse_size
 
 
@@ -37,6 +37,20 @@ _UNBOUNDED = 2**63 - 1
 """The greatest value of an option without a bound: the greatest that SQL's BIGINT has."""
 
 
+class Effect(Frozen):
+    """What becomes of the rows of a source where an option is on.
+
+    Args:
+        adds: columns that they have besides.
+        survives: whether a stream goes on where rows of the source are removed or rewritten.
+        label: how people call what is read, around the name of the source.
+    """
+
+    adds: tuple[Field, ...] = ()
+    survives: bool = False
+    label: str = "{}"
+
+
 class Option(Frozen):
     """One option.
 
@@ -52,6 +66,7 @@ class Option(Frozen):
         identity: whether two references that differ in it are two sources, each with a
             position of its own.
         limits: whether it only limits how much one epoch takes, of what is there.
+        effect: what it makes of the rows where it is on; None if it leaves them as they are.
     """
 
     name: str
@@ -64,6 +79,7 @@ class Option(Frozen):
     required: bool = False
     identity: bool = False
     limits: bool = False
+    effect: Effect | None = None
 
     @property
     def is_number(self) -> bool:
@@ -100,6 +116,11 @@ class OptionTable(Frozen):
     def names(self) -> tuple[str, ...]:
         """The canonical names."""
         return tuple(o.name for o in self.options)
+
+    def has(self, name: str) -> bool:
+        """True if it has an option of that name."""
+        key = folded(name)
+        return any(key in map(folded, (o.name, *o.spellings)) for o in self.options)
 
     def find(self, name: str, location: Location | None = None) -> Option:
         """The option of a name.
@@ -225,11 +246,13 @@ class TableFunction(Frozen):
 
     Args:
         options: fixed by the function: `read_csv` fixes `format` to `csv`.
-        argument: what its one positional argument is called in messages.
+        argument: what its first positional argument is called in messages.
+        more: options that may come by their position, behind that.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     argument: str = "path"
+    more: tuple[str, ...] = ()
 
 
 class Connector(Frozen):
@@ -252,6 +275,7 @@ class Connector(Frozen):
         key: how the ledger names a source, written like `label`; default: this connector's
             name, the place, and the options that make an identity.
         function: the name of the SQL function in fingerprints; default: the first of `functions`.
+        own: whether its sources are the project's own datasets.
     """
 
     name: str
@@ -268,6 +292,7 @@ class Connector(Frozen):
     label: str = "{place}"
     key: str = ""
     function: str = ""
+    own: bool = False
 
     @property
     def call(self) -> str:
@@ -283,7 +308,36 @@ class Connector(Frozen):
             options: canonical, as `OptionTable.check` gives them.
         """
         pairs = tuple(options.items())
+        made = self._made(place, pairs)
+        on = (o.effect for o in self.options.options if o.effect and made.option(o.name))
+        for effect in on:
+            made = replace(
+                made,
+                label=effect.label.format(made.label),
+                adds=(*made.adds, *effect.adds),
+                survives=made.survives or effect.survives,
+            )
+        return made
+
+    def keys(self, place: str) -> tuple[str, ...]:
+        """The keys of one of its sources, as it is and by each option that makes it another.
+
+        The options are those that say what becomes of its rows.
+        """
+        chosen = (o.name for o in self.options.options if o.effect and o.identity)
+        return (self.refer(place, {}).key, *(self.refer(place, {n: True}).key for n in chosen))
+
+    def _plain(self, pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, Any], ...]:
+        """The options without those that say what becomes of the rows: labels tell it in words."""
+        telling = {o.name for o in self.options.options if o.effect}
+        return tuple((k, v) for k, v in pairs if k not in telling)
+
+    def _made(self, place: str, pairs: tuple[tuple[str, Any], ...]) -> SourceRef:
         identity = self.options.identity(pairs)
+        if self.own:
+            ref = dataset_ref(place)
+            key = f"{ref.key}?{identity}" if identity else ref.key
+            return replace(ref, options=pairs, key=key)
         named = f"{self.name}:{place}?{identity}" if identity else f"{self.name}:{place}"
         return SourceRef(
             self.name,
@@ -291,7 +345,7 @@ class Connector(Frozen):
             pairs,
             key=self._written(self.key, place, pairs) if self.key else named,
             noun=self.noun,
-            label=self._written(self.label, place, pairs),
+            label=self._written(self.label, place, self._plain(pairs)),
             function=self.function or next(iter(self.functions), ""),
             hidden=self.hidden,
         )
@@ -318,6 +372,10 @@ class Connectors(Frozen):
         """The connector whose table function this is (lower case); None if there is none."""
         return next((c for c in self.all if function in c.functions), None)
 
+    def having(self, function: str) -> tuple[Connector, ...]:
+        """All connectors that have a table function of that name (lower case)."""
+        return tuple(c for c in self.all if function in c.functions)
+
     def instead_of(self, function: str) -> Connector | None:
         """The connector to use in the place of a function of another system (lower case)."""
         return next((c for c in self.all if function in c.replaces), None)
@@ -334,66 +392,3 @@ class Connectors(Frozen):
     def sinks(self) -> tuple[str, ...]:
         """All sink formats."""
         return tuple(f for c in self.all for f in c.sinks)
-
-
-class EngineKind(Frozen):
-    """An engine: its name in the spec, its SQL dialect, the class of its `Engine`.
-
-    Args:
-        dialect: of everything that it is handed, by sqlglot's name; what authors write in, unless
-            the spec says otherwise.
-        translated: other dialects in which authors may write, because `qanat.dialect` translates
-            them into `dialect`.
-    """
-
-    name: str
-    dialect: str
-    engine: str
-    translated: tuple[str, ...] = ()
-
-    @property
-    def dialects(self) -> tuple[str, ...]:
-        """All that authors may write in."""
-        return (self.dialect, *self.translated)
-
-
-class TableFormat(Frozen):
-    """A table format: its name in the spec, the class of its `TableStore`.
-
-    Args:
-        options: what the spec's `storage_options` may say for it.
-        witness: the class of its `qanat.ports.witness.Witness`, for crash tests; None if there is
-            none: then they cannot be had.
-        journals: parts of the paths of files that say what a table holds (its log, its catalog),
-            by which the crash test's page tells them from data files.
-        object_stores: True if the storage may be a URL (`s3://…`).
-        extra: that brings what it needs; empty if Qanat brings all.
-        packages: of the extra that it needs.
-    """
-
-    name: str
-    store: str
-    options: OptionTable
-    witness: str | None = None
-    journals: tuple[str, ...] = ()
-    object_stores: bool = False
-    extra: str = ""
-    packages: tuple[str, ...] = ()
-
-    def check(self, storage: str) -> None:
-        """Raise unless all is installed that tables of this format at a place need.
-
-        Raises:
-            MissingExtraError: a package is not.
-        """
-        check_installed(f"table_format: {self.name}", self.packages, self.extra)
-        if is_url(storage):
-            check_installed(f"the storage {storage}", ("obstore",))
-
-
-class LedgerKind(Frozen):
-    """A place for ledgers: the schemes of its URLs, the class of its `Ledger`."""
-
-    name: str
-    ledger: str
-    schemes: tuple[str, ...] = ()

@@ -14,11 +14,23 @@ from enum import StrEnum
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.name import fold
+from qanat.model.schema import STRING, Field, Primitive
 from qanat.secret import masked
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """The columns of SCD type 2 that tell from which sequence on a version holds, and up to which."""
 
+CHANGE_TYPE = "_change_type"
+COMMIT_VERSION, COMMIT_TIME = "_commit_version", "_commit_timestamp"
+CHANGE_FIELDS = (
+    Field(CHANGE_TYPE, STRING),
+    Field(COMMIT_VERSION, Primitive("long")),
+    Field(COMMIT_TIME, Primitive("timestamp")),
+)
+"""What a row of a table's changes has after the columns of the table."""
+INSERT, DELETE = "insert", "delete"
+UPDATE_BEFORE, UPDATE_AFTER = "update_preimage", "update_postimage"
+"""What became of a row, as `_change_type` says it: of one that was updated, before and after."""
 
 RETENTION = "pipelines.cdc.tombstoneGCThresholdInSeconds"
 """The table property that says how long events are kept which rows of the table do not tell."""

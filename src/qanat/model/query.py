@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.name import fold, same
+from qanat.model.schema import Field
 
 DATASET = "dataset"
 """The connector of the project's own datasets."""
@@ -31,6 +32,8 @@ class SourceRef(Frozen):
         function: the SQL function that reads it, for fingerprints and messages.
         hidden: columns that it has and `SELECT *` leaves out, such as `_metadata`.
         dataset: the dataset of this project that it is; None if it is outside.
+        adds: columns that its rows have besides those of the dataset.
+        survives: whether a stream of it goes on where rows of it are removed or rewritten.
 
     >>> ref = SourceRef("files", "in/*.csv", (("format", "csv"),))
     >>> ref.option("FORMAT"), ref.option("header", default=False)
@@ -46,6 +49,8 @@ class SourceRef(Frozen):
     function: str = ""
     hidden: tuple[str, ...] = ()
     dataset: str | None = None
+    adds: tuple[Field, ...] = ()
+    survives: bool = False
 
     @property
     def text(self) -> str:
@@ -55,11 +60,12 @@ class SourceRef(Frozen):
         >>> SourceRef("files", "in", options, function="read_files").text
         "read_files('in', format => 'csv', delimiter => ';')"
         """
-        if self.dataset is not None:
-            return fold(self.dataset)
         # `format` first, as in the definitions that earlier releases have kept.
         options = sorted(self.options, key=lambda o: (o[0] != "format", o))
         named = "".join(f", {k} => {v!r}" for k, v in options)
+        if self.dataset is not None:
+            name = fold(self.dataset)
+            return f"{self.function}({name!r}{named})" if named else name
         return f"{self.function or self.connector}({self.place!r}{named})"
 
     def option(self, name: str, default: Any = None) -> Any:
@@ -74,7 +80,9 @@ def dataset_ref(name: str) -> SourceRef:
     'dataset:bronze'
     """
     key = f"{DATASET}:{fold(name)}"
-    return SourceRef(DATASET, name, key=key, noun=DATASET, label=name, dataset=name)
+    return SourceRef(
+        DATASET, name, key=key, noun=DATASET, label=name, function="read_table", dataset=name
+    )
 
 
 class Read(Frozen):

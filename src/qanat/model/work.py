@@ -63,6 +63,7 @@ class TableBatch(Frozen):
         narrower: the first of the files (or none), written before columns got wider types, with
             the columns of then; all values fit those of the next one, and at last `schema`.
         copied: the folder that files are fetched to, and the URL of the one that they lie in.
+        told: columns that the files lack: by name, the value of each file as text.
     """
 
     files: tuple[str, ...]
@@ -71,6 +72,7 @@ class TableBatch(Frozen):
     fetch: Callable[[], None] | None = None
     narrower: tuple[TableBatch, ...] = ()
     copied: tuple[str, str] | None = None
+    told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.

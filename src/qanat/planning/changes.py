@@ -103,13 +103,15 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
 
 def problem_of_stream(pipeline: Pipeline, found: Dataset, read: Read) -> FlowError | None:
     """The error for reading a table that is kept by changes as a stream."""
-    if not read.streaming or first_changing(pipeline, found) is None:
+    if not read.streaming or read.source.survives or first_changing(pipeline, found) is None:
         return None
     return FlowError(
         f"{found.name} is kept by AUTO CDC and cannot be read as a stream: its rows are changed"
         " and deleted, not only appended",
         location=read.location,
-        hint="read it without STREAM in a MATERIALIZED VIEW, or read the changes that feed it",
+        hint="read it without STREAM in a MATERIALIZED VIEW, or its changes:"
+        f" STREAM table_changes('{found.name}'), or only rows that are new:"
+        f" STREAM {found.name} WITH (skip_change_commits)",
     )
 
 

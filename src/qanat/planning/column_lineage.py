@@ -173,9 +173,10 @@ class _Tracer:
             return _declared(read.source) or self.abroad.columns(read.source)
         found = resolve(self.pipeline, name)
         columns = self.columns.get(found.name) if found else None
-        if columns is None or found is None or same(name, found.name):
+        if columns is None or found is None:
             return columns
-        return (*columns, *(f.name for f in QUARANTINE_FIELDS))
+        more = () if same(name, found.name) else QUARANTINE_FIELDS
+        return (*columns, *(f.name for f in (*more, *read.source.adds)))
 
     def _made(self, name: str, column: str) -> Iterator[tuple[Flow, Made]]:
         """Each flow into a dataset that makes a column, and how it makes it."""
@@ -205,7 +206,7 @@ class _Tracer:
 
     def _key(self, origin: Origin) -> _Key | None:
         name = origin.read.source.dataset
-        if name is None or origin.column is None:
+        if name is None or origin.column is None or _is_added(origin):
             return None
         found = resolve(self.pipeline, name)
         return (found.name, fold(origin.column)) if found is not None else None
@@ -229,6 +230,8 @@ class _Tracer:
                 return LineageNode(f"? in {outside.name}", "unknown")
             return LineageNode(f"{origin.column} in {outside.name}", f"{outside.kind} column")
         key = self._key(origin)
+        if _is_added(origin):
+            return LineageNode(f"{origin.column} in {source.label}", "column")
         if key is None:
             return LineageNode(f"{source.dataset}.?", "unknown")
         if key == reader:
@@ -241,6 +244,13 @@ class _Tracer:
         name, column = key
         known = Names(self.columns.get(name, ()))
         return f"{name}.{known.find(column) or spelled[key]}"
+
+
+def _is_added(origin: Origin) -> bool:
+    """True of a column that only the read has, and not the dataset itself."""
+    return origin.column is not None and origin.column in Names(
+        f.name for f in origin.read.source.adds
+    )
 
 
 def _times(flow: Flow) -> Names:

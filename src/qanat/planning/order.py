@@ -85,32 +85,46 @@ def _problems_of_read(pipeline: Pipeline, flow: Flow, read: Read) -> Iterator[Qa
             location=read.location,
             hint="read what feeds it",
         )
-    elif found.kind is DatasetKind.MATERIALIZED_VIEW and read.streaming:
+    elif found.kind is DatasetKind.MATERIALIZED_VIEW and read.streaming and not read.source.adds:
         yield FlowError(
             f"{found.name} is a materialized view and cannot be read as a stream: its rows are"
             " replaced, not appended",
             location=read.location,
-            hint=f"read it without STREAM, or make {found.name} a STREAMING TABLE",
+            hint=f"read it without STREAM, or its changes: STREAM table_changes('{found.name}');"
+            f" or make {found.name} a STREAMING TABLE",
         )
     elif found.kind is DatasetKind.STREAMING_TABLE:
         problem = problem_of_stream(pipeline, found, read)
         if problem is not None:
             yield problem
     elif found.kind is DatasetKind.TEMPORARY_VIEW:
-        inside = streams(pipeline, read)
-        if read.streaming and not inside:
-            yield FlowError(
-                f"temporary view {found.name} streams nothing",
-                location=read.location,
-                hint="read it without STREAM, or put STREAM before an input of the view",
-            )
-        # A flow that runs once takes all that is there, stream or not.
-        elif inside and not read.streaming and not flow.once:
-            yield FlowError(
-                f"temporary view {found.name} is a stream and must be read as one",
-                location=read.location,
-                wanted=f"STREAM {found.name}",
-            )
+        yield from _problems_of_view(pipeline, flow, read, found)
+
+
+def _problems_of_view(
+    pipeline: Pipeline, flow: Flow, read: Read, found: Dataset
+) -> Iterator[QanatError]:
+    if read.source.options:
+        yield FlowError(
+            f"temporary view {found.name} is not stored, and so has no commits",
+            location=read.location,
+            hint=f"say it where {found.name} reads a table",
+        )
+        return
+    inside = streams(pipeline, read)
+    if read.streaming and not inside:
+        yield FlowError(
+            f"temporary view {found.name} streams nothing",
+            location=read.location,
+            hint="read it without STREAM, or put STREAM before an input of the view",
+        )
+    # A flow that runs once takes all that is there, stream or not.
+    elif inside and not read.streaming and not flow.once:
+        yield FlowError(
+            f"temporary view {found.name} is a stream and must be read as one",
+            location=read.location,
+            wanted=f"STREAM {found.name}",
+        )
 
 
 def _stream_into_view(target: Dataset, read: Read) -> FlowError:

@@ -121,13 +121,33 @@ class TableStore(Protocol):
         """
         ...
 
-    def added(self, table: TableRef, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int, skip: bool = False) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
 
+        Args:
+            skip: take only the versions that add rows, and pass over those that remove or rewrite
+                any. What a version added that was taken back since does not count.
+
         Raises:
-            NotAppendOnlyError: a version in between removed or rewrote rows.
+            NotAppendOnlyError: a version in between removed or rewrote rows; never with `skip`.
+        """
+        ...
+
+    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+        """What the versions after one, up to and with another, did to rows, each apart.
+
+        The columns are those of the table at `upto`, and `qanat.model.changes.CHANGE_FIELDS`.
+
+        Args:
+            after: -1 to begin with the first version.
+            fed: whether each version must have kept a feed of changes; else those without one
+                count that tell by their files alone what they did.
+
+        Raises:
+            UnsupportedError: a version does not tell what it did, or this store cannot.
+            SchemaMismatchError: a column has a type by now that does not hold its earlier values.
         """
         ...
 

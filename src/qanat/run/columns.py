@@ -321,4 +321,6 @@ def _sample(
         # x__quarantine has the columns of x and those about the quarantine.
         schema = known[owner.name]
         schema = Schema((*schema.fields, *QUARANTINE_FIELDS))
+    if schema is not None and read.source.adds:
+        schema = Schema((*schema.fields, *read.source.adds))
     return TableBatch((), schema) if schema is not None else None

@@ -130,7 +130,7 @@ def taken_along(session: Session, full: Collection[str]) -> Mapping[str, str]:
 def _replaced(session: Session, read: Read, full: Collection[str]) -> Iterator[str]:
     """Of the datasets that start over, those that replace rows of what is read as a stream."""
     table = read.source.dataset
-    if not read.streaming or table is None:
+    if not read.streaming or table is None or read.source.survives:
         return
     own = resolve(session.pipeline, table)
     for name in writers(session.pipeline, table):

@@ -258,7 +258,8 @@ def check_kept(
         NotAppendOnlyError: rows that the flow has read are taken away before it reads on.
     """
     for read in compiled.reads if decided else ():
-        decisions = _first(session, read, decided) if read.streaming else []
+        lasting = not read.streaming or read.source.survives
+        decisions = [] if lasting else _first(session, read, decided)
         rebuilt = next((d for d in decisions if _takes_away(session, d, read)), None)
         if rebuilt is not None and _has_read(session, compiled, generation, read, intake):
             name = compiled.dataset.name

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 
+from qanat import plugins
 from qanat.disk import explained
 from qanat.errors import PlanError, UpdateRunningError
 from qanat.model.move import Move
 from qanat.model.name import Named, fold, same
 from qanat.model.pipeline import QUARANTINE, is_declared
-from qanat.model.query import DATASET, dataset_ref
+from qanat.model.query import DATASET
 from qanat.model.record import quarantine_key
 from qanat.model.table import TableRef
 from qanat.planning.graph import resolve
@@ -54,7 +55,8 @@ def _borrowed(session: Session) -> Iterator[str]:
     if session.project.reads_from is None:
         return
     for source in session.recorded.sources():
-        connector, _, name = source.key.partition(":")
+        connector, _, place = source.key.partition(":")
+        name = place.partition("?")[0]
         if connector == DATASET and resolve(session.pipeline, name) is None:
             yield name.removesuffix(QUARANTINE)
 
@@ -98,7 +100,8 @@ def keys_of(dataset: str) -> tuple[str, ...]:
 
 def streamed_keys(dataset: str) -> tuple[str, ...]:
     """Those of them by which it keeps how far streams have read the two."""
-    return tuple(dataset_ref(n).key for n in (dataset, dataset + QUARANTINE))
+    own = plugins.connector(DATASET)
+    return tuple(key for n in (dataset, dataset + QUARANTINE) for key in own.keys(n))
 
 
 def flows_of(session: Session, dataset: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import located
 from qanat.model.name import same
+from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
 from qanat.ports.engine import Reading
 from qanat.run.session import Session
@@ -48,11 +49,20 @@ def query(
             inputs[name] = beside[read.dataset]
             continue
         with located(read.location):
-            table_read = _found(session, read, table)
-        inputs[name] = table_read.snapshot.batch
+            inputs[name] = _batch(session, read, table)
     executable = to_engine(asked.query, session.dialect)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading
+
+
+def _batch(session: Session, read: AskedTable, table: Stored | None) -> Batch:
+    if not read.source.adds:
+        return _found(session, read, table).snapshot.batch
+    stored(session, read.dataset)  # says why there is none
+    source = session.source(read.source)
+    everything = source.everything(read.source)
+    policy = session.project.schema_drift
+    return source.bind(read.source, everything, NO_COLUMNS, policy, session.scratch).batch
 
 
 def _found(session: Session, read: AskedTable, table: Stored | None) -> Stored:

@@ -239,10 +239,18 @@ CASES = {
     # -- streams ---------------------------------------------------------------------------------
     "a stream whose table starts over alone": Case(
         "qanat run",
-        "read it without STREAM, or start over: qanat run --full-refresh silver",
+        "take only rows that are added: STREAM … WITH (skip_change_commits); or start over: qanat"
+        " run --full-refresh silver",
         SILVER,
         before=("qanat run", "qanat run --full-refresh orders --only"),
         follow="qanat run --full-refresh silver",
+    ),
+    "a stream whose table starts over, and that goes on": Case(
+        "qanat run",
+        "take only rows that are added: STREAM … WITH (skip_change_commits)",
+        SILVER,
+        before=("qanat run", "qanat run --full-refresh orders --only"),
+        follow={SQL: ORDERS + SILVER.replace("orders;", "orders WITH (skip_change_commits);")},
     ),
     "a protected reader": Case(
         "qanat run --full-refresh orders",

@@ -9,7 +9,7 @@ put aside, `write` makes files of the rest. `profile` describes columns, `readin
 of a query; `faults` turns DataFusion's errors into ours.
 """
 
-from qanat.model.adapter import EngineKind
+from qanat.model.kind import EngineKind
 
 DATAFUSION = EngineKind(
     "datafusion",

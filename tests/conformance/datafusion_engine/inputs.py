@@ -71,6 +71,7 @@ class Inputs:
         own = len(batch.partition_by)
         folders = Path(path).parent.parts[-own:] if own else ()
         keys = dict(zip(batch.partition_by, map(_value, folders), strict=True))
+        keys |= _told(batch, number)
 
         def column(name: str) -> Expr:
             if name in keys:
@@ -94,3 +95,12 @@ def view_name(view: str) -> str:
 def _value(folder: str) -> str | None:
     text = folder.partition("=")[2]
     return None if text == NULL_FOLDER else unquote(text)
+
+
+def _told(batch: TableBatch, number: int) -> dict[str, str | None]:
+    """The columns that a file of a batch lacks, and their values."""
+    for part in batch.narrower:
+        if number < len(part.files):
+            return _told(part, number)
+        number -= len(part.files)
+    return {name: values[number] for name, values in batch.told.items()}

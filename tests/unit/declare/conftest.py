@@ -10,7 +10,8 @@ import pytest
 from qanat import plugins
 from qanat.declare.library import Declared, load_pipeline
 from qanat.declare.spec import load_project
-from qanat.model.adapter import OptionTable, TableFormat
+from qanat.model.adapter import OptionTable
+from qanat.model.kind import TableFormat
 
 Load = Callable[..., Declared]
 

@@ -263,6 +263,21 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
             "@dp.table(stream='b')\ndef t(a: 'pa.Table'): ...",
             "2: stream names no parameter: 'b'",
         ),
+        (
+            "@dp.table(stream={'b': {}})\ndef t(a: 'pa.Table'): ...",
+            "2: stream names no parameter: 'b'",
+        ),
+        (
+            "@dp.table(stream={'a': 'skip'})\ndef t(a: 'pa.Table'): ...",
+            (
+                "2: the options of stream 'a' do not fit\n"
+                '  wanted: options by name, such as {"skip_change_commits": True}\n  got: str'
+            ),
+        ),
+        (
+            "@dp.table(stream={'a': {'skip': 1}})\ndef t(a: 'pa.Table'): ...",
+            "2: a table has no option 'skip'",
+        ),
         ("dp.create_streaming_table('t', partition_cols='a')",
          "2: partition_cols does not fit\n  wanted: a list of names\n  got: 'a'"),
         ("dp.create_streaming_table('t', table_properties={'a': 1})",

@@ -57,6 +57,13 @@ def delta(place: str) -> SourceRef:
         ('FROM "stream" s', 'FROM "__o_1" s', ["stream"]),
         ("SELECT a, stream b FROM x", 'SELECT a, stream b FROM "__o_1" AS x', ["x"]),
         ("FROM STREAM stream", 'FROM "__o_1" AS stream', ["*stream"]),
+        ("FROM STREAM b WITH (skip_change_commits) t WHERE true",
+         'FROM "__o_1" t WHERE true', ["*b"]),
+        ("FROM STREAM(sch.b) WITH ('skipChangeCommits' = 'true', readChangeFeed false), c",
+         'FROM "__o_1" AS b, "__o_2" AS c', ["*b", "c"]),
+        ("FROM STREAM table_changes('b', 2) WHERE true",
+         'FROM "__o_1" AS "b" WHERE true', ["*b"]),
+        ("FROM table_changes('cat.sch.b') AS t", 'FROM "__o_1" AS t', ["b"]),
         # Common table expressions, in their scope only.
         ("WITH x AS (SELECT * FROM x), y AS (FROM x) FROM y, z",
          'WITH x AS (SELECT * FROM "__o_1" AS x), y AS (FROM x) FROM y, "__o_2" AS z', ["x", "z"]),
@@ -253,3 +260,67 @@ def test_sqlglot_s_warnings_do_not_reach_the_terminal(
     with pytest.raises(QanatError, match="not a query: SHOW"):
         parse("SHOW orders")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "spark"])
+@pytest.mark.parametrize(
+    ("read", "options"),
+    [
+        ("STREAM b", {}),
+        ("STREAM b WITH (skip_change_commits)", {"skip_change_commits": True}),
+        ("STREAM (b) WITH ('skipChangeCommits' = 'true')", {"skip_change_commits": True}),
+        (
+            "STREAM b WITH ('readChangeFeed' = true, startingVersion 3)",
+            {"read_change_feed": True, "starting_version": 3},
+        ),
+        (
+            "STREAM table_changes('b', 1, 4)",
+            {"read_change_feed": True, "starting_version": 1, "ending_version": 4},
+        ),
+        (
+            "STREAM read_table('b', read_change_feed => true)",
+            {"read_change_feed": True},
+        ),
+    ],
+)
+def test_options_of_tables(read: str, options: dict[str, object], dialect: str) -> None:
+    (found,) = parse(f"SELECT * FROM {read}", dialect).reads
+    assert found.source == plugins.connector("dataset").refer("b", options)
+    assert found.streaming
+    changes = bool(options.get("read_change_feed"))
+    assert found.source.survives == bool(options)
+    assert [f.name for f in found.source.adds] == (
+        ["_change_type", "_commit_version", "_commit_timestamp"] if changes else []
+    )
+    assert found.source.label == ("changes of b" if changes else "b")
+
+
+def test_options_of_tables_outside() -> None:
+    (found,) = parse("FROM STREAM delta_scan('t') WITH (skip_change_commits)").reads
+    assert found.source.survives
+    assert found.source.key == delta("t").key
+    (found,) = parse("FROM delta_scan('t', readChangeFeed => 'true')").reads
+    assert found.source.key == "delta:t?readchangefeed=True"
+    (found,) = parse(
+        "FROM STREAM read_table('t', project => '../p', read_change_feed => true)"
+    ).reads
+    assert found.source.label == "changes of ../p:t"
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        ("STREAM b WITH (skip)", "a table has no option 'skip'"),
+        ("STREAM b WITH (skip_change_commits = 3)", "does not fit"),
+        ("STREAM b WITH (skip_change_commits skip)", "not an option of a stream"),
+        ("STREAM b WITH (skip_change_commits = )", "not an option of a stream"),
+        ("STREAM b WITH (, a)", "not an option of a stream"),
+        ("STREAM b WITH (skip_change_commits, skipChangeCommits)", "is given twice"),
+        ("STREAM table_changes('b') WITH (read_change_feed)", "is given twice"),
+        ("STREAM b WITH (skip_change_commits", "is missing at the end of the query"),
+        ("b WITH (skip_change_commits)", "only a stream has options"),
+    ],
+)
+def test_options_that_are_none(read: str, message: str) -> None:
+    with pytest.raises(QanatError, match=message):
+        parse(f"SELECT * FROM {read}")

@@ -10,7 +10,7 @@ from qanat import plugins
 from qanat.declare.files import find_spec
 from qanat.declare.spec import load_project
 from qanat.errors import ProblemsError, SpecError, SpecNotFoundError
-from qanat.model.adapter import EngineKind
+from qanat.model.kind import EngineKind
 from qanat.model.pipeline import Drift, ProjectSpec
 
 ENVIRONMENTS = """name: x

@@ -5,7 +5,7 @@ Here stands what an author may say. Read on in this order: `url` (what must not 
 for the source `inquiry` (what the server says of a relation), `types` and `arrow` (no value
 changes), `drift` (columns that come and go), `position` (how far it has been read), `spool` (rows
 on their way) and `source`; for the sink `target` (which column takes what), `bookkeeping` (which
-epochs are there) and `sink`.
+epochs are there), `upsert` (rows that are changes) and `sink`.
 """
 
 from __future__ import annotations
@@ -96,6 +96,13 @@ WRITE = UrlOptions(
             "mode",
             "`append` (the default): rows are added to those that are there",
             choices={"append": "append"},
+        ),
+        Option(
+            "keys",
+            "columns (separated by commas) that tell the table's rows apart. The rows of the flow"
+            " are changes then (`STREAM table_changes('t')`): rows of the table are set and"
+            " deleted by their keys",
+            spellings=("key", "primary_key"),
         ),
         Option(
             "create",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import urlencode
 
 from qanat.connectors.postgres.drivers import (
@@ -194,3 +194,9 @@ def _first_line(text: str) -> str:
     lines = [line.strip() for line in _BEGINNING.sub("", text, count=1).strip().splitlines()]
     kept = [line for line in lines if line.startswith(("DETAIL:", "CONTEXT:"))]
     return "; ".join([*lines[:1], *kept])
+
+
+def ask(cursor: Bulk, sql: str) -> list[tuple[Any, ...]]:
+    """The rows that a statement gives."""
+    cursor.execute(sql)
+    return cast("list[tuple[Any, ...]]", cursor.fetchall())

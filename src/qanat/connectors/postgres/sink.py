@@ -6,15 +6,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
 from uuid import uuid4
 
-from qanat.connectors.postgres import WRITE
+from qanat.connectors.postgres import WRITE, upsert
 from qanat.connectors.postgres.arrow import arrow_type
 from qanat.connectors.postgres.bookkeeping import LOCK_SECONDS, Books
 from qanat.connectors.postgres.drivers import pa, parquet
 from qanat.connectors.postgres.relation import TableName
-from qanat.connectors.postgres.server import Bulk, bulk, control
+from qanat.connectors.postgres.server import Bulk, ask, bulk, control
 from qanat.connectors.postgres.target import (
     TargetColumn,
     Transfer,
@@ -45,17 +44,18 @@ from qanat.ports.source import Surroundings
 from qanat.text import literal, quote
 
 _STAGED = "_qanat_rows"
-"""The temporary table of rows that the server must cast."""
+"""The temporary table of rows that the server must cast, or that change others."""
 _BATCH = 65_536
 """Rows that are on their way at once."""
 
 
 class _Target(Frozen):
-    """Where a sink writes, as its options say it."""
+    """Where a sink writes, as its options say it; with `keys` its rows are changes."""
 
     url: Url
     table: TableName
     create: bool
+    keys: tuple[str, ...]
 
 
 class PostgresSink:
@@ -117,10 +117,9 @@ class PostgresSink:
             # A process stopped between two statements holds its locks no longer than this.
             cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LOCK_SECONDS}s'")
             cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-            _ask(cursor, f"SELECT pg_advisory_xact_lock({books.key(delivery.flow)})::text")
+            ask(cursor, f"SELECT pg_advisory_xact_lock({books.key(delivery.flow)})::text")
             if _may_commit(cursor, books, delivery, attempt, may_be_published):
-                columns = _columns(cursor, books, to, staged.schema)
-                sent = _send(cursor, books, columns, _files(staging, staged))
+                sent = _deliver(cursor, books, to, staged.schema, _files(staging, staged))
                 if sent != staged.rows:
                     raise InvariantError(
                         f"{staged.rows} rows were staged for {books.table}, {sent} were sent"
@@ -204,12 +203,10 @@ class PostgresSink:
 
 def _target(target: SinkTarget) -> _Target:
     options = WRITE.check_all(target.options)
-    return _Target(options["url"], TableName.of(options["table"]), options.get("create", True))
-
-
-def _ask(cursor: Bulk, sql: str) -> list[tuple[Any, ...]]:
-    cursor.execute(sql)
-    return cast("list[tuple[Any, ...]]", cursor.fetchall())
+    keys = tuple(k.strip() for k in options.get("keys", "").split(",") if k.strip())
+    return _Target(
+        options["url"], TableName.of(options["table"]), options.get("create", True), keys
+    )
 
 
 def _may_commit(
@@ -220,7 +217,7 @@ def _may_commit(
     Raises:
         HistoryMismatchError, CommitConflictError: as `PostgresSink.publish` tells.
     """
-    rows = _ask(
+    rows = ask(
         cursor,
         f"SELECT epoch, attempt, published_by FROM {books.epochs}"
         f" WHERE {books.where(delivery.flow)} FOR UPDATE",
@@ -246,21 +243,21 @@ def _columns(cursor: Bulk, books: Books, to: _Target, schema: Schema) -> tuple[T
     """How the columns go into the table, which is created if need be."""
     found = _described(cursor, books)
     if not found:
-        new = definition(schema, books.table)
+        new = definition(schema, books.table, to.keys)
         if not to.create:
             raise SourceNotFoundError(
                 f"there is no table {books.table} in {to.url.place}",
                 hint=f"CREATE TABLE {books.table} ({new})",
             )
         # Two flows that create one table at once would both fail.
-        _ask(cursor, f"SELECT pg_advisory_xact_lock({books.key('')})::text")
+        ask(cursor, f"SELECT pg_advisory_xact_lock({books.key('')})::text")
         cursor.execute(f"CREATE TABLE IF NOT EXISTS {books.table} ({new})")
         found = _described(cursor, books)
     return transfers(schema, found, books.table)
 
 
 def _described(cursor: Bulk, books: Books) -> list[TargetColumn]:
-    rows = _ask(
+    rows = ask(
         cursor,
         "SELECT a.attname::text, t.typname::text, format_type(a.atttypid, a.atttypmod),"
         " a.atttypmod, e.typname::text, t.typtype = 'e',"
@@ -281,25 +278,46 @@ def _files(staging: Path, staged: StagedTable) -> list[Path]:
     return paths
 
 
-def _send(cursor: Bulk, books: Books, columns: Sequence[Transfer], files: Sequence[Path]) -> int:
-    """Copy the rows of files into the table; how many there were."""
+def _deliver(
+    cursor: Bulk, books: Books, to: _Target, schema: Schema, files: Sequence[Path]
+) -> int:
+    """Put the rows of files into the table; how many there were."""
+    if to.keys:
+        columns = _columns(cursor, books, to, upsert.rows_of(schema, to.keys, books.table))
+        sent = _stage(cursor, (*columns, *upsert.TOLD), files)
+        upsert.apply(cursor, books, columns, to.keys, _STAGED)
+        return sent
+    columns = _columns(cursor, books, to, schema)
     if not files:
         return 0
-    schema = pa.schema([pa.field(c.target, arrow_type(c.wire)) for c in columns])
-    reader = pa.RecordBatchReader.from_batches(schema, _batches(files, columns, schema))
     if not any(c.cast for c in columns):
+        reader = _reader(columns, files)
         rows: int = cursor.adbc_ingest(
             books.name, reader, mode="append", db_schema_name=books.schema
         )
         return rows
     # COPY in binary form would take the bytes of a text for those of a uuid: cast it.
-    staged = ", ".join(f"{quote(c.target)} {new_type(c.wire)}" for c in columns)
-    cursor.execute(f"CREATE TEMPORARY TABLE {_STAGED} ({staged}) ON COMMIT DROP")
-    rows = cursor.adbc_ingest(_STAGED, reader, mode="append", temporary=True)
+    rows = _stage(cursor, columns, files)
     names = ", ".join(quote(c.target) for c in columns)
     values = ", ".join(quote(c.target) + (f"::{c.cast}" if c.cast else "") for c in columns)
     cursor.execute(f"INSERT INTO {books.table} ({names}) SELECT {values} FROM {_STAGED}")
     return rows
+
+
+def _stage(cursor: Bulk, columns: Sequence[Transfer], files: Sequence[Path]) -> int:
+    """Copy the rows of files into a temporary table; how many there were."""
+    staged = ", ".join(f"{quote(c.target)} {new_type(c.wire)}" for c in columns)
+    cursor.execute(f"CREATE TEMPORARY TABLE {_STAGED} ({staged}) ON COMMIT DROP")
+    if not files:
+        return 0
+    reader = _reader(columns, files)
+    rows: int = cursor.adbc_ingest(_STAGED, reader, mode="append", temporary=True)
+    return rows
+
+
+def _reader(columns: Sequence[Transfer], files: Sequence[Path]) -> pa.RecordBatchReader:
+    schema = pa.schema([pa.field(c.target, arrow_type(c.wire)) for c in columns])
+    return pa.RecordBatchReader.from_batches(schema, _batches(files, columns, schema))
 
 
 def _batches(

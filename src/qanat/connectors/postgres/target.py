@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qanat.errors import SchemaMismatchError, nearest
 from qanat.frozen import Frozen
-from qanat.model.name import same
+from qanat.model.name import Names, same
 from qanat.model.schema import DIGITS, STRING, Array, DataType, Decimal, Field, Primitive, Schema
 from qanat.text import quote
 
@@ -97,8 +97,11 @@ class Transfer(Frozen):
     cast: str | None = None
 
 
-def definition(schema: Schema, table: str) -> str:
+def definition(schema: Schema, table: str, keys: Sequence[str] = ()) -> str:
     """The columns of a new table, as SQL.
+
+    Args:
+        keys: columns that tell its rows apart.
 
     >>> definition(Schema((Field("id", Primitive("long"), nullable=False),)), "t")
     '"id" bigint NOT NULL'
@@ -116,6 +119,9 @@ def definition(schema: Schema, table: str) -> str:
                 hint=f"send it as text: to_json({field.name}) in the flow's query",
             )
         parts.append(f"{quote(field.name)} {type_}{'' if field.nullable else ' NOT NULL'}")
+    if keys:
+        names = Names(schema.names)
+        parts.append(f"PRIMARY KEY ({', '.join(quote(names.find(k) or k) for k in keys)})")
     return ", ".join(parts)
 
 

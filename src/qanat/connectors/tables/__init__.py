@@ -5,11 +5,13 @@ Delta table is found by its path alone, so `delta_scan` reads Delta in every pro
 table is not: only its catalog knows which of its metadata is the newest. So there is no function
 that takes its path; those of other projects are read by name.
 
-Here stand the declarations; `source` reads.
+Here stand the declarations, with the `options` that all have in common; `source` reads, and
+`feed` knows which versions a stream of changes takes.
 """
 
 from __future__ import annotations
 
+from qanat.connectors.tables.options import OPTIONS
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction, ValueType
 from qanat.model.query import DATASET
 
@@ -18,10 +20,17 @@ _SOURCE = "qanat.connectors.tables.source"
 DATASETS = Connector(
     name=DATASET,
     noun=DATASET,
-    options=OptionTable("read_table", ()),
+    options=OptionTable("a table", OPTIONS),
     source=f"{_SOURCE}:DatasetSource",
+    functions={
+        "read_table": TableFunction(argument="name"),
+        "table_changes": TableFunction(
+            {"read_change_feed": True}, "name", ("starting_version", "ending_version")
+        ),
+    },
+    own=True,
 )
-"""The project's own datasets; queries read them by name."""
+"""The project's own datasets; queries read them by name, and `table_changes` their changes."""
 
 PROJECTS = Connector(
     name="project",
@@ -41,6 +50,7 @@ PROJECTS = Connector(
                 type=ValueType.NAME,
                 identity=True,
             ),
+            *OPTIONS,
         ),
     ),
     source=f"{_SOURCE}:ProjectSource",
@@ -56,7 +66,7 @@ PROJECTS = Connector(
 DELTA = Connector(
     name="delta",
     noun="delta table",
-    options=OptionTable("delta_scan", ()),
+    options=OptionTable("delta_scan", OPTIONS),
     source=f"{_SOURCE}:DeltaSource",
     functions={"delta_scan": TableFunction()},
     formats={"delta": {}},

@@ -2,8 +2,9 @@
 
 A range of a stream is `{"after": …, "upto": …}`: the rows of the versions after one, up to and
 with another; `after` is -1 to begin with everything. A table read as it is now is
-`{"kind": "snapshot", "version": …}`. Either has the key `environment` where the rows are in the
-table of another environment.
+`{"kind": "snapshot", "version": …}`. `feed` has
+those of changes. Each has the key `environment` where the rows are in the table of another
+environment.
 """
 
 from __future__ import annotations
@@ -14,6 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qanat.connectors.tables.feed import (
+    begin,
+    check_versions,
+    end,
+    gained,
+    reads_changes,
+    taken,
+)
 from qanat.errors import (
     DatasetNotFoundError,
     NotAppendOnlyError,
@@ -59,13 +68,13 @@ class TableSource(Everywhere):
         """
         read = self.stored(ref)
         _check_same(ref, past.position, read, self._surroundings)
-        store, table = read.store, read.table
+        table = read.table
         if read.version is None:
             self.absent(ref, table)
             return None
-        after = _upto(past.position)
+        after = begin(ref, _upto(past.position))
         version = read.settled(after)
-        if version is None:
+        if version is None or (past.position is None and version <= after):
             return None
         mark = read.mark
         another = _is_another(past.position, mark)
@@ -74,11 +83,12 @@ class TableSource(Everywhere):
                 f"{table} was rebuilt or restored since it was last read",
                 wanted=f"the table of which version {after} has been read",
                 got=f"another {'table' if another else 'history'}, now at version {version}",
-                hint=f"read it without STREAM, or start over: {full_refresh()}",
+                hint=f"start over: {full_refresh()}",
             )
-        if version == after:
+        version = end(ref, version)
+        if version <= after:
             return None
-        amount = store.added(table, after, version).amount
+        amount = gained(ref, read, after, version).amount
         if after >= 0 and not amount.files:
             return None  # versions that brought no row: only a name has changed, say
         value = {"after": after, "upto": version, **mark}
@@ -111,6 +121,9 @@ class TableSource(Everywhere):
         if version is None:
             self.absent(ref, read.table)
             return None
+        if reads_changes(ref):
+            check_versions(ref, version)
+            return Range({"kind": "changes", "upto": version, **read.mark})
         return Range({"kind": "snapshot", "version": version, **read.mark})
 
     def bind(
@@ -130,15 +143,16 @@ class TableSource(Everywhere):
             snapshot = store.snapshot(table, newest)
             return Input(snapshot.batch, snapshot.amount)
         if range is not None:
-            after, upto = range.value["after"], range.value["upto"]
-            added = store.added(table, after, upto if after >= 0 else store.same_rows(table, upto))
-            return Input(added.batch, added.amount)
+            added = taken(ref, read, range.value)
+            # Logs do not know how many rows files of changes have. The engine counts them all.
+            amount = replace(added.amount, rows=None) if reads_changes(ref) else added.amount
+            return Input(added.batch, amount)
         batch = self.sample(ref, known, drift, scratch)
         if batch is None:
             raise DatasetNotFoundError(
-                f"{ref.label} has no table yet{neither(read.looked)}:"
+                f"{ref.place} has no table yet{neither(read.looked)}:"
                 " nothing has been written to it",
-                hint=f"run it first: qanat run --select {shlex.quote(ref.label)}",
+                hint=f"run it first: qanat run --select {shlex.quote(ref.place)}",
             )
         return Input(batch)
 
@@ -156,6 +170,8 @@ class TableSource(Everywhere):
             self.absent(ref, read.table)
             return None
         snapshot = read.store.snapshot(read.table)
+        if ref.adds:
+            return TableBatch((), Schema((*snapshot.schema.fields, *ref.adds)))
         return TableBatch((), snapshot.schema, snapshot.partition_by)
 
     def verify(self, ref: SourceRef, range: Range) -> Range:
@@ -305,7 +321,7 @@ def _check_kept(ref: SourceRef, read: Readable, upto: int) -> None:
     """
     version = read.version
     if version is not None and version >= upto:
-        read.store.added(read.table, upto, version)
+        gained(ref, read, upto, version)
         return
     raise NotAppendOnlyError(
         f"{ref.label} was rebuilt or restored since it was last read",

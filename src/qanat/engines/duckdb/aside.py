@@ -22,10 +22,11 @@ from qanat.engines.duckdb.expressions import needed_of
 from qanat.engines.duckdb.faults import BY_DATA
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.hidden import carry_below
-from qanat.engines.duckdb.inputs import Bindings, Bound
+from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import failed_rows
 from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.rowwise import RowWise, reason, row_wise
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery

@@ -7,68 +7,25 @@ query is told to leave them out of its stars (`hidden.py`).
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
-from qanat.engines.duckdb.files.bound import FILE, METADATA, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
 from qanat.engines.duckdb.files.counted import LinesOf, with_lines
-from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.remembered import Footers
-from qanat.engines.duckdb.types import to_duckdb
+from qanat.engines.duckdb.tables import Bound, bind_table
 from qanat.errors import FileUnreadableError
-from qanat.frozen import Frozen
-from qanat.model.name import Named
-from qanat.model.schema import Decimal, Field, Primitive, Schema
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.text import literal, quote
+from qanat.text import quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
 """Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the
 values of PIVOT are looked for in statements of their own, before the query; SHOW finds no such
 table; and AT (VERSION => 1) is passed over, where it is refused of a view."""
-
-
-class Bound(Frozen):
-    """A bound input.
-
-    Args:
-        plain: SELECT text of the visible columns alone.
-        full: SELECT text of the visible columns and then the `hidden` ones.
-        hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based) and
-            `__qanat_rid` (unique number of the row, the same each time it is read).
-        schema: the visible columns as found in files; None if they need not be remembered.
-        malformed: SELECT text of (file, row, raw, error), or None.
-        rows: how many, where that is free to know.
-        whole: `full` with the rows that are set aside; empty if none are.
-        counted: see `BoundFiles`.
-        widened: whether columns have wider types than those of earlier files.
-        missing: columns of earlier files that these do not have.
-    """
-
-    plain: str
-    full: str
-    hidden: tuple[str, ...] = ()
-    schema: Schema | None = None
-    malformed: str | None = None
-    rows: int | None = None
-    whole: str = ""
-    counted: Mapping[str, LinesOf] = field(default_factory=dict)
-    widened: bool = False
-    missing: tuple[str, ...] = ()
-
-
-def _grown(field: Field, type_: str) -> str:
-    """A stored column; one that has gained struct fields which its files do not have yet, cast."""
-    nested = not isinstance(field.type, Primitive | Decimal)
-    if nested and type_ != (wanted := to_duckdb(field.type)):
-        return f"CAST({quote(field.name)} AS {wanted}) AS {quote(field.name)}"
-    return quote(field.name)
 
 
 def file_name(name: str) -> str:
@@ -106,7 +63,7 @@ class Bindings:
         match batch:
             case TableBatch():
                 batch.ready()
-                found = _bind_table(self.con, name, batch, self.footers)
+                found = bind_table(self.con, name, batch, self.footers)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch, self.widens)
                 self.widened |= found.widened
@@ -206,150 +163,6 @@ class Bindings:
             if (b := self.bound[n])
         )
         return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
-
-
-def _bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers) -> Bound:
-    """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
-    if batch.narrower:
-        return _bind_widened(con, name, batch, footers)
-    if not batch.files:
-        typed = ", ".join(
-            f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields
-        )
-        empty = f"SELECT {typed} WHERE false"
-        hidden = (
-            f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID} "
-            "WHERE false"
-        )
-        return Bound(empty, hidden, (FILE, ROW, RID), rows=0)
-    files = f"[{literal(batch.files[0])}]"
-    if len(batch.files) > 1:
-        # A list variable keeps the text short however many files there are.
-        files = f"getvariable({literal(f'files_{name}')})"
-        con.execute(f"SET VARIABLE {quote(f'files_{name}')} = ?", [list(batch.files)])
-    options = ["union_by_name = true"] if len(batch.files) > 1 else []
-    above = _keys_above(batch)
-    if batch.partition_by and not above:
-        # Quoted: DuckDB's parser takes no type with arguments here.
-        types = ", ".join(
-            f"{quote(c)}: {literal(to_duckdb(f.type))}"
-            for c in batch.partition_by
-            if (f := batch.schema.get(c)) is not None
-        )
-        options.append(f"hive_partitioning = true, hive_types = {{{types}}}")
-    else:
-        # A folder above the table may be called `env=dev`; it says nothing about the rows.
-        options.append("hive_partitioning = false")
-    arguments = ", ".join([files, *options])
-    table = f"read_parquet({arguments}) AS f"
-    have = footers.types(con, batch, table)
-    keys = _partition_values(con, name, batch) if above else {}
-    # A column that joined the table later is absent where no file of this batch has it yet.
-    visible = ", ".join(
-        keys[f.name]
-        if f.name in keys
-        else _grown(f, have[f.name])
-        if f.name in have
-        else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
-        for f in batch.schema.fields
-    )
-    # The bare row number lets DuckDB push joins on it into the scan; arithmetic does not.
-    rid = "f.file_row_number"
-    if len(batch.files) > 1:
-        rid = f"(({_number_of_file(name)} - 1) << {ROW_BITS}) + f.file_row_number"
-    file = "f.filename"
-    if batch.copied is not None:
-        # Rows of a copy say where the original is.
-        folder, url = batch.copied
-        file = f"concat({literal(url)}, f.filename[{len(folder) + 1}:])"
-    positions = f"{file} AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
-    return Bound(
-        f"SELECT {visible} FROM {table}",
-        f"SELECT {visible}, {positions} FROM {table}",
-        (FILE, ROW, RID),
-    )
-
-
-def _bind_widened(
-    con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers
-) -> Bound:
-    """Files of a table from before and after columns of it got wider types, as one SELECT.
-
-    They are read apart: DuckDB would find a type of its own for both, and round.
-    """
-    older = [f for part in batch.narrower for f in part.files]
-    newest = replace(batch, files=batch.files[len(older) :], fetch=None, narrower=())
-    parts = (*batch.narrower, newest)
-    plain, full, first = [], [], 0
-    for number, part in enumerate(parts):
-        if not part.files and part is not newest:
-            continue
-        found = _bind_table(con, f"{name}_{number}", part, footers)
-        steps = list(pairwise(p.schema for p in parts[number:]))
-        rid = f"{RID} + {first << ROW_BITS} AS {RID}"
-        plain.append(_recast(found.plain, steps))
-        full.append(
-            f"SELECT * REPLACE ({rid}) FROM ({_recast(found.full, steps, FILE, ROW, RID)})"
-        )
-        first += len(part.files)
-    union = " UNION ALL "
-    return Bound(union.join(plain), union.join(full), (FILE, ROW, RID))
-
-
-def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -> str:
-    """Rows of older files with the columns that the table has got since, step by step."""
-    for before, after in steps:
-        known = Named((f.name, f) for f in before.fields)
-        columns = [_widened(f, known.get(f.name)) for f in after.fields]
-        select = f"SELECT {', '.join((*columns, *hidden))} FROM ({select})"
-    return select
-
-
-def _widened(field: Field, before: Field | None) -> str:
-    """A column of older files in the type that it has by now."""
-    wanted, name = to_duckdb(field.type), quote(field.name)
-    if before is None:
-        return f"NULL::{wanted} AS {name}"
-    # The table has taken these values over, so that every one of them fits.
-    value, _ = as_wider(name, to_duckdb(before.type), before.type, field.type)
-    return f"CAST({value} AS {wanted}) AS {name}"
-
-
-def _number_of_file(name: str) -> str:
-    """SQL of the 1-based number of a row's file among those of a batch of several.
-
-    DuckDB's own `file_index` is another number where a filter or a join lets it leave out files,
-    as one on a partition column does: two passes over the same rows would tell them by different
-    numbers.
-    """
-    return f"list_position(getvariable({literal(f'files_{name}')}), f.filename)::BIGINT"
-
-
-def _keys_above(batch: TableBatch) -> bool:
-    """True if a partitioned table lies in folders that look like partitions themselves."""
-    if not batch.partition_by:
-        return False
-    own = len(batch.partition_by)
-    return any("=" in f for f in batch.files[0].split("/")[: -own - 1])
-
-
-def _partition_values(con: DuckDBPyConnection, name: str, batch: TableBatch) -> dict[str, str]:
-    """The partition columns as SQL, from the folders next to the files alone."""
-    found: dict[str, str] = {}
-    own = len(batch.partition_by)
-    number = _number_of_file(name) if len(batch.files) > 1 else "1"
-    for position, column in enumerate(batch.partition_by):
-        texts = [f.split("/")[position - own - 1].partition("=")[2] for f in batch.files]
-        values = [None if t == NULL_FOLDER else unquote(t) for t in texts]
-        variable = f"partition_{position}_{name}"
-        con.execute(f"SET VARIABLE {quote(variable)} = ?::VARCHAR[]", [values])
-        field = batch.schema.get(column)
-        if field is not None:
-            found[field.name] = (
-                f"CAST(getvariable({literal(variable)})[{number}] "
-                f"AS {to_duckdb(field.type)}) AS {quote(field.name)}"
-            )
-    return found
 
 
 def _bind_files(

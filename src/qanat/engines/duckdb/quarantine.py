@@ -14,8 +14,9 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.files.widen import convert
-from qanat.engines.duckdb.inputs import Bindings, Bound, file_name
+from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.split import Split, Splitter
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.engines.duckdb.widening import Widening
 from qanat.engines.duckdb.write import write

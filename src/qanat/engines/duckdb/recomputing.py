@@ -17,10 +17,11 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.faults import by_data, explained
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, BoundFiles
-from qanat.engines.duckdb.inputs import Bound, file_name
+from qanat.engines.duckdb.inputs import file_name
 from qanat.engines.duckdb.quarantine import ENTRY, Quarantined
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Result, fit
 from qanat.errors import QanatError
 from qanat.model.name import Names

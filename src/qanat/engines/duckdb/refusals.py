@@ -117,9 +117,9 @@ class Complaint:
     def cleaned(self, text: str) -> str:
         """A text with the author's names of inputs instead of those of their relations."""
         for read in self.query.reads:
-            text = text.replace(f'"{read.name}"', f'"{read.source.label}"').replace(
-                read.name, read.source.label
-            )
+            # A parameter may be called `t`, which is no name in the middle of a word.
+            name = rf"(?<!\w){re.escape(read.name)}(?!\w)"
+            text = re.sub(name, read.source.label.replace("\\", r"\\"), text)
         return text
 
 

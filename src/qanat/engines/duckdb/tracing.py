@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
-from qanat.engines.duckdb.inputs import Bound
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.tables import Bound
 from qanat.model.query import SqlQuery
 from qanat.model.work import Batch
 from qanat.ports.engine import RowOrigin, RowPlace

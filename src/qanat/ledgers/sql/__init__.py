@@ -9,7 +9,7 @@ The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more 
 time that an unchanged run may take.
 """
 
-from qanat.model.adapter import LedgerKind
+from qanat.model.kind import LedgerKind
 
 SQLITE = LedgerKind("sqlite", "qanat.ledgers.sql.sqlite:SqliteLedger")
 POSTGRESQL = LedgerKind(

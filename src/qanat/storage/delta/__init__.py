@@ -11,9 +11,10 @@ cannot be opened; and it commits the same (application, number) twice. delta-rs 
 and reads tables.
 
 Read `store` (what the port asks for), then `log` (the entries as files), `state` (what a table is
-at a version), `features` (what it requires of writers), `batches` (what an engine gets of it) and
-`table` (the same by delta-rs). `places` finds the `files` of a table: in a folder they are `local`
-(with `durable`: how an entry is made), in an object store `remote` (with `remote_log`,
+at a version), `features` (what it requires of writers), `batches` (what an engine gets of it),
+`feed` (what commits did to its rows) and `table` (the same by delta-rs). `places` finds the `files`
+of a table: in a folder they are `local` (with `durable`: how an entry is made), in an object store
+`remote` (with `remote_log`,
 `remote_moves` and a `cache` of what was fetched). Then `commit` (the content of an entry),
 `statistics` (of the columns of a file), `merges` (what must be so where rows change), `events`
 (changes that are kept beside the rows), `retract` (how a commit is undone), `names` (tables and
@@ -23,7 +24,8 @@ only `checkpoints` say), `owner` (whose a damaged table is) and `witness` (what 
 instead of the store).
 """
 
-from qanat.model.adapter import OptionTable, TableFormat
+from qanat.model.adapter import OptionTable
+from qanat.model.kind import TableFormat
 
 DELTA = TableFormat(
     "delta",

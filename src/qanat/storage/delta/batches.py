@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -15,7 +15,15 @@ from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import TableState, added_files, local_path, local_paths, paths_of
+from qanat.storage.delta.state import (
+    TableState,
+    added_files,
+    kept_files,
+    local_path,
+    local_paths,
+    paths_of,
+    total,
+)
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -55,10 +63,12 @@ def added(
     after: int,
     upto: int,
     state_at: Callable[[int], TableState],
+    skip: bool = False,
 ) -> Added:
     """The rows that a table gained after one version, up to and with another.
 
     Args:
+        skip: see `TableStore.added`.
         state_at: gives its state at a version.
 
     Raises:
@@ -66,7 +76,7 @@ def added(
         TableTooNewError: its files cannot be read as they are.
     """
     log = there.log
-    found = added_files(log, after, upto)
+    found = kept_files(log, after, upto) if skip else added_files(log, after, upto)
     files = tuple(file for _, file in found)
     state = state_at(upto)
     if state.mapped:
@@ -126,16 +136,6 @@ def _with_other_columns(log: Log, after: int, upto: int) -> Iterator[int]:
                 if found != known:
                     yield version
                 known = found
-
-
-def total(rows: Iterable[int | None]) -> int | None:
-    """The sum, None when one is unknown."""
-    sum_ = 0
-    for count in rows:
-        if count is None:
-            return None
-        sum_ += count
-    return sum_
 
 
 def _table() -> Any:

@@ -113,6 +113,32 @@ def paths_of(log: Log, state: TableState) -> tuple[str, ...] | None:
     return paths if len(paths) == len(found) else None
 
 
+def absolute(log: Log, files: Sequence[LiveFile]) -> tuple[str, ...]:
+    """The absolute paths of data files.
+
+    Raises:
+        TableTooNewError: one of them lies elsewhere than the table.
+    """
+    paths = [local_path(log.table, f.path) for f in files]
+    for file, path in zip(files, paths, strict=True):
+        if path is None:
+            raise TableTooNewError(
+                f"cannot read the changes of {log.shown}: a file of it lies elsewhere",
+                got=file.path,
+            )
+    return tuple(p for p in paths if p is not None)
+
+
+def total(rows: Iterable[int | None]) -> int | None:
+    """The sum, None when one is unknown."""
+    sum_ = 0
+    for count in rows:
+        if count is None:
+            return None
+        sum_ += count
+    return sum_
+
+
 def local_paths(log: Log, files: Sequence[LiveFile], state: TableState) -> tuple[str, ...]:
     """The absolute paths of data files, to be read as hive-style Parquet.
 
@@ -268,16 +294,44 @@ def added_files(
     removed: dict[_File, int] = {}
     for version in range(after + 1, upto + 1):
         actions = log.actions(version)
-        for remove in _with_rows(actions, "remove"):
+        for remove in with_rows(actions, "remove"):
             if added.pop(_file(remove), None) is None:
                 removed[_file(remove)] = version
-        for add in sorted(_with_rows(actions, "add"), key=_age):
+        for add in sorted(with_rows(actions, "add"), key=_age):
             if removed.pop(_file(add), None) is None:
                 added[_file(add)] = version, add
     masked = [version for version, add in added.values() if add.get("deletionVector")]
     if strict and (removed or masked):
         raise _rewritten(log, min([*removed.values(), *masked]))
     return [(version, _live(add)) for version, add in added.values()]
+
+
+def kept_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
+    """The files of the versions of a range that only added rows, with the version of each.
+
+    What a version added counts also if a later one rewrote or removed it, unless that took the
+    version back: no reader was meant to see it.
+
+    Raises:
+        TableCorruptError: the log no longer reaches back to `after`.
+    """
+    added: dict[_File, tuple[int, Mapping[str, Any]]] = {}
+    for version in range(after + 1, upto + 1):
+        actions = log.actions(version)
+        gone = with_rows(actions, "remove")
+        if _operation(actions) == "RESTORE":
+            for remove in gone:
+                added.pop(_file(remove), None)
+        elif not gone:
+            new = sorted(with_rows(actions, "add"), key=_age)
+            # With a deletion vector it is a file that was there, with fewer rows.
+            added |= {_file(a): (version, a) for a in new if not a.get("deletionVector")}
+    return [(version, _live(add)) for version, add in added.values()]
+
+
+def _operation(actions: Iterable[Mapping[str, Any]]) -> str:
+    infos = (a["commitInfo"].get("operation") for a in actions if "commitInfo" in a)
+    return str(next(infos, None) or "a commit")
 
 
 def _live(add: Mapping[str, Any]) -> LiveFile:
@@ -300,7 +354,7 @@ def _file(action: Mapping[str, Any]) -> _File:
     return action["path"], json.dumps(action.get("deletionVector"), sort_keys=True)
 
 
-def _with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapping[str, Any]]:
+def with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapping[str, Any]]:
     """The actions of a kind that change rows, and do not only move them to other files."""
     found = (a[kind] for a in actions if kind in a)
     return [a for a in found if a.get("dataChange", True)]
@@ -315,5 +369,6 @@ def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
         f"{name} is read as a stream, but its version {version} removed or rewrote rows",
         wanted="appends only",
         got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
-        hint=f"read it without STREAM, or start over: {full_refresh()}",
+        hint="take only rows that are added: STREAM … WITH (skip_change_commits); or start over:"
+        f" {full_refresh()}; with what changes, too: STREAM … WITH (read_change_feed)",
     )

@@ -23,16 +23,17 @@ from qanat.errors import (
 from qanat.model.owner import OWNER, check_owner, marked, spares
 from qanat.model.table import Added, Commit, CommitGate, Snapshot, TableRef
 from qanat.ports.store import LocalFolders
-from qanat.storage.delta.batches import added, batch_of, events_of, total
+from qanat.storage.delta.batches import added, batch_of, events_of
 from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.events import EVENTS, event_files
+from qanat.storage.delta.feed import changed
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.merges import check_base
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
-from qanat.storage.delta.state import TableState, reconciled
+from qanat.storage.delta.state import TableState, reconciled, total
 from qanat.storage.delta.upkeep import DeltaUpkeep
 
 _CHECKPOINT_EVERY = 100
@@ -137,19 +138,39 @@ class DeltaStore(DeltaUpkeep):
             events=events_of(state, files),
         )
 
-    def added(self, table: TableRef, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int, skip: bool = False) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
 
         Raises:
-            NotAppendOnlyError: a version in between removed or rewrote rows.
+            NotAppendOnlyError: a version in between removed or rewrote rows; never with `skip`.
             TableCorruptError: the log no longer reaches back that far.
             FileVanishedError: a file of the range has been vacuumed.
         """
         if after < 0:
             snapshot = self.snapshot(table, upto)
             return Added(snapshot.batch, snapshot.amount)
+        there = self._streamed(table)
+        return added(table, there, after, upto, partial(self._state, table), skip)
+
+    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+        """What the versions after one, up to and with another, did to rows, each apart.
+
+        Raises:
+            UnsupportedError: a version does not tell what it did.
+            SchemaMismatchError: a column has a type by now that does not hold its earlier values.
+            TableCorruptError, FileVanishedError, TableTooNewError: as `added` does.
+        """
+        there = self._streamed(table)
+        return changed(table, there, after, upto, partial(self._state, table), fed)
+
+    def _streamed(self, table: TableRef) -> Files:
+        """The files of a table of which it is asked what came and went.
+
+        Raises:
+            UnsupportedError: only delta-rs can read it.
+        """
         there = self._places.files(table.location)
         if there is None:
             raise UnsupportedError(
@@ -157,7 +178,7 @@ class DeltaStore(DeltaUpkeep):
                 " Storage and Azure can",
                 hint=f"read it without STREAM, or install what reads it: {install('obstore')}",
             )
-        return added(table, there, after, upto, partial(self._state, table))
+        return there
 
     def settled(
         self, table: TableRef, after: int, carried: Callable[[str], int | None]

@@ -18,7 +18,8 @@ loss), `leftovers` (what crashes leave), `names` (tables and applications by oth
 
 from __future__ import annotations
 
-from qanat.model.adapter import Option, OptionTable, TableFormat
+from qanat.model.adapter import Option, OptionTable
+from qanat.model.kind import TableFormat
 
 OPTIONS = OptionTable(
     "table_format: iceberg",

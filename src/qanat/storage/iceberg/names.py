@@ -14,10 +14,10 @@ from qanat.disk import explained, remove_folder, rename_folder
 from qanat.errors import UnsupportedError
 from qanat.model.table import CommitGate, TableRef
 from qanat.storage.iceberg.catalog import Catalog, FileCatalog, Registered, driver
-from qanat.storage.iceberg.refusals import check_gate
+from qanat.storage.iceberg.refusals import NoFeed, check_gate
 
 
-class IcebergNames:
+class IcebergNames(NoFeed):
     """The part of an Iceberg store that knows tables and applications by other names."""
 
     _file: FileCatalog | None

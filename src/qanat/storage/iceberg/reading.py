@@ -68,8 +68,11 @@ class Reader:
             id=self._history.uuid,
         )
 
-    def added(self, after: int, upto: int) -> Added:
+    def added(self, after: int, upto: int, skip: bool = False) -> Added:
         """What the table gained after one version, up to and with another.
+
+        Args:
+            skip: pass over versions that remove or rewrite rows.
 
         Raises:
             NotAppendOnlyError: a version removed or rewrote rows, or has been rolled back.
@@ -79,7 +82,7 @@ class Reader:
         last = self._history.at(upto)
         if last is None:
             raise _expired(self._table, upto)
-        entries = tuple(self._gained(last, after))
+        entries = tuple(self._gained(last, after, skip))
         schema = self._schema(last)
         spec = self._spec(entries, last)
         for path in self._paths(entries):
@@ -103,7 +106,7 @@ class Reader:
         entries = content(self._io, made.manifests).entries
         return [path for path in self._paths(entries) if not Path(path).exists()]
 
-    def _gained(self, last: SnapshotEntry, after: int) -> Iterable[ManifestEntry]:
+    def _gained(self, last: SnapshotEntry, after: int, skip: bool) -> Iterable[ManifestEntry]:
         """The entries with new rows, by what became of each file in the end.
 
         One that came and went again was never there for the reader, and one that went and came
@@ -112,14 +115,19 @@ class Reader:
         gained: dict[str, ManifestEntry] = {}
         lost: dict[str, SnapshotEntry] = {}
         for made in reversed(self._since(last, after)):
-            added, removed = self._moved(made)
+            added, removed = self._moved(made, skip)
+            if skip and RETRACTS in made.summary:
+                gained = {p: e for p, e in gained.items() if p not in removed}
+                continue
+            if skip and removed:
+                continue  # what it rewrote stays as it was read
             for path in removed:
                 if gained.pop(path, None) is None:
                     lost[path] = made
             for path, each in added.items():
                 if lost.pop(path, None) is None:
                     gained[path] = each
-        if lost:
+        if lost and not skip:
             raise _rewritten(self._table, min(lost.values(), key=lambda m: m.version))
         return gained.values()
 
@@ -143,8 +151,12 @@ class Reader:
             raise _expired(self._table, after)
         return found
 
-    def _moved(self, made: SnapshotEntry) -> tuple[Files, Files]:
-        """The files that a snapshot added, and those that it removed, by their paths."""
+    def _moved(self, made: SnapshotEntry, skip: bool) -> tuple[Files, Files]:
+        """The files that a snapshot added, and those that it removed, by their paths.
+
+        Args:
+            skip: whether one that deletes rows by their position counts as one without files.
+        """
         if made.summary.get("operation") == "replace":
             return {}, {}  # the same rows in other files
         before = None if made.parent is None else self._history.known.get(made.parent)
@@ -156,6 +168,8 @@ class Reader:
             back = {path: new[path] for path in new if path not in old}
             return back, {path: old[path] for path in old if path not in new}
         added, removed, masked = changes(self._io, made.manifests, made.id)
+        if masked and skip:
+            return {}, {}
         if masked:
             raise _rewritten(self._table, made)
         return _by_path(added), _by_path(removed)
@@ -247,7 +261,8 @@ def _rewritten(table: TableRef, made: SnapshotEntry) -> NotAppendOnlyError:
         " rows",
         wanted="appends only",
         got=made.summary.get("operation", "a commit"),
-        hint=f"read it without STREAM, or start over: {full_refresh()}",
+        hint="take only rows that are added: STREAM … WITH (skip_change_commits); or start over:"
+        f" {full_refresh()}",
     )
 
 

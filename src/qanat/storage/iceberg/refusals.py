@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.errors import CommitConflictError, OptionError, UnsupportedError
-from qanat.model.table import Change, Commit, CommitGate, TableRef
+from qanat.model.table import Added, Change, Commit, CommitGate, TableRef
 from qanat.storage.iceberg.history import FENCE, MAPPING, TRANSACTIONS
 
 _REFUSED = {
@@ -60,4 +60,20 @@ def check_gate(gate: CommitGate | None, table: TableRef) -> None:
         raise CommitConflictError(
             f"another update took over before this one committed to {table.name}",
             hint="it was stopped for longer than its lease; nothing of it is lost: run again",
+        )
+
+
+class NoFeed:
+    """The part of an Iceberg store that is asked for what its tables do not keep."""
+
+    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+        """Refused.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del after, upto, fed
+        raise UnsupportedError(
+            f"the changes of {table.name} cannot be read: Iceberg tables keep no feed of changes",
+            hint="keep the project's tables in Delta Lake: table_format: delta",
         )

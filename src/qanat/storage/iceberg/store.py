@@ -136,20 +136,20 @@ class IcebergStore(NoUpkeep, IcebergNames):
         found: Snapshot = self._reader(table, base).snapshot(made)
         return found
 
-    def added(self, table: TableRef, after: int, upto: int) -> Added:
+    def added(self, table: TableRef, after: int, upto: int, skip: bool = False) -> Added:
         """The rows that the table gained after one version, up to and with another.
 
         `after` -1: everything that it holds at `upto`.
 
         Raises:
-            NotAppendOnlyError: a version in between removed or rewrote rows.
+            NotAppendOnlyError: a version in between removed or rewrote rows; never with `skip`.
             TableCorruptError: snapshots of the range have been expired.
             FileVanishedError: a file of the range is gone.
         """
         if after < 0:
             snapshot = self.snapshot(table, upto)
             return Added(snapshot.batch, snapshot.amount)
-        found: Added = self._reader(table, self._found(table)).added(after, upto)
+        found: Added = self._reader(table, self._found(table)).added(after, upto, skip)
         return found
 
     def settled(
