@@ -38,7 +38,6 @@ from qanat.storage.delta.upkeep import DeltaUpkeep
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
-
 _KEPT_FILES = 10_000
 """A state that lists more is read again each time, rather than kept in memory."""
 

@@ -56,8 +56,8 @@ class IcebergStore(NoUpkeep, IcebergNames):
 
     Args:
         private: the project's own folder, for the catalog, made when needed.
-        options: as `qanat.storage.iceberg.OPTIONS` declares them; without any, the catalog is a
-            file in `private`.
+        options: as `qanat.storage.iceberg.OPTIONS` has them; without any, the catalog is a file
+            in `private`.
         owner: whose tables it writes.
     """
 
