@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from qanat import plugins
 from qanat.disk import explained
 from qanat.errors import CommitConflictError, QanatError
 from qanat.model.event import Warned
 from qanat.model.name import fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, upkeep_flow
-from qanat.model.query import Rearranging, SqlQuery, dataset_ref
+from qanat.model.query import DATASET, Rearranging, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import TableRef
 from qanat.model.upkeep import MANY, Layout, Needed, Policy, TableUpkeep, Upkeep
@@ -161,18 +162,18 @@ def _layout(
 def _needed(session: Session, table: TableRef) -> Needed:
     """What streams and open epochs still want of a table's past."""
     ref = dataset_ref(table.name)
-    source = session.source(ref)
+    source, streamed = session.source(ref), plugins.connector(DATASET).keys(table.name)
     after: dict[str, int] = {}
     versions: list[int] = []
     for past in session.recorded.sources():
-        if past.key == ref.key:
+        if past.key in streamed:
             position = session.recorded.position(
                 past.flow, past.dataset, past.generation, past.key
             )
             reached = None if position is None else source.reached(position)
             if reached is not None:
                 after[past.dataset] = min(reached, after.get(past.dataset, reached))
-    keys = {ref.key, SNAPSHOT + ref.key, REFERENCE + fold(table.name)}
+    keys = {*streamed, *(SNAPSHOT + k for k in streamed), REFERENCE + fold(table.name)}
     for epoch in session.recorded.open_epochs():
         for key in keys & epoch.ranges.keys():
             versions += source.looked_at(epoch.ranges[key].value)

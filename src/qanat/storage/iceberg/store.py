@@ -6,8 +6,8 @@ partitions and properties change in one exchange of metadata, which fails if ano
 committed meanwhile; then the commit starts again from the new state.
 
 **Sleepers.** A process may be stopped between any two instructions, for longer than its lease,
-and commit when it wakes. Commits to Delta tables go through a folder (the gate) that an
-update that takes over removes; an exchange in a catalog goes through no folder. Instead:
+and commit when it wakes. Commits to Delta tables go through a folder (the gate) that an update
+which takes over removes; an exchange in a catalog goes through none. Instead:
 
 1. A commit reads the table's metadata, *then* looks whether its gate is there, then exchanges
    exactly the metadata that it read (a file catalog compares the metadata's name; others compare
@@ -17,8 +17,8 @@ update that takes over removes; an exchange in a catalog goes through no folder.
 
 A sleeper that read before the gate was closed builds on a snapshot from before the fence, so its
 exchange either comes before the fence, and is seen, or fails. One that reads later finds its gate
-closed. A table that does not exist has no snapshot to exchange; so it is registered first,
-without one, which publishes nothing, and is fenced like any other.
+closed. A table that is not there has no snapshot to exchange; so it is registered first, without
+one, which publishes nothing, and is fenced like any other.
 """
 
 from __future__ import annotations
@@ -61,9 +61,8 @@ class IcebergStore(NoUpkeep, IcebergNames):
         owner: whose tables it writes.
     """
 
-    rewrites = False
-    """Iceberg knows a column by its identifier, and forbids it most other types."""
-    merges = False
+    # Iceberg knows a column by its identifier, and forbids it most other types.
+    rewrites = merges = False
 
     def __init__(
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
