@@ -26,7 +26,9 @@ from qanat.model.work import (
 )
 from qanat.planning.changes import missing_columns
 from qanat.planning.graph import resolve
+from qanat.ports.engine import Columns
 from qanat.run.attempt import may_widen
+from qanat.run.changing import probes
 from qanat.run.inputs import drift_of, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -101,7 +103,7 @@ def describe(
                 if work.merge is not None:
                     events[flow.name] = session.engine.describe(rows).schema
                 if not (missing := missing_columns(flow, events.get(flow.name, NO_COLUMNS))):
-                    columns = session.engine.describe(work)
+                    columns = _described(session, compiled, work)
                     given[flow.name] = columns.schema
                     lacks = columns.lacks if lacks is None else _both(lacks, columns.lacks)
                 problems += missing
@@ -117,6 +119,30 @@ def describe(
         schema = _stored(session, dataset)
     lacking = lacks if told and lacks is not None else ()
     return Described(schema, _columns(table), given, tuple(problems), described, lacking, events)
+
+
+def _described(session: Session, compiled: CompiledFlow, work: Work) -> Columns:
+    """What a flow makes of its table; mistakes in the expressions of changes are told first.
+
+    They stand where the author wrote them.
+    """
+    try:
+        return session.engine.describe(work)
+    except QanatError:
+        problems = Problems()
+        for probe in probes(compiled.flow, compiled.changes):
+            with problems.collecting():
+                _probe(session, replace(work, merge=None, expectations=(probe,)))
+        problems.require()
+        raise
+
+
+def _probe(session: Session, work: Work) -> None:
+    try:
+        session.engine.describe(work)
+    except QanatError as problem:
+        problem.message = problem.message.removeprefix("expectation ")
+        raise
 
 
 def _fingerprint(session: Session, dataset: Dataset) -> str:

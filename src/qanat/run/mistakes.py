@@ -17,7 +17,7 @@ from qanat.model.record import Definition, Range
 from qanat.model.schema import Schema
 from qanat.model.work import Work
 from qanat.quality import check_expectations
-from qanat.run.changing import KEY, SEQUENCE, probes
+from qanat.run.changing import KEY, SEQUENCE
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.decide import Decision, Step
 from qanat.run.session import Session
@@ -56,7 +56,6 @@ def check(
             wrong = {p.location for p in missing}
             rest = [e for e in rules if e.location not in wrong and e.name not in (KEY, SEQUENCE)]
             problems += _rule_problems(session, work, rest)
-            problems += _expression_problems(session, work)
     problems += _sink_problems(session, dataset)
     return Checked(given.schema, tuple(sorted(problems, key=place)))
 
@@ -116,19 +115,6 @@ def _rule_problems(
     for each in predicates:
         problem = _refused(session, work, [each])
         if problem is not None:
-            yield problem
-
-
-def _expression_problems(session: Session, work: Work) -> Iterator[QanatError]:
-    """What the engine does not accept of the expressions of AUTO CDC.
-
-    They stand where the author wrote them, as the rules that are made of them do not.
-    """
-    compiled = session.analysis.flows[work.flow]
-    for probe in probes(compiled.flow, compiled.changes):
-        problem = _refused(session, work, [probe])
-        if problem is not None:
-            problem.message = problem.message.removeprefix("expectation ")
             yield problem
 
 
