@@ -132,6 +132,14 @@ def test_two_changes_with_one_sequence_stop_the_dataset_and_nothing_is_lost(shop
     assert sorted(shop.rows("customers")) == [(1, "ann"), (2, "bob"), (3, "cat")]
 
 
+def test_another_column_of_the_sequence_settles_a_tie(shop: Shop) -> None:
+    shop.file("data/0.csv", HEAD + "1,a,U,99\n1,b,U,99\n")
+    assert set(shop.failures()) == {"customers", "history"}
+    shop.sql(CHANGES + (CUSTOMERS + HISTORY).replace("SEQUENCE BY at", "SEQUENCE BY (at, name)"))
+    shop.run()
+    assert shop.rows("customers") == [(1, "b")]
+
+
 def test_what_was_delivered_twice_counts_once(shop: Shop) -> None:
     put(shop, 0)
     shop.run()

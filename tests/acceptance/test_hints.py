@@ -67,6 +67,7 @@ NOT_FOLLOWED = {
     "says that this is a defect of Qanat": (
         "engines/duckdb/files/csv.py: this is a defect of Qanat",
         "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
+        "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "engines/duckdb/split.py: nothing was published; this is a defect of Qanat",
         "run/blame.py: this is a defect of Qanat",
         "planning/stateful.py: write the part that is out of the ordinary",
@@ -112,6 +113,13 @@ NOT_FOLLOWED = {
     "needs another version of Qanat or of another tool": (
         "dialect/transpile.py: set `dialect",
         "storage/delta/table.py: the table was written by a newer tool",
+    ),
+    "needs tables with changes: tests/acceptance/test_auto_cdc.py follows it": (
+        "engines/duckdb/merge/events.py: nothing was published; let SEQUENCE BY",
+    ),
+    "needs a table of another tool, or rows that only their source can mend": (
+        "run/replay.py: mend the rows at their source",
+        "storage/delta/feed.py: read the table itself",
     ),
     "keeps an adapter or a store to its port, and no project can come to it": (
         "model/table.py: let the column be NULL",

@@ -16,6 +16,10 @@ from tests.acceptance.hinted.case import (
 KEPT = "CREATE STREAMING TABLE kept;\n"
 F = "CREATE FLOW f AS AUTO CDC INTO kept FROM STREAM orders KEYS (id) SEQUENCE BY amount"
 CHANGES = f"{KEPT}{F};\n"
+STARTED = (
+    "CREATE FLOW f AS AUTO CDC INTO kept"
+    " FROM (SELECT id, amount, 1 AS __START_AT FROM STREAM orders) KEYS (id) SEQUENCE BY amount"
+)
 
 
 def clause(hint: str, wrong: str, right: str = "") -> Case:
@@ -89,9 +93,14 @@ CASES = {
         CHANGES,
     ),
     "a stream of what is changed": mended(
-        "read it without STREAM in a MATERIALIZED VIEW, or read the changes that feed it",
+        "read it without STREAM in a MATERIALIZED VIEW, or its changes: STREAM table_changes(",
         CHANGES + SILVER.replace("orders", "kept"),
         CHANGES + view("SELECT id FROM kept"),
+    ),
+    "a column that SCD type 2 makes": mended(
+        "COLUMNS * EXCEPT (__START_AT)",
+        f"{KEPT}{STARTED} STORED AS SCD TYPE 2;\n",
+        f"{KEPT}{STARTED} COLUMNS * EXCEPT (__START_AT) STORED AS SCD TYPE 2;\n",
     ),
     "UNIQUE over changes": mended(
         "leave it out: KEYS keeps one row for each key",

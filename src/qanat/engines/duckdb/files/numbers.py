@@ -118,7 +118,7 @@ def _absent(runs: Iterable[str]) -> str:
     r"""The shortest text of the two signs that is in none of the runs of them.
 
     >>> [_absent(runs).encode("latin-1") for runs in ([], ["\x80\x81"], ["\x80\x81\x81\x80\x80"])]
-    [b'\x80', b'\x80\x80', b'\x81\x81\x81']
+    [b'\x80', b'\x80\x80', b'\x80\x80\x80']
     """
     runs, length = list(runs), 0
     while True:
