@@ -31,6 +31,7 @@ NAMES = (
     "install_size",
     "small_files",
     "small_commits",
+    "cdc_merge",
     "lineitem_csv",
     "lineitem_plain",
     "lineitem_rules",

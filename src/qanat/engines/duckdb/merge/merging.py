@@ -65,7 +65,7 @@ class Merging:
         events.remember(None if stored is None else self._places(shape, stored))
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
-        make(self._con, _AFTER, f"{rows(shape, events.every, events.emptied)}")
+        make(self._con, _AFTER, rows(shape, events.every, events.emptied))
         self._compare(shape, stored is not None)
         removed, files = self._rewrite(shape, stored)
         table = StagedTable(
@@ -211,7 +211,7 @@ class Merging:
         parts = [own, events.emptying()]
         if others is not None:
             parts.append(f"SELECT {columns} FROM ({others})")
-        make(self._con, _KEPT, f"{' UNION ALL '.join(parts)}")
+        make(self._con, _KEPT, " UNION ALL ".join(parts))
         if others is None and not self._count(_KEPT):
             return None
         # A key whose events are all that old is forgotten as a whole: its row tells what they
