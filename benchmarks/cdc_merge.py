@@ -115,6 +115,7 @@ def measure() -> list[Figure]:
                 partial(merge, made, folder / "qanat", name),
                 baseline(partial(peer, made, folder / "peer", name)),
             )
+    ratio = Against.RATIO
     figures = [
         Figure(
             f"cdc_merge: {name}, CPU", own.cpu, "deltalake", theirs.cpu, "s", Against.RATIO, 0.5
