@@ -284,3 +284,13 @@ def test_columns_that_only_the_changes_have_are_no_news(shop: Shop) -> None:
     results = shop.run()
     assert results["customers"].status == "unchanged"
     assert shop.rows("last") == [(1,), (2,), (3,)]
+
+
+def test_values_that_do_not_fit_declared_columns_wait_in_quarantine(shop: Shop) -> None:
+    """Also where the query takes all columns, and `COLUMNS` some of them away."""
+    shop.sql(CHANGES + CUSTOMERS.replace("customers;", "customers (id INT, name TINYINT);", 1))
+    shop.file("data/0.csv", HEAD + "1,7,I,10\n2,300,I,20\n99999999999,4,I,30\n3,999,D,40\n")
+    results = shop.run()
+    assert results["customers"].counts.quarantined == 2
+    assert [rules for _, rules in shop.quarantined("customers")] == [["_failed"], ["_failed"]]
+    assert shop.rows("customers") == [(1, 7)]
