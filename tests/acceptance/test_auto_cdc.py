@@ -292,3 +292,39 @@ def test_columns_that_only_the_changes_have_are_no_news(shop: Shop) -> None:
     results = shop.run()
     assert results["customers"].status == "unchanged"
     assert shop.rows("last") == [(1,), (2,), (3,)]
+
+
+def test_values_that_do_not_fit_declared_columns_wait_in_quarantine(shop: Shop) -> None:
+    """Also where the query takes all columns, and `COLUMNS` some of them away."""
+    shop.sql(CHANGES + CUSTOMERS.replace("customers;", "customers (id INT, name TINYINT);", 1))
+    shop.file("data/0.csv", HEAD + "1,7,I,10\n2,300,I,20\n99999999999,4,I,30\n3,999,D,40\n")
+    results = shop.run()
+    assert results["customers"].counts.quarantined == 2
+    assert [rules for _, rules in shop.quarantined("customers")] == [["_failed"], ["_failed"]]
+    assert shop.rows("customers") == [(1, 7)]
+
+
+@pytest.mark.parametrize("key", ["last", "rid", "rowid", "o", "emptied"])
+@pytest.mark.parametrize("scd", [1, 2])
+def test_columns_may_have_any_name(shop: Shop, key: str, scd: int) -> None:
+    """Also those that one would think of while merging."""
+    shop.sql(
+        CHANGES + "CREATE STREAMING TABLE customers;"
+        f"CREATE FLOW apply AS AUTO CDC INTO customers FROM STREAM changes KEYS ({key})"
+        " APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS * EXCEPT (op, at)"
+        f" STORED AS SCD TYPE {scd};"
+    )
+    others = [n for n in ("last", "rid", "rowid", "file", "a", "r", "e") if n != key]
+    head = ",".join((key, *others, "op", "at"))
+    values = "," * (len(others) - 1)
+    for number, (one, two) in enumerate((("I,1", "I,2"), ("U,3", "D,4"), ("I,2", "U,3")), 1):
+        shop.file(
+            f"data/{number}.csv",
+            f"{head}\n1,{number}{values},{one}\n2,{number}{values},{two}\n",
+        )
+        shop.run()
+    if scd == 1:
+        assert [row[:2] for row in shop.rows("customers")] == [(1, 2)]
+    else:
+        found = [(row[0], row[1], *row[-2:]) for row in shop.rows("customers")]
+        assert found == [(1, 1, 1, 2), (1, 2, 3, None), (1, 3, 2, 3), (2, 1, 2, 3), (2, 3, 3, 4)]

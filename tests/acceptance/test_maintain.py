@@ -23,6 +23,8 @@ AT_ONCE = NOW.format(
     more=", 'delta.logRetentionDuration' = '0 days', 'delta.checkpointInterval' = '4'"
 )
 
+SHORT = ", 'delta.logRetentionDuration' = '0 days', 'delta.checkpointInterval' = '2'"
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
@@ -139,6 +141,36 @@ def test_a_stream_that_lags_behind_reads_each_row_once(root: Path, project: Proj
     assert ids(project, "bronze") == ids(project, "silver") == list(range(13))
     grow(project, root, 13, 15)
     assert ids(project, "silver") == list(range(15))
+
+
+@pytest.mark.parametrize("read", [1, 2, 3, 4])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_stream_of_changes_that_lags_behind_is_told_them_all(
+    root: Path, project: Project, read: int, replaced: bool
+) -> None:
+    """Files of changes and those that were removed stay, too, and how the table was before."""
+    declare(
+        root,
+        f"CREATE STREAMING TABLE changes AS SELECT * FROM STREAM {READS};"
+        f" CREATE STREAMING TABLE rows {NOW.format(more=SHORT)};"
+        " CREATE FLOW keep AS AUTO CDC INTO rows FROM STREAM changes KEYS (id) SEQUENCE BY part;"
+        " CREATE STREAMING TABLE history AS SELECT * FROM STREAM table_changes('rows');",
+    )
+    for number in range(read + 3):
+        add(root, number, f"id,part\n1,{number}\n2,{-number}\n")
+        select = () if number < read else ("changes", "rows")
+        assert project.run(select).status == "succeeded"
+        if number == read - 1:
+            project.maintain()
+    if replaced:
+        assert project.run(full_refresh="rows", only=True).status == "succeeded"
+    assert by_name(project.maintain("rows"))["rows"].kept_for == ("history",)
+    assert project.run().status == "succeeded"
+    told = project.query(
+        "SELECT id, part, sum(CASE WHEN _change_type IN ('insert', 'update_postimage') THEN 1"
+        " ELSE -1 END) AS n FROM history GROUP BY ALL HAVING n <> 0 ORDER BY id"
+    )
+    assert told.rows() == [(1, read + 2, 1), (2, 0, 1)]
 
 
 def test_a_short_log_says_all_that_updates_need(root: Path, project: Project) -> None:

@@ -196,7 +196,9 @@ class Staging(Querying):
     def _converted(self) -> tuple[Result, Fitted]:
         """The same, with all conversions of values on their way into the table."""
         result, fitted = self._compiled()
-        return result, self._merged(fitted, result.select)
+        # The rows that are looked for have their positions in front: no columns of changes.
+        columns = ", ".join(map(quote, result.names))
+        return result, self._merged(fitted, f"SELECT {columns} FROM ({result.select})")
 
     def _merged(self, fitted: Fitted, select: str) -> Fitted:
         """What becomes of the columns of changes, where the rows are some."""

@@ -20,7 +20,7 @@ from qanat.model.upkeep import Needed, Policy
 from qanat.storage.delta.events import event_files, paths_in
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.leftovers import FOREIGN_SECONDS, mentioned, relative
-from qanat.storage.delta.state import TableState, added_files
+from qanat.storage.delta.state import TableState, told_by
 
 _MILLISECONDS = 1000.0
 
@@ -79,8 +79,8 @@ class Cleaning:
         paths = [f.path for s in states for f in (*s.files, *event_files(s.properties))]
         if needed.after is not None:
             # What streams have still to read, also where its rows are in other files by now.
-            found = added_files(self._log, needed.after, newest, strict=False)
-            paths += (file.path for _, file in found)
+            for version in range(needed.after + 1, newest + 1):
+                paths += told_by(self._log.actions(version))
         settled = newest if needed.settled is None else needed.settled
         for version in range(settled + 1, newest + 1):
             paths += self._paths(version)
@@ -142,7 +142,9 @@ class Cleaning:
         change = log.last_change()
         limits = [self._state.version, *needed.versions]
         # Readers name the last change, and find the same rows by the entries after it.
-        limits += [v + 1 for v in (change, needed.after) if v is not None]
+        limits += [] if change is None else [change + 1]
+        # Readers of changes look at the columns that the table had before the first of them.
+        limits += [] if needed.after is None else [max(needed.after, 0)]
         # To take back a later commit, the table has to be known as it was before.
         limits += [] if needed.settled is None else [needed.settled]
         hinted = log.hinted()

@@ -269,9 +269,7 @@ def _age(add: Mapping[str, Any]) -> tuple[int, str]:
     return add["modificationTime"], add["path"]
 
 
-def added_files(
-    log: Log, after: int, upto: int, *, strict: bool = True
-) -> list[tuple[int, LiveFile]]:
+def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
     """The files with new rows of the versions after `after`, up to and with `upto`, in order.
 
     Each comes with the version that brought it.
@@ -282,9 +280,6 @@ def added_files(
 
     Commits that only rearrange rows (compaction, wider types) are passed over: the files they
     replaced still lie in the folder until it is vacuumed.
-
-    Args:
-        strict: whether it matters that rows were removed.
 
     Raises:
         NotAppendOnlyError: the versions together removed or rewrote rows.
@@ -301,7 +296,7 @@ def added_files(
             if removed.pop(_file(add), None) is None:
                 added[_file(add)] = version, add
     masked = [version for version, add in added.values() if add.get("deletionVector")]
-    if strict and (removed or masked):
+    if removed or masked:
         raise _rewritten(log, min([*removed.values(), *masked]))
     return [(version, _live(add)) for version, add in added.values()]
 
@@ -358,6 +353,21 @@ def with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mappi
     """The actions of a kind that change rows, and do not only move them to other files."""
     found = (a[kind] for a in actions if kind in a)
     return [a for a in found if a.get("dataChange", True)]
+
+
+def told_by(actions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The paths of the files that tell a stream, of rows or of changes, what a version did.
+
+    >>> told_by([{"add": {"path": "a"}}, {"remove": {"path": "b"}}, {"cdc": {"path": "c"}}])
+    ['a', 'c']
+    >>> told_by([{"add": {"path": "a"}}, {"remove": {"path": "b"}}])
+    ['a', 'b']
+    >>> told_by([{"add": {"path": "a", "dataChange": False}}])
+    []
+    """
+    actions = list(actions)
+    changes = [a["cdc"] for a in actions if "cdc" in a] or with_rows(actions, "remove")
+    return [file["path"] for file in (*with_rows(actions, "add"), *changes)]
 
 
 def _rewritten(log: Log, version: int) -> NotAppendOnlyError:

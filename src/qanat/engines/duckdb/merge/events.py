@@ -33,6 +33,7 @@ NEW, OLD, ALL, ONCE, ROWS, TOUCHED, EMPTIED, KEPT = (
 )
 """Names of temporary tables: new events, those known before, both, and each of them once; rows of
 the table that may change; the keys that are touched; when it was last emptied. `KEPT` is bound."""
+_LAST = "__qanat_last"
 
 
 class Events:
@@ -152,13 +153,13 @@ class Events:
         shape = self._shape
         keys = columns_in(shape.keys)
         known = (
-            f"SELECT {keys}, max({SEQUENCE}) AS last FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
+            f"SELECT {keys}, max({SEQUENCE}) AS {_LAST} FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
             "GROUP BY ALL"
         )
         emptied = f"SELECT max({SEQUENCE}) FROM {OLD} WHERE {KIND} = {TRUNCATE}"
         return self._count(
             f"(SELECT n.{SEQUENCE} FROM {NEW} AS n LEFT JOIN ({known}) AS k USING ({keys}) "
-            f"WHERE n.{SEQUENCE} <= k.last OR n.{SEQUENCE} <= ({emptied}))"
+            f"WHERE n.{SEQUENCE} <= k.{_LAST} OR n.{SEQUENCE} <= ({emptied}))"
         )
 
     def emptying(self) -> str:
@@ -194,12 +195,12 @@ class Events:
         """When the table was last emptied, by an event of this epoch or of an earlier one."""
         where = f"WHERE {KIND} = {TRUNCATE}"
         last = (
-            f"SELECT max({SEQUENCE}) AS last FROM (SELECT {SEQUENCE} FROM {NEW} {where} "
+            f"SELECT max({SEQUENCE}) AS {_LAST} FROM (SELECT {SEQUENCE} FROM {NEW} {where} "
             f"UNION ALL SELECT {SEQUENCE} FROM {OLD} {where})"
         )
         make(self._con, EMPTIED, f"{last}")
-        if self._con.execute(f"SELECT 1 FROM {EMPTIED} WHERE last IS NOT NULL").fetchone():
-            self.emptied = f"(SELECT last FROM {EMPTIED})"
+        if self._con.execute(f"SELECT 1 FROM {EMPTIED} WHERE {_LAST} IS NOT NULL").fetchone():
+            self.emptied = f"(SELECT {_LAST} FROM {EMPTIED})"
 
     def _find_rows(self, stored: str) -> None:
         """The rows of the table that may change."""

@@ -29,7 +29,7 @@ _FRESH, _GONE, _AFTER, _KEPT, _STORED, _SORTED = (
 _FIRST = 1_000_000
 """Rows of which one file is made before their size is known."""
 _SAME = "IS NOT DISTINCT FROM"
-_REPLACED = f"rid IN (SELECT rid FROM {_FRESH})"
+_REPLACED = f"{RID} IN (SELECT {RID} FROM {_FRESH})"
 
 
 class Merging:
@@ -75,10 +75,10 @@ class Merging:
             feed=self._feed(shape) if merge.feed and removed else (),
             events=self._events(shape, events),
         )
-        updated = self._count(f"{_FRESH} WHERE rid IS NOT NULL")
+        updated = self._count(f"{_FRESH} WHERE {RID} IS NOT NULL")
         counts = Counts(
             written=taken,
-            inserted=self._count(f"{_FRESH} WHERE rid IS NULL"),
+            inserted=self._count(f"{_FRESH} WHERE {RID} IS NULL"),
             updated=updated,
             deleted=self._count(_GONE) - updated,
             late=late,
@@ -130,9 +130,9 @@ class Merging:
         """Find rows that are new or others, and the places of those that they replace."""
         new, old = (*shape.schema.names, SEQUENCE), shape.schema.names
         if not stored:
-            columns = f"{columns_in(new)}, NULL::BIGINT AS rid"
+            columns = f"{columns_in(new)}, NULL::BIGINT AS {RID}"
             make(self._con, _FRESH, kind="VIEW", select=f"SELECT {columns} FROM {_AFTER}")
-            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} (rid BIGINT)")
+            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} ({RID} BIGINT)")
             return
         same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
         joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
@@ -140,7 +140,7 @@ class Merging:
             (_FRESH, "LEFT", columns_in(new, "a")),
             (_GONE, "RIGHT", columns_in(old, "o")),
         ):
-            make(self._con, name, f"SELECT {columns}, o.{RID} AS rid {joined.format(join)}")
+            make(self._con, name, f"SELECT {columns}, o.{RID} {joined.format(join)}")
 
     def _rewrite(
         self, shape: Shape, stored: TableBatch | None
@@ -165,13 +165,17 @@ class Merging:
         So a later change has to write little anew, and whoever looks for a key opens one file.
         """
         columns, target = columns_in(shape.stored.names), self._merge.target
-        select = f"SELECT {columns} FROM {_FRESH} WHERE rid IS NULL"
+        select = f"SELECT {columns} FROM {_FRESH} WHERE {RID} IS NULL"
         total = self._count(f"({select})")
         if total <= _FIRST:
             yield from write(self._con, select, shape.stored, target).files
             return
         by = columns_in(shape.identity)
-        make(self._con, _SORTED, f"{select} ORDER BY {by}")
+        # By other names: a column of the table may be called rowid.
+        names = {quote(n): f"c{number}" for number, n in enumerate(shape.stored.names)}
+        renamed = ", ".join(f"{name} AS {other}" for name, other in names.items())
+        columns = ", ".join(f"{other} AS {name}" for name, other in names.items())
+        make(self._con, _SORTED, f"SELECT {renamed} FROM ({select} ORDER BY {by})")
         done, rows, number = 0, _FIRST, 0
         while done < total:
             some = (
@@ -194,7 +198,7 @@ class Merging:
             f"AS {CHANGE_TYPE} FROM {rows} AS o "
             f"WHERE NOT EXISTS (SELECT 1 FROM {counterpart} AS a WHERE {same})"
             for rows, counterpart, condition, one, other in (
-                (_FRESH, _GONE, "rid IS NULL", "insert", "update_postimage"),
+                (_FRESH, _GONE, f"{RID} IS NULL", "insert", "update_postimage"),
                 (_GONE, _FRESH, _REPLACED, "update_preimage", "delete"),
             )
         ]

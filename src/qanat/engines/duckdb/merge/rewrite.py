@@ -25,7 +25,7 @@ from qanat.text import quote
 
 FILE_BYTES = 128 * 1024 * 1024
 """How large files become."""
-_FILE, _ROW = f"rid >> {ROW_BITS}", (1 << ROW_BITS) - 1
+_FILE, _ROW = f"{RID} >> {ROW_BITS}", (1 << ROW_BITS) - 1
 _OUT = "__qanat_out"
 
 
@@ -35,7 +35,7 @@ class Rewriting(Frozen):
     Args:
         batch: all files of the table, with hidden columns among its own.
         key: the first of the keys, by which files are next to each other.
-        gone: name of a table with the places (`rid`) of rows that are not there afterwards.
+        gone: name of a table with the places (`RID`) of rows that are not there afterwards.
         fresh: name of a table of new rows, with the place of that which each replaces.
         columns: those that are written.
         output: of the table.
@@ -70,13 +70,13 @@ class Rewriting(Frozen):
         # Rows are numbered by the place of their file among those that are read.
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {_OUT} AS SELECT "
-            f"((list_position(?, {_FILE}) - 1)::BIGINT << {ROW_BITS}) + (rid & {_ROW}) AS rid "
+            f"((list_position(?, {_FILE}) - 1)::BIGINT << {ROW_BITS}) + ({RID} & {_ROW}) AS {RID} "
             f"FROM {self.gone} WHERE {_FILE} IN (SELECT unnest(?))",
             [group, group],
         )
         columns = ", ".join(map(quote, self.columns.names))
         new = f"FROM {self.fresh} WHERE {_FILE} IN ({', '.join(map(str, group))})"
-        stay = f"FROM ({bound.full}) AS r WHERE r.{RID} NOT IN (SELECT rid FROM {_OUT})"
+        stay = f"FROM ({bound.full}) AS r WHERE r.{RID} NOT IN (SELECT {RID} FROM {_OUT})"
         table = write(
             self.con,
             f"SELECT {columns} {stay} UNION ALL SELECT {columns} {new}",
