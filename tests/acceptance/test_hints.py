@@ -432,7 +432,8 @@ CASES = {
         stream("SELECT id FROM STREAM orders"),
     ),
     "no query": mended(
-        "add AS SELECT …, or CREATE FLOW … AS INSERT INTO silver BY NAME SELECT …",
+        "add AS SELECT …, or CREATE FLOW … AS INSERT INTO silver BY NAME SELECT …, or"
+        " CREATE FLOW … AS AUTO CDC INTO silver FROM STREAM …",
         "CREATE STREAMING TABLE silver;\n",
         SILVER,
     ),
@@ -635,6 +636,20 @@ CASES = {
         before=("qanat run",),
         follow={},
         again="qanat query 'SELECT id FROM orders'",
+    ),
+    "a query that compacts": Case(
+        "qanat query 'OPTIMIZE orders'",
+        "a query only reads; qanat maintain compacts tables and deletes old files",
+        before=("qanat run",),
+        follow={},
+        again="qanat maintain",
+    ),
+    "a query about versions": Case(
+        "qanat query 'DESCRIBE HISTORY orders'",
+        "qanat show tells of tables, and qanat history of their versions",
+        before=("qanat run",),
+        follow={},
+        again="qanat history orders",
     ),
     "text beside a number": mended(
         "write the conversion: CAST(… AS type)",

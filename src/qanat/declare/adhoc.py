@@ -23,6 +23,13 @@ from qanat.model.query import Read, SourceRef, SqlQuery
 
 PLACE = "query"
 """What errors call the text, in the place of a file."""
+_COMMANDS = {
+    "OPTIMIZE": "a query only reads; qanat maintain compacts tables and deletes old files",
+    "VACUUM": "a query only reads; qanat maintain compacts tables and deletes old files",
+    "DESCRIBE": "qanat show tells of tables, and qanat history of their versions",
+    "SHOW": "qanat show tells of tables, and qanat history of their versions",
+}
+"""Statements of Databricks that are no queries, and the commands that do the same."""
 
 
 class AskedTable(Frozen):
@@ -74,7 +81,9 @@ def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> Adho
         query = parse_query(sql, kept, PLACE, project, connectors)
     except SqlSyntaxError as error:
         if error.message.startswith("not a query"):
-            error.hint = "a query only reads; what changes tables is declared in the project"
+            word = tokens[0].text.upper()
+            default = "a query only reads; what changes tables is declared in the project"
+            error.hint = _COMMANDS.get(word, default)
         raise
     at = {sql.at(c.name): c.version for c in clauses}
     tables = {r.name: _table(r, at.pop(r.location, None)) for r in query.reads}

@@ -198,7 +198,20 @@ def _misspelt(cursor: Cursor, extent: tuple[int, int]) -> QanatError | None:
 def _names(cursor: Cursor, what: str) -> tuple[str, ...]:
     if not cursor.sees("("):
         raise cursor.unexpected("(column, …)")
-    return cursor.names(what)
+    return _listed(cursor, what)
+
+
+def _listed(cursor: Cursor, what: str) -> tuple[str, ...]:
+    """Parse `(column, …)`; a field of a struct, as in messages of Debezium, is no column."""
+    try:
+        return cursor.names(what)
+    except SqlSyntaxError as error:
+        if cursor.sees("."):
+            error.hint = (
+                "only columns can be named; make it one before: FROM (SELECT after.id AS id, …"
+                " FROM STREAM source)"
+            )
+        raise
 
 
 def _chosen(cursor: Cursor) -> Chosen:
@@ -208,7 +221,7 @@ def _chosen(cursor: Cursor) -> Chosen:
         return Chosen(_names(cursor, "a column"), all_but=True)
     if not cursor.sees("("):
         raise cursor.unexpected("(column, …)", "* EXCEPT (column, …)")
-    names = cursor.names("a column")
+    names = _listed(cursor, "a column")
     if cursor.sees("EXCEPT") or cursor.sees("* EXCEPT"):
         raise SqlSyntaxError(
             "some columns are listed and others left out",

@@ -22,6 +22,12 @@ _OTHERS: dict[Path, set[str]] = {}
 """By project folder, modules that are not the project's: there may be thousands to look at."""
 _ALONE = threading.RLock()
 """Held while a file runs: paths, modules and standard output belong to the whole process."""
+_FORMER = {
+    "view": "temporary_view",
+    "create_table": "table",
+    "create_streaming_live_table": "create_streaming_table",
+}
+"""Names in the `dlt` module of Databricks, and what `pyspark.pipelines` calls the same."""
 _SPARK = "the same decorators are here: from qanat import pipelines as dp"
 
 
@@ -148,6 +154,8 @@ def _way_out(package: str) -> str:
 def _meant(error: BaseException) -> str | None:
     """The nearest existing name, if the error is about an unknown attribute or argument."""
     if isinstance(error, AttributeError) and error.name is not None:
+        if hasattr(error.obj, former := _FORMER.get(error.name, "")):
+            return former
         return nearest(error.name, (n for n in dir(error.obj) if not n.startswith("_")))
     wrong = re.search(r"(\w+)\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if wrong is None:

@@ -103,6 +103,8 @@ def _refuse_command(cursor: Cursor) -> None:
         "MERGE": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
         "AUTO": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
         "USE": "name the catalog and schema in the spec",
+        "OPTIMIZE": "leave it out: updates look after files, and qanat maintain does it now",
+        "VACUUM": "leave it out: updates look after files, and qanat maintain does it now",
     }
     if word is not None and word.upper in known:
         raise SqlSyntaxError(

@@ -377,5 +377,6 @@ def _without_flow(dataset: Dataset) -> FlowError:
     return FlowError(
         f"{dataset.kind} {dataset.name} has no query and no flow feeds it",
         location=dataset.location,
-        hint=f"add AS SELECT …, or CREATE FLOW … AS INSERT INTO {dataset.name} BY NAME SELECT …",
+        hint=f"add AS SELECT …, or CREATE FLOW … AS INSERT INTO {dataset.name} BY NAME SELECT …,"
+        f" or CREATE FLOW … AS AUTO CDC INTO {dataset.name} FROM STREAM …",
     )

@@ -81,7 +81,7 @@ def maintain(
                 with working_on(running, dataset) as ending:
                     found = [_maintain(running, dataset, t, entry) for t in tables]
                     ending.status = "unchanged" if all(t.idle for t in found) else "updated"
-                    ending.reason = _told(found)
+                    ending.reason = _summary(found)
                 done += found
     return Upkeep(entry.id if entry.begun else "", environment, False, tuple(done))
 
@@ -143,19 +143,13 @@ def _layout(
     session: Session, dataset: Dataset, table: TableRef, policy: Policy, thorough: bool
 ) -> Layout:
     own = same(table.name, dataset.name)
-    store, settled = session.store, None
-    if not own:
-        carried = carried_beside(session, store, table, session.table, own=True)
-        newest = store.version(table) or 0
-        if carried is not None:
-            settled = store.settled(table, max(newest - _OPEN, -1), carried)
-    return store.layout(
+    return session.store.layout(
         table,
         policy if own else replace(policy, cluster_by=()),
         thorough=thorough,
         # Several flows put rows there, and each may replace its own.
         by_flow=dataset.kind is DatasetKind.TEMPORARY_VIEW,
-        settled=settled,
+        settled=_settled(session, table),
     )
 
 
@@ -177,16 +171,25 @@ def _needed(session: Session, table: TableRef) -> Needed:
     for epoch in session.recorded.open_epochs():
         for key in keys & epoch.ranges.keys():
             versions += source.looked_at(epoch.ranges[key].value)
-    settled = None
-    carried = carried_beside(session, session.store, table, session.table, own=True)
-    newest = session.store.version(table) or 0
-    if carried is not None:
-        found = session.store.settled(table, max(newest - _OPEN, -1), carried)
-        settled = -1 if found is None else found
+    settled = _settled(session, table)
     # Fences, and the same rows in other files, are nothing that a stream has still to read.
     change = session.store.last_change(table)
     behind = tuple(sorted(n for n, v in after.items() if change is not None and v < change))
     return Needed(min(after.values(), default=None), tuple(versions), settled, behind)
+
+
+def _settled(session: Session, table: TableRef) -> int | None:
+    """The newest version of a quarantine up to which no commit can be taken back; -1 if none.
+
+    None for any other table, whose commits all stay.
+    """
+    store = session.store
+    carried = carried_beside(session, store, table, session.table, own=True)
+    if carried is None:
+        return None
+    newest = store.version(table) or 0
+    found = store.settled(table, max(newest - _OPEN, -1), carried)
+    return -1 if found is None else found
 
 
 # -- one table -------------------------------------------------------------------------------
@@ -294,7 +297,7 @@ def _compact(
     )
 
 
-def _told(found: Sequence[TableUpkeep]) -> str:
+def _summary(found: Sequence[TableUpkeep]) -> str:
     compacted = sum(t.compacted for t in found)
     files = sum(t.cleaned.files for t in found)
     entries = sum(t.cleaned.entries for t in found)

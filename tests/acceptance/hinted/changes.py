@@ -38,6 +38,17 @@ CASES = {
         "MERGE INTO kept USING orders ON kept.id = orders.id;\n",
         CHANGES,
     ),
+    "OPTIMIZE": mended(
+        "leave it out: updates look after files, and qanat maintain does it now",
+        CHANGES + "OPTIMIZE kept;\n",
+        CHANGES,
+    ),
+    "a key within a struct": mended(
+        "only columns can be named; make it one before: FROM (SELECT after.id AS id, …"
+        " FROM STREAM source)",
+        KEPT + F.replace("(id)", "(after.id)") + ";\n",
+        KEPT + F.replace("STREAM orders", "(SELECT id AS id, amount FROM STREAM orders)") + ";\n",
+    ),
     "two legacy flows into one table": mended(
         "write this one as CREATE FLOW name AS …",
         KEPT + 2 * "APPLY CHANGES INTO kept FROM STREAM orders KEYS (id) SEQUENCE BY amount;\n",

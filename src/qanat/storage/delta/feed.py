@@ -312,14 +312,14 @@ def _batch(
         for part in sorted((p for found in parts.values() for p in found), key=_age)
     )
     files = tuple(f for b in batches for f in b.files)
-    return TableBatch(files, _fed(columns), fetch=fetch, narrower=batches)
+    return TableBatch(files, _with_change_columns(columns), fetch=fetch, narrower=batches)
 
 
 def _age(part: _Part) -> int:
     return next(iter(part.changes.values())).commit.version
 
 
-def _fed(columns: Schema) -> Schema:
+def _with_change_columns(columns: Schema) -> Schema:
     return Schema((*columns.fields, *CHANGE_FIELDS))
 
 
@@ -336,7 +336,7 @@ def _files(part: _Part, columns: Schema) -> TableBatch:
         told[CHANGE_TYPE] = tuple(c.kind for c in found)
     told[COMMIT_VERSION] = tuple(str(c.commit.version) for c in found)
     told[COMMIT_TIME] = tuple(c.commit.time for c in found)
-    return TableBatch(tuple(part.changes), _fed(columns), told=told)
+    return TableBatch(tuple(part.changes), _with_change_columns(columns), told=told)
 
 
 def _as_now(batch: TableBatch, later: Sequence[Schema], columns: Schema) -> TableBatch:
@@ -347,7 +347,9 @@ def _as_now(batch: TableBatch, later: Sequence[Schema], columns: Schema) -> Tabl
         known = Named([*known.items(), *((f.name, f) for f in schema.fields)])
         # A column that was away for a while, and came back, keeps its values.
         kept = (known.get(f.name) for f in columns.fields)
-        steps.append(TableBatch((), _fed(Schema(tuple(f for f in kept if f is not None)))))
+        steps.append(
+            TableBatch((), _with_change_columns(Schema(tuple(f for f in kept if f is not None))))
+        )
     *narrower, last = steps
     if all(s.schema == batch.schema for s in steps):
         return batch

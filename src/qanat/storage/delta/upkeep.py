@@ -69,7 +69,7 @@ class DeltaUpkeep(DeltaNames):
         """What `clean` would delete now; writes nothing."""
         files = self._here(table)
         newest = files.log.version() if _lacks_checkpoint(files) else None
-        return _told(self._stale(table, policy, needed), newest)
+        return _cleaned(self._stale(table, policy, needed), newest)
 
     def clean(
         self,
@@ -94,7 +94,7 @@ class DeltaUpkeep(DeltaNames):
             if confirm is not None:
                 confirm()
             files.clean([*found.data], found.log)
-        return _told(found, checkpoint)
+        return _cleaned(found, checkpoint)
 
     def _checkpointed(self, files: Files, gate: CommitGate | None) -> int | None:
         """Write a checkpoint if there is none for long; its version."""
@@ -116,6 +116,6 @@ def _lacks_checkpoint(files: Files) -> bool:
     return len([v for v in commits if v > max(checkpoints, default=-1)]) >= _SOON
 
 
-def _told(found: Stale, checkpoint: int | None) -> Cleaned:
+def _cleaned(found: Stale, checkpoint: int | None) -> Cleaned:
     size = sum(found.data.values())
     return Cleaned(len(found.data), size, len(found.log), found.oldest, checkpoint)

@@ -5,5 +5,5 @@ they touch are put together from three places (`events`): the new ones, those th
 kept beside the table, and those that the table's own rows tell. What these come to is computed
 anew, in the order of their sequence (`fold`), so that it never matters in which order or in how
 many epochs they came. Only files with a row that is another one afterwards are written again
-(`rewrite`). `merging` reads as the story of all that.
+(`rewrite`). `merging` reads as the story of all that; `pieces` has the SQL that its steps share.
 """

@@ -6,12 +6,11 @@ events that earlier epochs kept because no row tells them; those count where the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.merge.shape import (
     DELETE,
     KIND,
@@ -68,7 +67,7 @@ class Events:
         make(self._con, NEW, f"SELECT {shape.events} FROM (SELECT {shape.given} FROM ({select}))")
         keys = columns_in(shape.keys)
         make(self._con, TOUCHED, f"SELECT DISTINCT {keys} FROM {NEW} WHERE {KIND} <> {TRUNCATE}")
-        return self._count(NEW)
+        return count_of(self._con, NEW)
 
     def remember(self, stored: str | None) -> None:
         """Add what is known of the keys already.
@@ -94,7 +93,7 @@ class Events:
         self._find_emptied()
         if stored is not None:
             self._find_rows(stored)
-            if self._count(f"{ROWS} WHERE {SEQUENCE} IS NULL"):
+            if count_of(self._con, f"{ROWS} WHERE {SEQUENCE} IS NULL"):
                 raise HistoryMismatchError(
                     "rows of the table do not tell from which change they are: another tool has"
                     " written them, or they were there before its flows had changes",
@@ -157,9 +156,10 @@ class Events:
             "GROUP BY ALL"
         )
         emptied = f"SELECT max({SEQUENCE}) FROM {OLD} WHERE {KIND} = {TRUNCATE}"
-        return self._count(
+        return count_of(
+            self._con,
             f"(SELECT n.{SEQUENCE} FROM {NEW} AS n LEFT JOIN ({known}) AS k USING ({keys}) "
-            f"WHERE n.{SEQUENCE} <= k.{_LAST} OR n.{SEQUENCE} <= ({emptied}))"
+            f"WHERE n.{SEQUENCE} <= k.{_LAST} OR n.{SEQUENCE} <= ({emptied}))",
         )
 
     def emptying(self) -> str:
@@ -198,7 +198,7 @@ class Events:
             f"SELECT max({SEQUENCE}) AS {_LAST} FROM (SELECT {SEQUENCE} FROM {NEW} {where} "
             f"UNION ALL SELECT {SEQUENCE} FROM {OLD} {where})"
         )
-        make(self._con, EMPTIED, f"{last}")
+        make(self._con, EMPTIED, last)
         if self._con.execute(f"SELECT 1 FROM {EMPTIED} WHERE {_LAST} IS NOT NULL").fetchone():
             self.emptied = f"(SELECT {_LAST} FROM {EMPTIED})"
 
@@ -236,18 +236,6 @@ class Events:
         )
         return f"{rows} UNION ALL {ends}"
 
-    def _count(self, relation: str) -> int:
-        row = self._con.execute(f"SELECT count(*) FROM {relation}").fetchone()
-        return int(row[0]) if row else 0
-
-
-def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> None:
-    """Make a temporary table (or view) of the rows of a SELECT.
-
-    In the place of one that there may be: an epoch that has to leave out rows computes once more.
-    """
-    con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}")
-
 
 def places(shape: Shape, rows: str) -> str:
     """SELECT text of rows of the table with their sequence and places.
@@ -258,12 +246,3 @@ def places(shape: Shape, rows: str) -> str:
     columns = columns_in(shape.schema.names)
     sequence = SEQUENCE if shape.told is None else f"{shape.told} AS {SEQUENCE}"
     return f"SELECT {columns}, {sequence}, {RID} FROM ({rows})"
-
-
-def columns_in(names: Iterable[str], of: str = "") -> str:
-    """Names as a list in SQL.
-
-    >>> columns_in(["a", "b c"], "r")
-    'r."a", r."b c"'
-    """
-    return ", ".join(f"{of}.{quote(n)}" if of else quote(n) for n in names)

@@ -7,14 +7,13 @@ nothing but their sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from qanat.engines.duckdb.merge.pieces import columns_in
 from qanat.engines.duckdb.merge.shape import DELETE, KIND, SEQUENCE, UPSERT, Shape
 from qanat.model.changes import END_AT, START_AT
 from qanat.text import quote
 
-_RANK, _RUN, _STARTS, _ENDS, _LIFE = (
-    f"__qanat_{name}" for name in ("rank", "run", "starts", "ends", "life")
+_RUN, _STARTS, _ENDS, _LIFE, _BEFORE, _DELETED, _NEEDED = (
+    f"__qanat_{name}" for name in ("run", "starts", "ends", "life", "before", "deleted", "needed")
 )
 
 
@@ -29,7 +28,7 @@ def rows(shape: Shape, events: str, emptied: str) -> str:
         return _versions(shape, events)
     if shape.keeps:
         return _composed(shape, events, emptied)
-    columns = _list(shape.data.names)
+    columns = columns_in(shape.data.names)
     return (
         f"SELECT {columns}, {SEQUENCE} FROM ({_latest(shape, events)}) "
         f"WHERE {KIND} = {UPSERT} AND {_after(emptied)}"
@@ -42,7 +41,7 @@ def untold(shape: Shape, events: str, emptied: str) -> str:
         return _untold_versions(shape, events)
     if shape.keeps:
         return _untold_parts(shape, events, emptied)
-    columns = _list(shape.kept.names)
+    columns = columns_in(shape.kept.names)
     return (
         f"SELECT {columns} FROM ({_latest(shape, events)}) "
         f"WHERE {KIND} = {DELETE} AND {_after(emptied)}"
@@ -55,7 +54,7 @@ def untold(shape: Shape, events: str, emptied: str) -> str:
 def _latest(shape: Shape, events: str) -> str:
     return (
         f"SELECT * FROM {events} QUALIFY row_number() OVER "
-        f"(PARTITION BY {_list(shape.keys)} ORDER BY {SEQUENCE} DESC) = 1"
+        f"(PARTITION BY {columns_in(shape.keys)} ORDER BY {SEQUENCE} DESC) = 1"
     )
 
 
@@ -67,19 +66,20 @@ def _alive(shape: Shape, events: str, emptied: str) -> str:
     """The events after the last one that deleted their key, and that one itself."""
     last = f"max({SEQUENCE}) FILTER (WHERE {KIND} = {DELETE}) OVER ({_by(shape)})"
     return (
-        f"SELECT *, {last} AS {_ENDS} FROM {events} WHERE {_after(emptied)} "
-        f"QUALIFY {_ENDS} IS NULL OR {SEQUENCE} >= {_ENDS}"
+        f"SELECT *, {last} AS {_DELETED} FROM {events} WHERE {_after(emptied)} "
+        f"QUALIFY {_DELETED} IS NULL OR {SEQUENCE} >= {_DELETED}"
     )
 
 
 def _composed(shape: Shape, events: str, emptied: str) -> str:
     """Rows whose columns come from several events: NULL leaves what an earlier one said."""
     columns = [f"{_last(quote(n), n in shape.keeps)} AS {quote(n)}" for n in _rest(shape)]
+    keys = columns_in(shape.keys)
     return (
-        f"SELECT {_list(shape.data.names)}, {SEQUENCE} FROM (SELECT {_list(shape.keys)}, "
+        f"SELECT {columns_in(shape.data.names)}, {SEQUENCE} FROM (SELECT {keys}, "
         f"{', '.join((*columns, f'max({SEQUENCE}) AS {SEQUENCE}'))} "
         f"FROM ({_alive(shape, events, emptied)}) WHERE {KIND} = {UPSERT} "
-        f"GROUP BY {_list(shape.keys)})"
+        f"GROUP BY {keys})"
     )
 
 
@@ -96,14 +96,14 @@ def _untold_parts(shape: Shape, events: str, emptied: str) -> str:
     ]
     latest = f"max({SEQUENCE}) OVER ({_by(shape)}) = {SEQUENCE}"
     needed = (
-        f"SELECT *, {latest} AS {_STARTS}, {' OR '.join((latest, *parts))} AS {_RUN} "
+        f"SELECT *, {' OR '.join((latest, *parts))} AS {_NEEDED} "
         f"FROM ({_alive(shape, events, emptied)})"
     )
     # A row that comes from one event alone tells that event.
-    alone = f"count(*) FILTER (WHERE {_RUN} AND {KIND} = {UPSERT}) OVER ({_by(shape)}) = 1"
+    alone = f"count(*) FILTER (WHERE {_NEEDED} AND {KIND} = {UPSERT}) OVER ({_by(shape)}) = 1"
     return (
-        f"SELECT {_list(shape.kept.names)} FROM ({needed}) "
-        f"WHERE {_RUN} OR {KIND} = {DELETE} "
+        f"SELECT {columns_in(shape.kept.names)} FROM ({needed}) "
+        f"WHERE {_NEEDED} OR {KIND} = {DELETE} "
         f"QUALIFY {KIND} = {DELETE} OR NOT ({alone})"
     )
 
@@ -122,7 +122,7 @@ def _marked(shape: Shape, events: str) -> str:
     deleted = f"count(*) FILTER (WHERE {KIND} = {DELETE}) OVER ({until})"
     lives = f"SELECT *, {deleted} AS {_LIFE} FROM {events}"
     filled = [
-        f"last_value({quote(n)} IGNORE NULLS) OVER (PARTITION BY {_list(shape.keys)}, {_LIFE} "
+        f"last_value({quote(n)} IGNORE NULLS) OVER ({_by(shape)}, {_LIFE} "
         f"ORDER BY {SEQUENCE} ROWS UNBOUNDED PRECEDING) AS {_filled(n)}"
         if n in shape.keeps
         else f"{quote(n)} AS {_filled(n)}"
@@ -144,7 +144,7 @@ def _marked(shape: Shape, events: str) -> str:
 
 def _bounds(shape: Shape, events: str) -> str:
     """The events that begin a version or end one, with the values and the end of the version."""
-    run = f"PARTITION BY {_list(shape.keys)}, {_RUN} ORDER BY {SEQUENCE}"
+    run = f"PARTITION BY {columns_in(shape.keys)}, {_RUN} ORDER BY {SEQUENCE}"
     whole = f"{run} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
     last = [f"last_value({_filled(n)}) OVER ({whole}) AS {_final(n)}" for n in _rest(shape)]
     runs = f"SELECT {', '.join(('*', *last))} FROM ({_marked(shape, events)})"
@@ -152,7 +152,7 @@ def _bounds(shape: Shape, events: str) -> str:
     order = f"{_by(shape)} ORDER BY {SEQUENCE}"
     return (
         f"SELECT *, lead({SEQUENCE}) OVER ({order}) AS {_ENDS}, "
-        f"lag({KIND}) OVER ({order}) AS {_RANK} FROM ({bounds})"
+        f"lag({KIND}) OVER ({order}) AS {_BEFORE} FROM ({bounds})"
     )
 
 
@@ -168,13 +168,13 @@ def _untold_versions(shape: Shape, events: str) -> str:
     A deletion that ends a version is told by its end, to which no other version is joined.
     """
     differs = " OR ".join(f"{quote(n)} IS DISTINCT FROM {_final(n)}" for n in _rest(shape))
-    columns = _list(shape.kept.names)
+    columns = columns_in(shape.kept.names)
     within = (
         f"SELECT {columns} FROM ({_marked(shape, events)}) "
         f"WHERE {KIND} = {UPSERT} AND NOT {_STARTS}"
     )
     others = f"{KIND} = {UPSERT} AND ({differs or 'false'})"
-    idle = f"{KIND} = {DELETE} AND {_RANK} IS DISTINCT FROM {UPSERT}"
+    idle = f"{KIND} = {DELETE} AND {_BEFORE} IS DISTINCT FROM {UPSERT}"
     return (
         f"{within} UNION ALL SELECT {columns} FROM ({_bounds(shape, events)}) "
         f"WHERE ({others}) OR ({idle})"
@@ -185,7 +185,7 @@ def _untold_versions(shape: Shape, events: str) -> str:
 
 
 def _by(shape: Shape) -> str:
-    return f"PARTITION BY {_list(shape.keys)}"
+    return f"PARTITION BY {columns_in(shape.keys)}"
 
 
 def _rest(shape: Shape) -> tuple[str, ...]:
@@ -199,7 +199,3 @@ def _filled(name: str) -> str:
 
 def _final(name: str) -> str:
     return quote(f"__qanat_final_{name}")
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(map(quote, names))

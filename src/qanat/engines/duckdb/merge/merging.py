@@ -9,27 +9,27 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.events import ROWS, Events, columns_in, make, places
+from qanat.engines.duckdb.merge.events import ROWS, Events, places
 from qanat.engines.duckdb.merge.fold import rows, untold
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
+from qanat.model.changes import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 from qanat.model.schema import STRING, DataType, Field, Schema
 from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, Output, TableBatch, Work
 from qanat.text import literal, quote
 
-CHANGE_TYPE = "_change_type"
 _FEED, _EVENTS = "_change_data", "_events"
-_FRESH, _GONE, _AFTER, _KEPT, _STORED, _SORTED = (
+_FRESH, _GONE, _AFTER, _UNTOLD, _STORED, _SORTED = (
     f"__qanat_{name}" for name in ("fresh", "gone", "after", "untold", "stored", "sorted")
 )
 _FIRST = 1_000_000
 """Rows of which one file is made before their size is known."""
 _SAME = "IS NOT DISTINCT FROM"
-_REPLACED = f"{RID} IN (SELECT {RID} FROM {_FRESH})"
 
 
 class Merging:
@@ -75,12 +75,12 @@ class Merging:
             feed=self._feed(shape) if merge.feed and removed else (),
             events=self._events(shape, events),
         )
-        updated = self._count(f"{_FRESH} WHERE {RID} IS NOT NULL")
+        updated = count_of(self._con, f"{_FRESH} WHERE {RID} IS NOT NULL")
         counts = Counts(
             written=taken,
-            inserted=self._count(f"{_FRESH} WHERE {RID} IS NULL"),
+            inserted=count_of(self._con, f"{_FRESH} WHERE {RID} IS NULL"),
             updated=updated,
-            deleted=self._count(_GONE) - updated,
+            deleted=count_of(self._con, _GONE) - updated,
             late=late,
         )
         self._check(counts, table, stored)
@@ -145,7 +145,7 @@ class Merging:
     def _rewrite(
         self, shape: Shape, stored: TableBatch | None
     ) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
-        if stored is None or not self._count(_GONE):
+        if stored is None or not count_of(self._con, _GONE):
             return (), ()
         rewriting = Rewriting(
             self._con,
@@ -166,7 +166,7 @@ class Merging:
         """
         columns, target = columns_in(shape.stored.names), self._merge.target
         select = f"SELECT {columns} FROM {_FRESH} WHERE {RID} IS NULL"
-        total = self._count(f"({select})")
+        total = count_of(self._con, f"({select})")
         if total <= _FIRST:
             yield from write(self._con, select, shape.stored, target).files
             return
@@ -176,30 +176,31 @@ class Merging:
         renamed = ", ".join(f"{name} AS {other}" for name, other in names.items())
         columns = ", ".join(f"{other} AS {name}" for name, other in names.items())
         make(self._con, _SORTED, f"SELECT {renamed} FROM ({select} ORDER BY {by})")
-        done, rows, number = 0, _FIRST, 0
+        done, step, number = 0, _FIRST, 0
         while done < total:
             some = (
-                f"SELECT {columns} FROM {_SORTED} WHERE rowid >= {done} AND rowid < {done + rows}"
+                f"SELECT {columns} FROM {_SORTED} WHERE rowid >= {done} AND rowid < {done + step}"
             )
             one = replace(target, prefix=f"{target.prefix}-n{number:05d}")
             files = write(self._con, some, shape.stored, one).files
             yield from files
-            done, number = done + rows, number + 1
+            done, number = done + step, number + 1
             size = sum(f.size for f in files) / max(1, sum(f.rows for f in files))
-            rows = max(1, int(FILE_BYTES / max(1.0, size)))
+            step = max(1, int(FILE_BYTES / max(1.0, size)))
 
     def _feed(self, shape: Shape) -> tuple[DataFile, ...]:
         """Stage the rows as readers of changes see them."""
         columns = columns_in(shape.schema.names)
         # Only the sequence of a row may be another one: that is no change to them.
+        replaced = f"{RID} IN (SELECT {RID} FROM {_FRESH})"
         same = f"{_alike(shape.identity, '=')} AND {_alike(shape.schema.names, _SAME)}"
         parts = [
             f"SELECT {columns}, CASE WHEN {condition} THEN '{one}' ELSE '{other}' END "
-            f"AS {CHANGE_TYPE} FROM {rows} AS o "
+            f"AS {CHANGE_TYPE} FROM {told} AS o "
             f"WHERE NOT EXISTS (SELECT 1 FROM {counterpart} AS a WHERE {same})"
-            for rows, counterpart, condition, one, other in (
-                (_FRESH, _GONE, f"{RID} IS NULL", "insert", "update_postimage"),
-                (_GONE, _FRESH, _REPLACED, "update_preimage", "delete"),
+            for told, counterpart, condition, one, other in (
+                (_FRESH, _GONE, f"{RID} IS NULL", INSERT, UPDATE_AFTER),
+                (_GONE, _FRESH, replaced, UPDATE_BEFORE, DELETE),
             )
         ]
         schema = Schema((*shape.schema.fields, Field(CHANGE_TYPE, STRING)))
@@ -215,13 +216,13 @@ class Merging:
         parts = [own, events.emptying()]
         if others is not None:
             parts.append(f"SELECT {columns} FROM ({others})")
-        make(self._con, _KEPT, " UNION ALL ".join(parts))
-        if others is None and not self._count(_KEPT):
+        make(self._con, _UNTOLD, " UNION ALL ".join(parts))
+        if others is None and not count_of(self._con, _UNTOLD):
             return None
         # A key whose events are all that old is forgotten as a whole: its row tells what they
         # came to, and part of them would tell something else.
         recent = (
-            f"SELECT * FROM {_KEPT} QUALIFY max({SINCE}) OVER "
+            f"SELECT * FROM {_UNTOLD} QUALIFY max({SINCE}) OVER "
             f"(PARTITION BY {keys}) >= {self._merge.forgets_ns // 1000}"
         )
         return self._beside(recent, shape.kept, _EVENTS, partitioned=False)
@@ -241,7 +242,7 @@ class Merging:
         gone = 0
         if stored is not None and table.removed:
             batch = replace(stored, files=table.removed, fetch=None)
-            gone = self._count(f"({self._bindings.bind('__qanat_removed', batch).plain})")
+            gone = count_of(self._con, f"({self._bindings.bind('__qanat_removed', batch).plain})")
         if table.rows - gone != counts.inserted - counts.deleted:
             raise InvariantError(
                 f"rows of {self._work.dataset} do not add up",
@@ -249,10 +250,6 @@ class Merging:
                 got=f"{table.rows} in place of {gone}",
                 hint="nothing was published; this is a defect of Qanat",
             )
-
-    def _count(self, relation: str) -> int:
-        row = self._con.execute(f"SELECT count(*) FROM {relation}").fetchone()
-        return int(row[0]) if row else 0
 
 
 def _alike(names: Iterable[str], how: str) -> str:

@@ -14,6 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID, ROW_BITS
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
@@ -21,7 +22,6 @@ from qanat.frozen import Frozen
 from qanat.model.schema import Schema
 from qanat.model.staged import DataFile
 from qanat.model.work import Output, TableBatch
-from qanat.text import quote
 
 FILE_BYTES = 128 * 1024 * 1024
 """How large files become."""
@@ -74,17 +74,17 @@ class Rewriting(Frozen):
             f"FROM {self.gone} WHERE {_FILE} IN (SELECT unnest(?))",
             [group, group],
         )
-        columns = ", ".join(map(quote, self.columns.names))
-        new = f"FROM {self.fresh} WHERE {_FILE} IN ({', '.join(map(str, group))})"
+        columns = columns_in(self.columns.names)
+        new = f"{self.fresh} WHERE {_FILE} IN ({', '.join(map(str, group))})"
         stay = f"FROM ({bound.full}) AS r WHERE r.{RID} NOT IN (SELECT {RID} FROM {_OUT})"
         table = write(
             self.con,
-            f"SELECT {columns} {stay} UNION ALL SELECT {columns} {new}",
+            f"SELECT {columns} {stay} UNION ALL SELECT {columns} FROM {new}",
             self.columns,
             output,
         )
-        before = self._count(f"FROM ({bound.plain})")
-        wanted = before - self._count(f"FROM {_OUT}") + self._count(new)
+        before, gone = count_of(self.con, f"({bound.plain})"), count_of(self.con, _OUT)
+        wanted = before - gone + count_of(self.con, new)
         if table.rows != wanted:
             raise InvariantError(
                 "rows of a table were lost or doubled while files of it were written again",
@@ -126,7 +126,3 @@ class Rewriting(Frozen):
 
     def _numbers(self, select: str) -> list[int]:
         return [int(number) for (number,) in self.con.execute(select).fetchall()]
-
-    def _count(self, of: str) -> int:
-        row = self.con.execute(f"SELECT count(*) {of}").fetchone()
-        return int(row[0]) if row else 0

@@ -1,0 +1,36 @@
+"""Pieces of SQL that all steps of a merge use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from duckdb import DuckDBPyConnection
+
+from qanat.text import quote
+
+
+def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> None:
+    """Make a temporary table (or view) of the rows of a SELECT.
+
+    In the place of one that there may be: an epoch that has to leave out rows computes once more.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}")
+
+
+def count_of(con: DuckDBPyConnection, relation: str) -> int:
+    """How many rows there are.
+
+    Args:
+        relation: what stands behind FROM: a name or a SELECT in parentheses, perhaps with WHERE.
+    """
+    row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def columns_in(names: Iterable[str], of: str = "") -> str:
+    """Names as a list in SQL.
+
+    >>> columns_in(["a", "b c"], "r")
+    'r.a, r."b c"'
+    """
+    return ", ".join(f"{of}.{quote(n)}" if of else quote(n) for n in names)
