@@ -68,6 +68,7 @@ NOT_FOLLOWED = {
         "engines/duckdb/files/csv.py: this is a defect of Qanat",
         "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
         "engines/duckdb/split.py: nothing was published; this is a defect of Qanat",
+        "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "run/blame.py: this is a defect of Qanat",
         "planning/stateful.py: write the part that is out of the ordinary",
     ),
@@ -111,6 +112,7 @@ NOT_FOLLOWED = {
     ),
     "needs another version of Qanat or of another tool": (
         "dialect/transpile.py: set `dialect",
+        "storage/delta/feed.py: read the table itself instead of its changes",
         "storage/delta/table.py: the table was written by a newer tool",
     ),
     "keeps an adapter or a store to its port, and no project can come to it": (

@@ -227,7 +227,6 @@ def _check_names(
                 location=where,
                 wanted=", ".join(names),
                 nearest=nearest(key, list(given)),
-                hint="COLUMNS must not leave out a key" if key in Names(given) else None,
             )
     for chosen in (changes.columns, changes.keeps, changes.tracked):
         for name in chosen.names if chosen else ():
