@@ -69,6 +69,7 @@ NOT_FOLLOWED = {
         "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
         "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "engines/duckdb/split.py: nothing was published; this is a defect of Qanat",
+        "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "run/blame.py: this is a defect of Qanat",
         "planning/stateful.py: write the part that is out of the ordinary",
     ),
@@ -112,6 +113,7 @@ NOT_FOLLOWED = {
     ),
     "needs another version of Qanat or of another tool": (
         "dialect/transpile.py: set `dialect",
+        "storage/delta/feed.py: read the table itself instead of its changes",
         "storage/delta/table.py: the table was written by a newer tool",
     ),
     "needs tables with changes: tests/acceptance/test_auto_cdc.py follows it": (

@@ -1,13 +1,25 @@
-"""Flows whose rows change their target (AUTO CDC): what they cannot feed, and what they lack."""
+"""Flows whose rows change their target (AUTO CDC): what they cannot feed, and what they lack.
+
+And their expressions as rules that an engine is asked about; nothing here needs a parser.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
-from qanat.model.changes import END_AT, START_AT, AutoCdc, Chosen, ScdType
+from qanat.model.changes import END_AT, START_AT, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.name import Names
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Unique
+from qanat.model.pipeline import (
+    Action,
+    Dataset,
+    DatasetKind,
+    Expectation,
+    Flow,
+    Pipeline,
+    Predicate,
+    Unique,
+)
 from qanat.model.query import Read
 from qanat.model.schema import Schema
 
@@ -141,3 +153,26 @@ def missing_columns(flow: Flow, given: Schema) -> list[QanatError]:
         )
         for name, part in lacking.items()
     ]
+
+
+def probes(flow: Flow, changes: AutoCdc | None) -> Iterator[Expectation]:
+    """The expressions of a flow's changes as rules, so that an engine can say what is wrong.
+
+    Args:
+        flow: the flow.
+        changes: what they are in the engine's dialect.
+    """
+    for clause, value in expressions_of(changes):
+        rule = Predicate(f"({value.sql}) IS NOT NULL", value.dialect, str(value))
+        yield Expectation(clause, rule, Action.WARN, value.location or flow.location)
+
+
+def expressions_of(changes: AutoCdc | None) -> Iterator[tuple[str, Expression]]:
+    """All expressions, each with the clause that it is of."""
+    if changes is None:
+        return
+    yield from (("SEQUENCE BY", each) for each in changes.sequence)
+    if changes.deletes is not None:
+        yield "APPLY AS DELETE WHEN", changes.deletes
+    if changes.truncates is not None:
+        yield "APPLY AS TRUNCATE WHEN", changes.truncates

@@ -11,6 +11,7 @@ from qanat.dialect import predicate
 from qanat.errors import Location, QanatError
 from qanat.model.changes import AutoCdc, Expression
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
+from qanat.planning.changes import expressions_of
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
@@ -42,34 +43,11 @@ def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
 
 def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
     """What the engine's dialect cannot carry in the expressions of a flow's changes."""
-    for _, value in _expressions(flow.changes):
+    for _, value in expressions_of(flow.changes):
         try:
             _translated(value, dialect, flow.location)
         except QanatError as error:
             yield error
-
-
-def probes(flow: Flow, changes: AutoCdc | None) -> Iterator[Expectation]:
-    """The expressions of a flow's changes as rules, so that an engine can say what is wrong.
-
-    Args:
-        flow: the flow.
-        changes: what they are in the engine's dialect.
-    """
-    for clause, value in _expressions(changes):
-        rule = Predicate(f"({value.sql}) IS NOT NULL", value.dialect, str(value))
-        yield Expectation(clause, rule, Action.WARN, value.location or flow.location)
-
-
-def _expressions(changes: AutoCdc | None) -> Iterator[tuple[str, Expression]]:
-    """All expressions, each with the clause that it is of."""
-    if changes is None:
-        return
-    yield from (("SEQUENCE BY", each) for each in changes.sequence)
-    if changes.deletes is not None:
-        yield "APPLY AS DELETE WHEN", changes.deletes
-    if changes.truncates is not None:
-        yield "APPLY AS TRUNCATE WHEN", changes.truncates
 
 
 def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:

@@ -24,11 +24,10 @@ from qanat.model.work import (
     ViewWork,
     Work,
 )
-from qanat.planning.changes import missing_columns
+from qanat.planning.changes import missing_columns, probes
 from qanat.planning.graph import resolve
 from qanat.ports.engine import Columns
 from qanat.run.attempt import may_widen
-from qanat.run.changing import probes
 from qanat.run.inputs import drift_of, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session

@@ -56,8 +56,8 @@ F = "CREATE FLOW f AS AUTO CDC INTO t FROM STREAM s KEYS (id) SEQUENCE BY ts"
         (F + "; CREATE STREAMING TABLE w AS SELECT * FROM STREAM t",
          ("3:116: t is kept by AUTO CDC and cannot be read as a stream: its rows are changed and"
           " deleted, not only appended\n"
-          "  hint: read it without STREAM in a MATERIALIZED VIEW, or read the changes that feed"
-          " it")),
+          "  hint: read it without STREAM in a MATERIALIZED VIEW, or its changes: STREAM"
+          " table_changes('t'), or only rows that are new: STREAM t WITH (skip_change_commits)")),
         (F + "; CREATE STREAMING TABLE u (CONSTRAINT a EXPECT UNIQUE (id))"
          " FLOW AUTO CDC FROM STREAM s KEYS (id) SEQUENCE BY ts",
          ("3:111: expectation a: the rows that come to u are changes, and several may be about"

@@ -31,6 +31,6 @@ def columns_in(names: Iterable[str], of: str = "") -> str:
     """Names as a list in SQL.
 
     >>> columns_in(["a", "b c"], "r")
-    'r.a, r."b c"'
+    'r."a", r."b c"'
     """
     return ", ".join(f"{of}.{quote(n)}" if of else quote(n) for n in names)
