@@ -328,3 +328,18 @@ def test_columns_may_have_any_name(shop: Shop, key: str, scd: int) -> None:
     else:
         found = [(row[0], row[1], *row[-2:]) for row in shop.rows("customers")]
         assert found == [(1, 1, 1, 2), (1, 2, 3, None), (1, 3, 2, 3), (2, 1, 2, 3), (2, 3, 3, 4)]
+
+
+@pytest.mark.parametrize("scd", [1, 2])
+def test_a_sequence_of_another_type_is_told_as_the_author_knows_it(shop: Shop, scd: int) -> None:
+    shop.sql(CHANGES + (CUSTOMERS if scd == 1 else HISTORY))
+    put(shop, 0)
+    shop.run()
+    shop.file("data/1.csv", HEAD + "1,x,U,40.5\n")
+    name = "customers" if scd == 1 else "history"
+    error = shop.failures()[name]
+    assert error.message == f"SEQUENCE BY of {name} does not fit the rows that are there"
+    assert error.hint == (
+        "CAST it to bigint in SEQUENCE BY, or start over: qanat run --full-refresh " + name
+    )
+    shop.run(full_refresh=(name,))

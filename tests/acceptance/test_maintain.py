@@ -276,6 +276,18 @@ def test_clustered_tables_are_sorted(root: Path, project: Project, columns: str)
     assert project.maintain().tables[0].idle  # what is clustered is not written again
 
 
+@pytest.mark.parametrize("columns", ["part", "part, rowid"])
+def test_a_clustered_table_may_have_a_column_rowid(
+    root: Path, project: Project, columns: str
+) -> None:
+    declare(root, COPY.format(name="bronze", more=f"CLUSTER BY ({columns})", source=READS))
+    for number in range(2):
+        add(root, number, f"id,part,rowid\n{number},1,1000\n{number + 2},0,7\n")
+        assert project.run().status == "succeeded"
+    assert by_name(project.maintain())["bronze"].compacted == 2
+    assert sorted(ids(project, "bronze")) == [0, 1, 2, 3]
+
+
 def test_another_writer_may_append_meanwhile(
     root: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,3 +75,17 @@ def _paths(batch: Batch) -> Sequence[str]:
     if isinstance(batch, FilesBatch):
         return [file.path for file in batch.files]
     return batch.files if isinstance(batch, TableBatch) else ()
+
+
+def keep_sorted(con: DuckDBPyConnection, name: str, select: str) -> str:
+    """Keep rows in a temporary table in the order of a SELECT, which `rowid` then tells.
+
+    The table has names of its own: a column of the rows may be called rowid.
+
+    Returns:
+        The SELECT list that gives the columns their names again.
+    """
+    names = {quote(n): f"c{i}" for i, n in enumerate(con.sql(f"{select} LIMIT 0").columns)}
+    own = ", ".join(f"{name} AS {other}" for name, other in names.items())
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT {own} FROM ({select})")
+    return ", ".join(f"{other} AS {name}" for name, other in names.items())

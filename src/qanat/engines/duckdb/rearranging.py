@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.shape import SEQUENCE
+from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.widening import in_order
@@ -94,10 +95,10 @@ class Rearrange(Staging):
 
     def _sorted(self, rows: str, columns: Sequence[str], parts: int, total: int) -> list[str]:
         """Sort rows; SELECT texts of as many parts of them."""
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_SORTED} AS {_by(rows, columns)}")
+        names = keep_sorted(self.con, _SORTED, _by(rows, columns))
         bounds = [total * n // parts for n in range(parts + 1)]
         return [
-            f"SELECT * FROM {_SORTED} WHERE rowid >= {low} AND rowid < {high}"
+            f"SELECT {names} FROM {_SORTED} WHERE rowid >= {low} AND rowid < {high}"
             for low, high in pairwise(bounds)
             if low < high
         ]

@@ -14,6 +14,7 @@ from qanat.engines.duckdb.merge.fold import rows, untold
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
+from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
@@ -171,11 +172,7 @@ class Merging:
             yield from write(self._con, select, shape.stored, target).files
             return
         by = columns_in(shape.identity)
-        # By other names: a column of the table may be called rowid.
-        names = {quote(n): f"c{number}" for number, n in enumerate(shape.stored.names)}
-        renamed = ", ".join(f"{name} AS {other}" for name, other in names.items())
-        columns = ", ".join(f"{other} AS {name}" for name, other in names.items())
-        make(self._con, _SORTED, f"SELECT {renamed} FROM ({select} ORDER BY {by})")
+        columns = keep_sorted(self._con, _SORTED, f"{select} ORDER BY {by}")
         done, step, number = 0, _FIRST, 0
         while done < total:
             some = (

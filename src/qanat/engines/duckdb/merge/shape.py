@@ -7,10 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
+from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.types import Conversion, Fitted, fit
-from qanat.errors import ColumnNotFoundError, Location, SchemaMismatchError, full_refresh, nearest
+from qanat.errors import (
+    ColumnNotFoundError,
+    Location,
+    SchemaMismatchError,
+    TypeNameError,
+    full_refresh,
+    nearest,
+)
 from qanat.frozen import Frozen
 from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
 from qanat.model.name import Names
@@ -123,7 +131,7 @@ def shape_of(
     described = con.sql(f"SELECT {sequence} AS {SEQUENCE} FROM ({relation.sql_query()}) LIMIT 0")
     told = Schema() if wanted is None else Schema((Field(SEQUENCE, wanted),))
     own = Output(target.folder, target.prefix, schema=told)
-    sequenced = fit([SEQUENCE], described.types, own, query, f"SEQUENCE BY of {dataset}")
+    sequenced = _fit_sequence(described.types, own, query, dataset)
     found = sequenced.schema.fields[0].type
     keeps = changes.keeps.among(names) if changes.keeps else ()
     return Shape(
@@ -140,6 +148,31 @@ def shape_of(
         casts=tuple(_cast(c, changes) for c in fitted.casts),
         lacks=fitted.lacks,
     )
+
+
+def _fit_sequence(
+    types: list[DuckDBPyType], output: Output, query: Computation, dataset: str
+) -> Fitted:
+    """Match the sequence with that of rows that are there."""
+    try:
+        return fit([SEQUENCE], types, output, query, dataset)
+    except SchemaMismatchError as error:
+        # An author knows no column of that name.
+        raise SchemaMismatchError(
+            f"SEQUENCE BY of {dataset} does not fit the rows that are there",
+            location=query.location,
+            wanted=error.wanted,
+            got=error.got,
+            hint=f"CAST it to {error.wanted} in SEQUENCE BY, or start over:"
+            f" {full_refresh(dataset)}",
+        ) from error
+    except TypeNameError as error:
+        raise TypeNameError(
+            f"SEQUENCE BY of {dataset} has a type that tables cannot store",
+            location=query.location,
+            got=error.got,
+            hint=error.hint,
+        ) from error
 
 
 def _sequence_sql(changes: AutoCdc) -> str:
