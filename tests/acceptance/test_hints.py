@@ -118,6 +118,7 @@ NOT_FOLLOWED = {
     ),
     "needs tables with changes: tests/acceptance/test_auto_cdc.py follows it": (
         "engines/duckdb/merge/events.py: nothing was published; let SEQUENCE BY",
+        "engines/duckdb/merge/shape.py: CAST it to",
     ),
     "needs a table of another tool, or rows that only their source can mend": (
         "run/replay.py: mend the rows at their source",

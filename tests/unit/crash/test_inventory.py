@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qanat.crash.deliveries import Delivered
@@ -28,7 +30,6 @@ def storage(tmp_path: Path) -> Path:
     ]
     known = {
         f"tables/t/_delta_log/{ENTRY}": "\n".join(map(json.dumps, actions)) + "\n",
-        f"tables/t/_delta_log/{1:020}.checkpoint.parquet": "",
         "tables/t/_delta_log/_last_checkpoint": "",
         "tables/t/a b.parquet": "",
         "tables/t/kind=x/c.parquet": "",
@@ -41,6 +42,22 @@ def storage(tmp_path: Path) -> Path:
     }
     for name, text in known.items():
         _write(tmp_path / name, text)
+    # What only a checkpoint names: its entry was cleaned up.
+    checkpoint = {
+        "add": [{"path": "cleaned.parquet"}],
+        "remove": [None],
+        "metaData": [{"configuration": None}],
+    }
+    columns = pa.schema(
+        [
+            ("add", pa.struct([("path", pa.string())])),
+            ("remove", pa.struct([("path", pa.string())])),
+            ("metaData", pa.struct([("configuration", pa.map_(pa.string(), pa.string()))])),
+        ]
+    )
+    log = tmp_path / "tables/t/_delta_log"
+    pq.write_table(pa.table(checkpoint, columns), log / f"{1:020}.checkpoint.parquet")
+    _write(tmp_path / "tables/t/cleaned.parquet", "")
     return tmp_path
 
 

@@ -75,6 +75,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "replay": (lambda p: p.replay(),),
     "discard": (lambda p: p.quarantine("silver_orders").discard(where="amount = 0"),),
     "export": (lambda p: ExportResult("silver_orders", str(p.root / "rows.csv"), 3),),
+    "maintenance": (lambda p: p.maintain(dry_run=True), lambda p: p.maintain()),
     "move": (renamed, dropped),
     "promotion": (promoted,),
     "doctor": (lambda p: doctor(p.root),),
