@@ -117,12 +117,7 @@ NOT_FOLLOWED = {
         "storage/delta/table.py: the table was written by a newer tool",
     ),
     "needs tables with changes: tests/acceptance/test_auto_cdc.py follows it": (
-        "engines/duckdb/merge/events.py: nothing was published; let SEQUENCE BY",
         "engines/duckdb/merge/shape.py: CAST it to",
-    ),
-    "needs a table of another tool, or rows that only their source can mend": (
-        "run/replay.py: mend the rows at their source",
-        "storage/delta/feed.py: read the table itself",
     ),
     "keeps an adapter or a store to its port, and no project can come to it": (
         "model/table.py: let the column be NULL",
