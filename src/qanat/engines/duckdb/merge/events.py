@@ -88,9 +88,12 @@ class Events:
             f"SELECT {data}, {SEQUENCE}, {KIND}, 0::BIGINT AS {SINCE} FROM {NEW} WHERE false",
         )
         if self._kept is not None:
-            mine = f"{KIND} = {TRUNCATE} OR {self._is_touched()}"
-            con.execute(f"INSERT INTO {OLD} {before} FROM ({self._kept}) AS r WHERE {mine}")
+            insert = f"INSERT INTO {OLD} {before} FROM ({self._kept}) AS r WHERE {KIND}"
+            con.execute(f"{insert} = {TRUNCATE}")
         self._find_emptied()
+        if self._kept is not None:
+            self._touch_emptied(self._kept)
+            con.execute(f"{insert} <> {TRUNCATE} AND {self._is_touched()}")
         if stored is not None:
             self._find_rows(stored)
             if count_of(self._con, f"{ROWS} WHERE {SEQUENCE} IS NULL"):
@@ -201,6 +204,18 @@ class Events:
         make(self._con, EMPTIED, last)
         if self._con.execute(f"SELECT 1 FROM {EMPTIED} WHERE {_LAST} IS NOT NULL").fetchone():
             self.emptied = f"(SELECT {_LAST} FROM {EMPTIED})"
+
+    def _touch_emptied(self, kept: str) -> None:
+        """Have keys touched of which the emptying takes away a part of what their row is made of.
+
+        The row itself may be from a later event, which had NULL where an earlier value is kept.
+        """
+        if self.emptied != "NULL":
+            gone = f"{KIND} <> {TRUNCATE} AND {SEQUENCE} <= {self.emptied}"
+            self._con.execute(
+                f"INSERT INTO {TOUCHED} SELECT DISTINCT {columns_in(self._shape.keys)} "
+                f"FROM ({kept}) AS r WHERE {gone} AND NOT {self._is_touched()}"
+            )
 
     def _find_rows(self, stored: str) -> None:
         """The rows of the table that may change."""
