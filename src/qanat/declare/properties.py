@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from qanat.declare.cursor import Cursor
@@ -15,6 +15,7 @@ from qanat.errors import (
     UnsupportedError,
     nearest,
 )
+from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
@@ -39,9 +40,16 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         DRIFT: tuple(d.value for d in Drift),
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
-        QUARANTINE_LIMIT: (LIMIT,),
     }
 )
+_READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
+    {
+        **READ,
+        QUARANTINE_LIMIT: (parse_limit, LIMIT),
+        RETENTION: (parse_retention, "a number of seconds, such as 172800"),
+    }
+)
+"""By property: what reads its value, and what a value is."""
 
 
 @dataclass(slots=True)
@@ -159,7 +167,7 @@ def check_property(key: str, value: str, location: Location) -> None:
         OptionError: Qanat has no such property, or it cannot have that value.
     """
     values = _OURS.get(key)
-    if (read := READ.get(key)) is not None:
+    if (read := _READ.get(key)) is not None:
         try:
             read[0](value)
         except ValueError:
@@ -175,15 +183,8 @@ def check_property(key: str, value: str, location: Location) -> None:
         if not fold(key).startswith(("qanat.", "pipelines.reset")):
             return
         raise OptionError(
-            f"no table property {key!r}", location=location, nearest=nearest(key, _OURS)
+            f"no table property {key!r}", location=location, nearest=nearest(key, (*_OURS, *_READ))
         )
-    if same(key, QUARANTINE_LIMIT):
-        try:
-            parse_limit(value)
-        except ValueError:
-            values = (LIMIT,)
-        else:
-            return
     if fold(value) not in values:
         raise OptionError(
             f"table property {key!r} does not fit",

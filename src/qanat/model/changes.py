@@ -49,7 +49,11 @@ def parse_retention(text: str | None) -> int:
     >>> parse_retention(None), parse_retention("3600")
     (172800, 3600)
     """
-    return _RETENTION_SECONDS if text is None else int(text)
+    if text is None:
+        return _RETENTION_SECONDS
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"no number of seconds: {text}")
+    return int(text)
 
 
 class Expression(Frozen):

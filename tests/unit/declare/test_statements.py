@@ -171,6 +171,9 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
         (f"{V}TBLPROPERTIES ('qanat.quarantine_limit' = '200 %') AS SELECT 1",
          ("1:43: table property 'qanat.quarantine_limit' does not fit\n"
          "  wanted: a share or a number of rows, such as 20 % or 1000\n  got: '200 %'")),
+        (f"{V}TBLPROPERTIES ('pipelines.cdc.tombstoneGCThresholdInSeconds' = '-1') AS SELECT 1",
+         ("1:43: table property 'pipelines.cdc.tombstoneGCThresholdInSeconds' does not fit\n"
+         "  wanted: a number of seconds, such as 172800\n  got: '-1'")),
         ("CREATE TEMPORARY VIEW v PARTITIONED BY (a) AS SELECT 1",
          ("1:25: PARTITIONED BY on a temporary view is not supported\n"
          "  hint: a temporary view is not stored")),
