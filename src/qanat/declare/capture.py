@@ -40,6 +40,8 @@ class DatasetCall(Frozen):
     options: Any = None
     stream: Any = None
     rules: tuple[RuleCall, ...] = ()
+    keys: Any = None
+    incremental_strategy: Any = None
 
 
 class FlowCall(Frozen):

@@ -38,6 +38,8 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.dialect import dialect_of
+from qanat.model.keyed import STRATEGY
+from qanat.model.name import same
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
 from qanat.model.query import FunctionQuery, Query, Read, SourceRef, dataset_ref
 
@@ -131,8 +133,7 @@ class _Maker:
             with collecting():
                 written = self._valued(text_of("format", call.format, call.location), call)
                 check_table_format(written, self.registry, call.location)
-        given = mapping_of_text("table_properties", call.table_properties, call.location)
-        properties = {key: self._valued(value, call) for key, value in given.items()}
+        properties = self._properties(call)
         for key, value in properties.items():
             with collecting():
                 check_property(key, value, call.location)
@@ -150,7 +151,22 @@ class _Maker:
             comment=comment and self._valued(comment, call),
             properties=tuple(properties.items()),
             sink=sink,
+            keys=self._names("keys", call.keys, call),
         )
+
+    def _properties(self, call: DatasetCall) -> dict[str, str]:
+        given = mapping_of_text("table_properties", call.table_properties, call.location)
+        properties = {key: self._valued(value, call) for key, value in given.items()}
+        name = "incremental_strategy"
+        strategy = optional_text(name, call.incremental_strategy, call.location)
+        if strategy is None:
+            return properties
+        if any(same(key, STRATEGY) for key in properties):
+            raise PythonFileError(
+                f"{name} is given twice: as an argument and as {STRATEGY} in table_properties",
+                location=call.location,
+            )
+        return {**properties, STRATEGY: self._valued(strategy, call)}
 
     def _valued(self, text: str, call: DatasetCall) -> str:
         return with_values(text, self.project.configuration, call.location)

@@ -10,6 +10,7 @@ from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
+from qanat.declare.strategies import with_strategies
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
@@ -64,7 +65,8 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
-    pipeline = Pipeline(project, registry.datasets, registry.flows)
+    flows = with_strategies(registry.datasets, registry.flows, registry.problems)
+    pipeline = Pipeline(project, registry.datasets, flows)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 

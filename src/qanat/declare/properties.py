@@ -16,12 +16,13 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.changes import RETENTION, parse_retention
+from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
 from qanat.model.upkeep import READ
 
-_CLAUSES = ("USING", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
+_CLAUSES = ("USING", "KEYS", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
 REFUSED = {
     "LOCATION": "tables live below the spec's storage",
     "PATH": "tables live below the spec's storage",
@@ -40,6 +41,7 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         DRIFT: tuple(d.value for d in Drift),
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
+        STRATEGY: tuple(each.value for each in Strategy),
     }
 )
 _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
@@ -60,6 +62,7 @@ class Properties:
     cluster_by: tuple[str, ...] = ()
     comment: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> Properties:
@@ -115,6 +118,8 @@ def _clause(
         written = cursor.name(registry.project.table_format.upper()).text
         with registry.problems.collecting():
             check_table_format(written, registry, where)
+    elif clause == "KEYS":
+        found.keys = cursor.names("a key column")
     elif clause == "PARTITIONED BY":
         found.partition_by = cursor.names("a column")
     elif clause == "CLUSTER BY":

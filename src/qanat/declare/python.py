@@ -57,6 +57,8 @@ def table(
     schema: str | None = None,
     format: str | None = None,
     stream: Streams | None = None,
+    keys: Sequence[str] | None = None,
+    incremental_strategy: str | None = None,
 ) -> Callable[[F], F]: ...
 def table(
     query_function: Any = None,
@@ -70,6 +72,8 @@ def table(
     schema: str | None = None,
     format: str | None = None,
     stream: Streams | None = None,
+    keys: Sequence[str] | None = None,
+    incremental_strategy: str | None = None,
 ) -> Any:
     """Declare a streaming table, and the function as the flow that feeds it.
 
@@ -80,6 +84,9 @@ def table(
         schema: columns as in CREATE TABLE, such as `"id BIGINT NOT NULL, at TIMESTAMP"`.
         stream: the parameters that are read as streams; default the first one. With options of
             their streams: `{"orders": {"skip_change_commits": True}}`.
+        keys: columns that identify a row: a new row replaces the one with its key.
+        incremental_strategy: `append`, `merge`, `delete+insert` or `insert_overwrite`; default
+            `merge` with keys, else `append`.
     """
     return _dataset(
         DatasetKind.STREAMING_TABLE,
@@ -93,6 +100,8 @@ def table(
         schema=schema,
         format=format,
         stream=stream,
+        keys=keys,
+        incremental_strategy=incremental_strategy,
     )
 
 
@@ -220,8 +229,14 @@ def create_streaming_table(
     expect_all_or_drop: Mapping[str, str] | None = None,
     expect_all_or_quarantine: Mapping[str, str] | None = None,
     expect_all_or_fail: Mapping[str, str] | None = None,
+    keys: Sequence[str] | None = None,
+    incremental_strategy: str | None = None,
 ) -> None:
-    """Declare a streaming table that only flows feed."""
+    """Declare a streaming table that only flows feed.
+
+    Args:
+        keys, incremental_strategy: as for `table`.
+    """
     capture = active.get()
     if capture is None:
         return
@@ -241,6 +256,8 @@ def create_streaming_table(
             schema=schema,
             format=format,
             rules=rules,
+            keys=keys,
+            incremental_strategy=incremental_strategy,
         )
     )
 

@@ -214,6 +214,7 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
         cluster_by=properties.cluster_by,
         comment=properties.comment,
         properties=properties.properties,
+        keys=properties.keys,
     )
     # Declare it before its query is parsed: else every reader of a dataset with a wrong query
     # would be a second problem.

@@ -1,19 +1,21 @@
-"""What an author declares of rows that are changes: `AUTO CDC`, as Lakeflow understands it.
+"""What an author declares of rows that change a table, instead of being added to it.
 
-A flow with `AutoCdc` gives events: each inserts or updates the row of its key, deletes it, or
+`Changes` is what all kinds of them tell about themselves. `AutoCdc` is the kind that Lakeflow has:
+a flow with it gives events, each of which inserts or updates the row of its key, deletes it, or
 empties the table. Which event comes after which says their sequence alone, never the order in
-which they arrive.
+which they arrive. The other kinds have modules of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from enum import StrEnum
+from typing import Any
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
-from qanat.model.name import fold
+from qanat.model.name import Names, fold
 from qanat.model.schema import STRING, Field, Primitive
 from qanat.secret import masked
 
@@ -112,13 +114,113 @@ class Chosen(Frozen):
         named = {fold(n) for n in self.names}
         return [c for c in columns if (fold(c) in named) is not self.all_but]
 
+    def same(self, other: Chosen) -> bool:
+        """True if the same columns are chosen, in whatever order and case."""
+        return self.all_but is other.all_but and Names(self.names) == Names(other.names)
+
+    @property
+    def in_order(self) -> Chosen:
+        """The same columns in an order that does not depend on how they were written."""
+        return Chosen(tuple(sorted(map(fold, self.names))), self.all_but)
+
 
 EVERY = Chosen((), all_but=True)
 """All columns."""
 
 
-class AutoCdc(Frozen):
-    """How the rows of a flow change its target.
+KEY, SEQUENCE = "_key", "_sequence"
+"""The rules that changes must keep: they say which row they are about, and when they happened."""
+
+
+class Changes(Frozen):
+    """How the rows of a flow change its target: what each kind of changes tells of itself.
+
+    What becomes of the rows of the table, an engine knows for each subclass.
+    """
+
+    @property
+    def label(self) -> str:
+        """What authors call it, in messages."""
+        raise NotImplementedError
+
+    @property
+    def joining(self) -> str:
+        """What to write instead of a flow that adds rows to the same table, for a hint."""
+        return ""
+
+    @property
+    def unique(self) -> str:
+        """Why an expectation UNIQUE is not needed, for a hint; empty if it might be."""
+        return ""
+
+    @property
+    def streams(self) -> bool:
+        """True if a flow without a stream is told that it has no changes to take."""
+        return True
+
+    @property
+    def ordered(self) -> bool:
+        """True if it matters in which order rows come."""
+        return False
+
+    @property
+    def columns_named(self) -> Mapping[str, tuple[str, ...]]:
+        """By clause, the columns that it names and the flow's query has to give."""
+        return {}
+
+    @property
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """All expressions over one row of the flow's query, each with its clause."""
+        return iter(())
+
+    @property
+    def adds(self) -> tuple[str, ...]:
+        """Columns of the table that no query gives."""
+        return ()
+
+    def given(self, names: Sequence[str]) -> list[str]:
+        """The columns of the table, of those that the flow's query gives."""
+        return list(names)
+
+    def makers(self, column: str) -> tuple[Expression, ...] | None:
+        """What a column of the table is computed from; None: the query's column of that name."""
+        del column
+        return None
+
+    def translated(self, by: Callable[[Expression], Expression]) -> Changes:
+        """The same with each expression translated."""
+        del by
+        return self
+
+    def rules(self, quoted: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
+        """What each row must keep, or go to quarantine: name, SQL, and as an author would say it.
+
+        Args:
+            quoted: an identifier in the quotes of the engine's dialect.
+        """
+        del quoted
+        return iter(())
+
+    def parts(self, others: Any) -> Iterator[tuple[str, str, str]]:
+        """In what it differs from another flow's, of the same kind, into the same table.
+
+        Yields:
+            The part that must be the same, its value here, and its value there.
+        """
+        del others
+        return iter(())
+
+    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+        """What it says as lines of a definition.
+
+        Args:
+            text: an expression in one normal form.
+        """
+        raise NotImplementedError
+
+
+class AutoCdc(Changes):
+    """How events change the target of a flow (AUTO CDC).
 
     Args:
         keys: columns of the query that identify a row of the target.
@@ -142,3 +244,123 @@ class AutoCdc(Frozen):
     keeps: Chosen | None = None
     scd: ScdType = ScdType.ONE
     tracked: Chosen = EVERY
+
+    @property
+    def label(self) -> str:
+        """What authors call it, in messages."""
+        return "AUTO CDC"
+
+    @property
+    def joining(self) -> str:
+        """What to write instead of a flow that adds rows to the same table, for a hint."""
+        return "make its rows changes, too: a first load is AUTO CDC ONCE INTO {target}"
+
+    @property
+    def unique(self) -> str:
+        """Why an expectation UNIQUE is not needed, for a hint; empty if it might be."""
+        return ": KEYS keeps one row for each key"
+
+    @property
+    def columns_named(self) -> Mapping[str, tuple[str, ...]]:
+        """By clause, the columns that it names and the flow's query has to give."""
+        return {
+            "KEYS": self.keys,
+            "COLUMNS": self.columns.names,
+            "IGNORE NULL UPDATES": self.keeps.names if self.keeps else (),
+            "TRACK HISTORY ON": self.tracked.names,
+        }
+
+    @property
+    def expressions(self) -> Iterator[tuple[str, Expression]]:
+        """All expressions over one row of the flow's query, each with its clause."""
+        yield from (("SEQUENCE BY", each) for each in self.sequence)
+        if self.deletes is not None:
+            yield "APPLY AS DELETE WHEN", self.deletes
+        if self.truncates is not None:
+            yield "APPLY AS TRUNCATE WHEN", self.truncates
+
+    @property
+    def adds(self) -> tuple[str, ...]:
+        """Columns of the table that no query gives."""
+        return (START_AT, END_AT) if self.scd is ScdType.TWO else ()
+
+    def given(self, names: Sequence[str]) -> list[str]:
+        """The columns of the table, of those that the flow's query gives."""
+        return self.columns.among(names)
+
+    def makers(self, column: str) -> tuple[Expression, ...] | None:
+        """What a column of the table is computed from; None: the query's column of that name."""
+        return self.sequence if column in Names(self.adds) else None
+
+    def translated(self, by: Callable[[Expression], Expression]) -> AutoCdc:
+        """The same with each expression translated."""
+        return replace(
+            self,
+            sequence=tuple(map(by, self.sequence)),
+            deletes=self.deletes and by(self.deletes),
+            truncates=self.truncates and by(self.truncates),
+        )
+
+    def rules(self, quoted: Callable[[str], str]) -> Iterator[tuple[str, str, str]]:
+        """What each row must keep, or go to quarantine: name, SQL, and as an author would say it.
+
+        Args:
+            quoted: an identifier in the quotes of the engine's dialect.
+        """
+        name, key, shown = rule_of_keys(self.keys, quoted)
+        if self.truncates is not None:
+            # What empties the table is about no row.
+            key = f"coalesce({self.truncates.sql}, FALSE) OR ({key})"
+            shown = f"{self.truncates} OR ({shown})"
+        yield name, key, shown
+        sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in self.sequence)
+        yield SEQUENCE, sequence, " AND ".join(f"{s} IS NOT NULL" for s in self.sequence)
+
+    def parts(self, others: AutoCdc) -> Iterator[tuple[str, str, str]]:
+        """In what it differs from another flow's, of the same kind, into the same table.
+
+        Yields:
+            The part that must be the same, its value here, and its value there.
+        """
+        # `* EXCEPT (…)` may differ: it leaves out what only one of the sources has.
+        listed = not (self.columns.all_but and others.columns.all_but)
+        if Names(self.keys) != Names(others.keys):
+            yield "KEYS", f"({', '.join(self.keys)})", f"({', '.join(others.keys)})"
+        if len(self.sequence) != len(others.sequence):
+            yield "SEQUENCE BY", _values(self), _values(others)
+        if self.scd is not others.scd:
+            yield "SCD TYPE", self.scd.value, others.scd.value
+        if listed and not self.columns.same(others.columns):
+            yield "COLUMNS", str(self.columns), str(others.columns)
+        if not self.tracked.same(others.tracked):
+            yield "TRACK HISTORY ON", str(self.tracked), str(others.tracked)
+
+    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+        """What it says as lines of a definition.
+
+        Args:
+            text: an expression in one normal form.
+        """
+        yield f"changes by keys ({', '.join(map(fold, self.keys))})"
+        yield f"sequence by ({', '.join(map(text, self.sequence))})"
+        if self.deletes is not None:
+            yield f"delete when {text(self.deletes)}"
+        if self.truncates is not None:
+            yield f"truncate when {text(self.truncates)}"
+        if self.columns != EVERY:
+            yield f"columns {self.columns.in_order}"
+        if self.keeps is not None:
+            yield f"ignore null updates on {self.keeps.in_order}"
+        yield f"stored as SCD type {self.scd}"
+        if self.tracked != EVERY:
+            yield f"track history on {self.tracked.in_order}"
+
+
+def rule_of_keys(keys: tuple[str, ...], quoted: Callable[[str], str]) -> tuple[str, str, str]:
+    """The rule that a row has all its keys: name, SQL, and as an author would say it."""
+    key = " AND ".join(f"{quoted(k)} IS NOT NULL" for k in keys)
+    return KEY, key, " AND ".join(f"{k} IS NOT NULL" for k in keys)
+
+
+def _values(changes: AutoCdc) -> str:
+    return f"({', '.join(map(str, changes.sequence))})"

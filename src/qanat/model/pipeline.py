@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
-from qanat.model.changes import AutoCdc
+from qanat.model.changes import Changes
 from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
@@ -151,6 +151,7 @@ class Dataset(Frozen):
         name: as declared, without the project's own catalog and schema in front.
         schema: declared columns (empty: take them from the query).
         properties: TBLPROPERTIES, in order.
+        keys: columns that identify a row of a streaming table; empty: its rows are only added.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Dataset(Frozen):
     comment: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
     sink: SinkTarget | None = None
+    keys: tuple[str, ...] = ()
 
     @property
     def quarantine(self) -> str:
@@ -200,7 +202,7 @@ class Flow(Frozen):
     query: Query
     location: Location
     once: bool = False
-    changes: AutoCdc | None = None
+    changes: Changes | None = None
 
     @property
     def application(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
-from qanat.model.changes import AutoCdc
+from qanat.model.changes import Changes
 from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
@@ -239,7 +239,7 @@ class Merge(Frozen):
     """How the rows of an epoch change the table, instead of being added to it.
 
     Args:
-        changes: keys, sequence and all the rest; expressions are in the engine's dialect.
+        changes: of which kind, and all that it says; expressions are in the engine's dialect.
         target: the table: its columns so far, those that are declared, its partitions and, as
             `stored`, its rows; None there if it has none or starts over.
         events: changes of earlier epochs that its rows do not tell; None if there are none.
@@ -248,7 +248,7 @@ class Merge(Frozen):
         feed: whether files for readers of changes are written.
     """
 
-    changes: AutoCdc
+    changes: Changes
     target: Output
     events: Batch | None
     forgets_ns: int

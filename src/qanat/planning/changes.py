@@ -1,4 +1,4 @@
-"""Flows whose rows change their target (AUTO CDC): what they cannot feed, and what they lack.
+"""Flows whose rows change their target: what they cannot feed, and what they lack.
 
 And their expressions as rules that an engine is asked about; nothing here needs a parser.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
-from qanat.model.changes import END_AT, START_AT, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.changes import Changes
 from qanat.model.name import Names
 from qanat.model.pipeline import (
     Action,
@@ -27,7 +27,7 @@ _FEW = 20
 """A message lists the known columns up to this many."""
 
 
-def first_changing(pipeline: Pipeline, dataset: Dataset) -> tuple[Flow, AutoCdc] | None:
+def first_changing(pipeline: Pipeline, dataset: Dataset) -> tuple[Flow, Changes] | None:
     """The first flow whose rows change a dataset, and how; None if no flow's do."""
     flows = pipeline.flows_into(dataset.name)
     return next(((f, f.changes) for f in flows if f.changes is not None), None)
@@ -43,48 +43,30 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
         yield FlowError(
             f"flow {flow.name} changes the rows of {target.kind} {target.name}",
             location=flow.location,
-            hint=f"AUTO CDC keeps a streaming table: CREATE STREAMING TABLE {target.name};",
+            hint=f"{theirs.label} keeps a streaming table: CREATE STREAMING TABLE {target.name};",
         )
     elif flow.changes is None and target.kind is DatasetKind.STREAMING_TABLE:
         yield FlowError(
             f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
-            " AUTO CDC",
+            f" {theirs.label}",
             location=flow.location,
-            hint="make its rows changes, too: a first load is AUTO CDC ONCE INTO"
-            f" {target.name}; or give it a table of its own",
+            hint=f"{theirs.joining.format(target=target.name)}; or give it a table of its own",
         )
     elif flow.changes is not None:
-        for part, mine, wanted in _parts(flow.changes, theirs):
+        for part, mine, wanted in _differences(flow.changes, theirs):
             yield FlowError(
                 f"flows {other.name} and {flow.name} keep {target.name} in different ways",
                 location=flow.location,
-                wanted=f"{part} {wanted}, as at {other.location}",
-                got=f"{part} {mine}",
+                wanted=f"{part} {wanted}, as at {other.location}".lstrip(),
+                got=f"{part} {mine}".lstrip(),
             )
 
 
-def _parts(mine: AutoCdc, theirs: AutoCdc) -> Iterator[tuple[str, str, str]]:
-    """In what two flows into one table differ that must be the same: the part, and both values."""
-    # `* EXCEPT (…)` may differ: it leaves out what only one of the sources has.
-    listed = not (mine.columns.all_but and theirs.columns.all_but)
-    if Names(mine.keys) != Names(theirs.keys):
-        yield "KEYS", f"({', '.join(mine.keys)})", f"({', '.join(theirs.keys)})"
-    if len(mine.sequence) != len(theirs.sequence):
-        yield "SEQUENCE BY", _values(mine), _values(theirs)
-    if mine.scd is not theirs.scd:
-        yield "SCD TYPE", mine.scd.value, theirs.scd.value
-    if listed and not _alike(mine.columns, theirs.columns):
-        yield "COLUMNS", str(mine.columns), str(theirs.columns)
-    if not _alike(mine.tracked, theirs.tracked):
-        yield "TRACK HISTORY ON", str(mine.tracked), str(theirs.tracked)
-
-
-def _alike(mine: Chosen, theirs: Chosen) -> bool:
-    return mine.all_but is theirs.all_but and Names(mine.names) == Names(theirs.names)
-
-
-def _values(changes: AutoCdc) -> str:
-    return f"({', '.join(map(str, changes.sequence))})"
+def _differences(mine: Changes, theirs: Changes) -> Iterator[tuple[str, str, str]]:
+    if type(mine) is not type(theirs):
+        yield "", mine.label, theirs.label
+    else:
+        yield from mine.parts(theirs)
 
 
 def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatError]:
@@ -99,12 +81,12 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
                 " changes, and several may be about one row",
                 location=expectation.location,
                 got=str(expectation.rule),
-                hint="leave it out: KEYS keeps one row for each key; or check it in a"
-                f" MATERIALIZED VIEW over {dataset.name}",
+                hint=f"leave it out{first[1].unique}; or check it in a MATERIALIZED VIEW over"
+                f" {dataset.name}",
             )
     names = dataset.schema.names
-    lacking = [n for n in (START_AT, END_AT) if n not in Names(names)]
-    if names and lacking and first[1].scd is ScdType.TWO:
+    lacking = [n for n in first[1].adds if n not in Names(names)]
+    if names and lacking:
         yield FlowError(
             f"{dataset.name} keeps versions (SCD type 2), but has no column"
             f" {' and no '.join(lacking)}",
@@ -115,11 +97,12 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
 
 def problem_of_stream(pipeline: Pipeline, found: Dataset, read: Read) -> FlowError | None:
     """The error for reading a table that is kept by changes as a stream."""
-    if not read.streaming or read.source.survives or first_changing(pipeline, found) is None:
+    first = first_changing(pipeline, found)
+    if not read.streaming or read.source.survives or first is None:
         return None
     return FlowError(
-        f"{found.name} is kept by AUTO CDC and cannot be read as a stream: its rows are changed"
-        " and deleted, not only appended",
+        f"{found.name} is kept by {first[1].label} and cannot be read as a stream: its rows are"
+        " changed and deleted, not only appended",
         location=read.location,
         hint="read it without STREAM in a MATERIALIZED VIEW, or its changes:"
         f" STREAM table_changes('{found.name}'), or only rows that are new:"
@@ -128,7 +111,7 @@ def problem_of_stream(pipeline: Pipeline, found: Dataset, read: Read) -> FlowErr
 
 
 def missing_columns(flow: Flow, given: Schema) -> list[QanatError]:
-    """An error for every column that AUTO CDC names and the flow's query does not give.
+    """An error for every column that changes name and the flow's query does not give.
 
     Args:
         flow: the flow.
@@ -137,12 +120,7 @@ def missing_columns(flow: Flow, given: Schema) -> list[QanatError]:
     changes = flow.changes
     if changes is None:
         return []
-    parts = (
-        ("KEYS", changes.keys),
-        ("COLUMNS", changes.columns.names),
-        ("IGNORE NULL UPDATES", changes.keeps.names if changes.keeps else ()),
-        ("TRACK HISTORY ON", changes.tracked.names),
-    )
+    parts = tuple(changes.columns_named.items())
     lacking = {n: part for part, names in reversed(parts) for n in names if given.get(n) is None}
     return [
         ColumnNotFoundError(
@@ -155,24 +133,13 @@ def missing_columns(flow: Flow, given: Schema) -> list[QanatError]:
     ]
 
 
-def probes(flow: Flow, changes: AutoCdc | None) -> Iterator[Expectation]:
+def probes(flow: Flow, changes: Changes | None) -> Iterator[Expectation]:
     """The expressions of a flow's changes as rules, so that an engine can say what is wrong.
 
     Args:
         flow: the flow.
         changes: what they are in the engine's dialect.
     """
-    for clause, value in expressions_of(changes):
+    for clause, value in changes.expressions if changes is not None else ():
         rule = Predicate(f"({value.sql}) IS NOT NULL", value.dialect, str(value))
         yield Expectation(clause, rule, Action.WARN, value.location or flow.location)
-
-
-def expressions_of(changes: AutoCdc | None) -> Iterator[tuple[str, Expression]]:
-    """All expressions, each with the clause that it is of."""
-    if changes is None:
-        return
-    yield from (("SEQUENCE BY", each) for each in changes.sequence)
-    if changes.deletes is not None:
-        yield "APPLY AS DELETE WHEN", changes.deletes
-    if changes.truncates is not None:
-        yield "APPLY AS TRUNCATE WHEN", changes.truncates

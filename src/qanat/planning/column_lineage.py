@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, nearest
-from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
+from qanat.model.changes import Expression
 from qanat.model.dialect import DIALECTS
 from qanat.model.name import Name, Named, Names, fold, same
 from qanat.model.pipeline import Dataset, Flow, Pipeline
@@ -165,7 +165,7 @@ class _Tracer:
         names = projection.names
         if names is None or flow.changes is None:
             return names
-        return (*flow.changes.columns.among(names), *times)
+        return (*flow.changes.given(names), *times)
 
     def _columns_of(self, read: Read) -> tuple[str, ...] | None:
         name = read.source.dataset
@@ -187,10 +187,11 @@ class _Tracer:
             projection = self.projections.get(flow.name)
             if projection is None:
                 continue
-            if column in _times(flow) and flow.changes is not None:
-                yield flow, _sequence(flow.changes, projection)
+            makers = flow.changes.makers(column) if flow.changes is not None else None
+            if makers is not None:
+                yield flow, _computed(makers, projection)
                 continue
-            left_out = flow.changes is not None and not flow.changes.columns.among([column])
+            left_out = flow.changes is not None and not flow.changes.given([column])
             found = None if left_out else projection.made(column)
             if found is not None:
                 yield flow, found
@@ -254,21 +255,20 @@ def _is_added(origin: Origin) -> bool:
 
 
 def _times(flow: Flow) -> Names:
-    """The columns that AUTO CDC adds to those of the query."""
-    history = flow.changes is not None and flow.changes.scd is ScdType.TWO
-    return Names((START_AT, END_AT) if history else ())
+    """The columns that changes add to those of the query."""
+    return Names(flow.changes.adds if flow.changes is not None else ())
 
 
-def _sequence(changes: AutoCdc, projection: Projection) -> Made:
-    """What says from when on a version holds, and up to when."""
+def _computed(makers: Sequence[Expression], projection: Projection) -> Made:
+    """What expressions over a row of the query are made from."""
     origins: dict[Origin, None] = {}
-    for value in changes.sequence:
+    for value in makers:
         tree = parse_one(value.sql, dialect=value.dialect, into=exp.Condition)
         # Of `a.b`, `a` is the column: the expression sees columns without a table's name.
         for name in dict.fromkeys(c.parts[0].name for c in tree.find_all(exp.Column)):
             made = projection.made(name)
             origins |= dict.fromkeys(made.origins if made else ())
-    return Made(", ".join(v.sql for v in changes.sequence), tuple(origins))
+    return Made(", ".join(v.sql for v in makers), tuple(origins))
 
 
 def _declared(source: SourceRef) -> tuple[str, ...] | None:

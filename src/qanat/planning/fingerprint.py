@@ -6,15 +6,15 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression
-from qanat.model.name import fold
+from qanat.model.changes import Expression
+from qanat.model.keyed import STRATEGY
+from qanat.model.name import same
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
@@ -147,7 +147,9 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
         parts.append("partitioned by " + ", ".join(dataset.partition_by))
     if dataset.comment:
         parts.append(f"comment {dataset.comment!r}")
-    parts.extend(f"property {k} = {v}" for k, v in dataset.properties)
+    # Which strategy it comes to, the flows say.
+    others = ((k, v) for k, v in dataset.properties if not same(k, STRATEGY))
+    parts.extend(f"property {k} = {v}" for k, v in others)
     if dataset.sink is not None:
         parts.append(f"sink {dataset.sink.format} {dict(dataset.sink.options)}")
     for name in [dataset.name, *_views(pipeline, dataset)]:
@@ -160,7 +162,7 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
             if flow.changes is not None:
-                parts.extend(_changes(flow.changes))
+                parts.extend(flow.changes.lines(_expression))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
 
@@ -180,30 +182,8 @@ def volatile(query: Query) -> bool:
     return False
 
 
-def _changes(changes: AutoCdc) -> Iterator[str]:
-    """What AUTO CDC says, a line for each clause."""
-
-    def text(value: Expression) -> str:
-        return _condition(value.sql, value.dialect)
-
-    yield f"changes by keys ({', '.join(map(fold, changes.keys))})"
-    yield f"sequence by ({', '.join(map(text, changes.sequence))})"
-    if changes.deletes is not None:
-        yield f"delete when {text(changes.deletes)}"
-    if changes.truncates is not None:
-        yield f"truncate when {text(changes.truncates)}"
-    if changes.columns != EVERY:
-        yield f"columns {_sorted(changes.columns)}"
-    if changes.keeps is not None:
-        yield f"ignore null updates on {_sorted(changes.keeps)}"
-    yield f"stored as SCD type {changes.scd}"
-    if changes.tracked != EVERY:
-        yield f"track history on {_sorted(changes.tracked)}"
-
-
-def _sorted(chosen: Chosen) -> Chosen:
-    """The same columns in an order that does not depend on how they were written."""
-    return Chosen(tuple(sorted(map(fold, chosen.names))), chosen.all_but)
+def _expression(value: Expression) -> str:
+    return _condition(value.sql, value.dialect)
 
 
 def _rule(rule: Rule) -> str:

@@ -52,7 +52,8 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
         yield from _stateful(pipeline, flow.query, target)
     if target.kind in _APPENDED and not flow.once:
         if not any(streams(pipeline, r) for r in flow.query.reads):
-            yield _no_stream(flow, target) if flow.changes is None else _no_changes(flow)
+            changes = flow.changes is not None and flow.changes.streams
+            yield _no_changes(flow) if changes else _no_stream(flow, target)
         yield from _stateful(pipeline, flow.query, target)
 
 

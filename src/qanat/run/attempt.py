@@ -263,7 +263,7 @@ def work_of(attempt: Attempt) -> Work:
         at_ns=attempt.running.at_ns,
         views=_views(session, compiled, prefix),
         expectations=compiled.expectations,
-        ordered=_ordered(session, compiled.dataset),
+        ordered=_ordered(session, compiled),
         sets_aside=_sets_aside(session, compiled.dataset),
         widens=may_widen(session, compiled),
         unchanged=attempt.unchanged,
@@ -292,12 +292,16 @@ def _views(session: Session, compiled: CompiledFlow, prefix: str) -> tuple[ViewW
     )
 
 
-def _ordered(session: Session, dataset: Dataset) -> bool:
-    """True if a dataset downstream keeps the first row of several with the same key."""
-    rules = (
-        e.rule for n in session.graph.downstream(dataset.name) for e in session.analysis.rules[n]
-    )
-    return any(isinstance(rule, Unique) for rule in rules)
+def _ordered(session: Session, compiled: CompiledFlow) -> bool:
+    """True if of several rows with one key it matters which comes first: here or downstream."""
+    if compiled.changes is not None and compiled.changes.ordered:
+        return True
+    below = session.graph.downstream(compiled.dataset.name)
+    rules = (e.rule for n in below for e in session.analysis.rules[n])
+    if any(isinstance(rule, Unique) for rule in rules):
+        return True
+    flows = (f.changes for n in below for f in session.pipeline.flows_into(n))
+    return any(changes is not None and changes.ordered for changes in flows)
 
 
 def _sets_aside(session: Session, dataset: Dataset) -> bool:

@@ -1,53 +1,43 @@
-"""Flows whose rows change their target (AUTO CDC), in the dialect of the engine."""
+"""Flows whose rows change their target, in the dialect of the engine."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from qanat.declare.registry import quoted
 from qanat.dialect import predicate
-from qanat.errors import Location, QanatError
-from qanat.model.changes import AutoCdc, Expression
+from qanat.errors import Location, Problems, QanatError
+from qanat.model.changes import Changes, Expression
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
-from qanat.planning.changes import expressions_of
 
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
-KEY, SEQUENCE = "_key", "_sequence"
-"""The rules that every change must keep: it says which row it is about, and when it happened."""
 
-
-def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
+def compile_changes(flow: Flow, dialect: str) -> Changes | None:
     """How a flow's rows change its target, with expressions in the engine's dialect.
 
     Raises:
         UnsupportedError, FunctionNotFoundError, ProblemsError: an expression does not mean the
             same there.
     """
-    changes = flow.changes
-    if changes is None:
+    if flow.changes is None:
         return None
-
-    def translated(value: Expression) -> Expression:
-        return _translated(value, dialect, flow.location)
-
-    return replace(
-        changes,
-        sequence=tuple(map(translated, changes.sequence)),
-        deletes=changes.deletes and translated(changes.deletes),
-        truncates=changes.truncates and translated(changes.truncates),
-    )
+    return flow.changes.translated(lambda value: _translated(value, dialect, flow.location))
 
 
 def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
     """What the engine's dialect cannot carry in the expressions of a flow's changes."""
-    for _, value in expressions_of(flow.changes):
-        try:
+
+    def tried(value: Expression) -> Expression:
+        with problems.collecting():
             _translated(value, dialect, flow.location)
-        except QanatError as error:
-            yield error
+        return value
+
+    problems = Problems()
+    if flow.changes is not None:
+        flow.changes.translated(tried)
+    yield from problems
 
 
 def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
@@ -58,20 +48,11 @@ def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
         dialect: the engine's.
     """
     changes = compile_changes(flow, dialect)
-    if flow.changes is None or changes is None:
+    if changes is None:
         return ()
-    key = " AND ".join(f"{quoted(k, dialect)} IS NOT NULL" for k in changes.keys)
-    shown = " AND ".join(f"{k} IS NOT NULL" for k in changes.keys)
-    if changes.truncates is not None:
-        # What empties the table is about no row.
-        key = f"coalesce({changes.truncates.sql}, FALSE) OR ({key})"
-        shown = f"{changes.truncates} OR ({shown})"
-    sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in changes.sequence)
-    when = " AND ".join(f"{s} IS NOT NULL" for s in changes.sequence)
-    rules = ((KEY, key, shown), (SEQUENCE, sequence, when))
     return tuple(
         Expectation(name, Predicate(sql, dialect, written), Action.QUARANTINE, flow.location)
-        for name, sql, written in rules
+        for name, sql, written in changes.rules(lambda name: quoted(name, dialect))
     )
 
 

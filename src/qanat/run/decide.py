@@ -117,7 +117,13 @@ class UpdatePlan(Frozen):
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
 
-_KEPT_BY = ("changes by keys ", "sequence by ", "stored as SCD type ", "track history on ")
+_KEPT_BY = (
+    "changes by keys ",
+    "rows by ",
+    "sequence by ",
+    "stored as SCD type ",
+    "track history on ",
+)
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 

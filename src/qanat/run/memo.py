@@ -32,7 +32,7 @@ from qanat.declare.files import library_files
 from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
-from qanat.model.changes import AutoCdc
+from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
@@ -76,7 +76,7 @@ class CompiledFlow(Frozen):
     again: tuple[CompiledFlow, ...] = ()
     quarantined: Read | None = None
     known: Mapping[str, Schema] = field(default_factory=dict)
-    changes: AutoCdc | None = None
+    changes: Changes | None = None
     layouts: Mapping[str, Layout] = field(default_factory=dict)
 
     @property

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from qanat.errors import Problems, QanatError, located
 from qanat.frozen import Frozen
+from qanat.model.changes import KEY, SEQUENCE
 from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.record import Definition, Range
 from qanat.model.schema import Schema
 from qanat.model.work import Work
 from qanat.quality import check_expectations
-from qanat.run.changing import KEY, SEQUENCE
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.decide import Decision, Step
 from qanat.run.session import Session

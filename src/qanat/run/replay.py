@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qanat.errors import UnsupportedError
-from qanat.model.changes import AutoCdc
+from qanat.model.changes import Changes
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
@@ -59,7 +59,7 @@ def _rules_of(session: Session, dataset: Dataset) -> tuple[Expectation, ...]:
     return next(found, session.analysis.rules[dataset.name])
 
 
-def _changes_of(session: Session, dataset: Dataset) -> AutoCdc | None:
+def _changes_of(session: Session, dataset: Dataset) -> Changes | None:
     """How rows that come back change a dataset: as those of its flows do.
 
     Raises:

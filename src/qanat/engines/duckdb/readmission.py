@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.quarantine import ENTRY, Quarantined, chosen
 from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
@@ -39,7 +40,7 @@ class Readmitting(Staging):
         staying.add_broken(result.select, splitter, split)
         names = ", ".join(quote(n) for n in fitted.schema.names)
         passing = f"FROM ({result.select}) AS r WHERE {ENTRY} NOT IN {staying.entries}"
-        kept = f"SELECT {names} {passing}"
+        kept = self._dated(f"SELECT {names}", passing, rows)
         table, written = self._write(kept, result, fitted)
         rest = write(
             self.con,
@@ -62,6 +63,18 @@ class Readmitting(Staging):
             read=total,
             refreshed=bool(gone) or staying.refreshed,
             events=None if work.merge is None else fitted.schema,
+        )
+
+    def _dated(self, select: str, passing: str, rows: Quarantined) -> str:
+        """The rows that pass; with the epoch that put each of them aside, where that counts."""
+        merge = self.work.merge
+        if merge is None or not self._merging(merge).dated:
+            return f"{select} {passing}"
+        epoch = "at := epoch_us(_quarantine_at), epoch := _quarantine_epoch"
+        dates = f"SELECT {RID} AS {ENTRY}, struct_pack({epoch}) AS {SEQUENCE}"
+        return (
+            f"{select}, {SEQUENCE} FROM (SELECT * {passing}) JOIN ({dates} FROM ({rows.relation})) "
+            f"USING ({ENTRY}) ORDER BY {SEQUENCE}, {ENTRY}"
         )
 
     def _with_recomputed(

@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.shape import SEQUENCE
+from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.typenames import from_duckdb

@@ -204,8 +204,8 @@ class Staging(Querying):
         """What becomes of the columns of changes, where the rows are some."""
         if self.work.merge is None:
             return fitted
-        shape = self._merging(self.work.merge).shape(select)
-        return replace(fitted, schema=shape.schema, casts=shape.casts, lacks=shape.lacks)
+        target = self._merging(self.work.merge).target(select)
+        return replace(fitted, schema=target.schema, casts=target.casts, lacks=target.lacks)
 
     def _fitted(self, result: Result) -> Fitted:
         """The columns of a query made those of the table, which may get wider types for them."""

@@ -10,11 +10,10 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
+from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
 from qanat.engines.duckdb.merge.shape import (
     DELETE,
     KIND,
-    SEQUENCE,
     SINCE,
     TRUNCATE,
     UPSERT,

@@ -7,8 +7,8 @@ nothing but their sequence.
 
 from __future__ import annotations
 
-from qanat.engines.duckdb.merge.pieces import columns_in
-from qanat.engines.duckdb.merge.shape import DELETE, KIND, SEQUENCE, UPSERT, Shape
+from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in
+from qanat.engines.duckdb.merge.shape import DELETE, KIND, UPSERT, Shape
 from qanat.model.changes import END_AT, START_AT
 from qanat.text import quote
 

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.events import ROWS, Events, places
-from qanat.engines.duckdb.merge.fold import rows, untold
-from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
+from qanat.engines.duckdb.merge.by_events import ByEvents
+from qanat.engines.duckdb.merge.by_keys import by_keys
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Target
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
-from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
 from qanat.engines.duckdb.order import keep_sorted
-from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
-from qanat.model.changes import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
-from qanat.model.schema import STRING, DataType, Field, Schema
+from qanat.model.changes import (
+    CHANGE_TYPE,
+    DELETE,
+    INSERT,
+    UPDATE_AFTER,
+    UPDATE_BEFORE,
+    AutoCdc,
+    Changes,
+)
+from qanat.model.keyed import Keyed
+from qanat.model.schema import STRING, Field, Schema
 from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, Output, TableBatch, Work
-from qanat.text import literal, quote
+from qanat.text import quote
+
+_KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
+    AutoCdc: ByEvents,
+    Keyed: by_keys,
+}
+"""By kind of changes, what becomes of the rows of the table."""
 
 _FEED, _EVENTS = "_change_data", "_events"
-_FRESH, _GONE, _AFTER, _UNTOLD, _STORED, _SORTED = (
-    f"__qanat_{name}" for name in ("fresh", "gone", "after", "untold", "stored", "sorted")
-)
+_STORED, _SORTED = "__qanat_stored", "__qanat_sorted"
 _FIRST = 1_000_000
 """Rows of which one file is made before their size is known."""
-_SAME = "IS NOT DISTINCT FROM"
 
 
 class Merging:
@@ -44,66 +55,46 @@ class Merging:
         self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
     ) -> None:
         self._con, self._bindings, self._work, self._merge = con, bindings, work, merge
+        self._becoming = _KINDS[type(merge.changes)](con, bindings, work, merge, merge.changes)
 
-    def shape(self, select: str) -> Shape:
+    @property
+    def dated(self) -> bool:
+        """True if rows that come back from quarantine have to say of which epoch they are."""
+        return self._becoming.dated
+
+    def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have been merged into it."""
-        work = self._work
-        relation = self._con.sql(f"SELECT * FROM ({select}) LIMIT 0")
-        found = shape_of(
-            self._con, self._merge, relation, self._known_sequence(), work.query, work.dataset
-        )
-        self._con.sql(f"SELECT {found.events} FROM (SELECT {found.given} FROM ({select})) LIMIT 0")
-        return found
+        return self._becoming.target(select)
 
     def merge(self, select: str) -> tuple[StagedTable, Counts]:
         """Stage what the table becomes by rows of a SELECT; and how many rows did what."""
-        work, merge = self._work, self._merge
-        shape = self.shape(select)
-        now = work.at_ns // 1000
-        events = Events(self._con, self._bindings, shape, merge.events, now)
-        taken = events.take(select)
-        stored = self._stored(shape)
-        events.remember(None if stored is None else self._places(shape, stored))
-        events.settle_ties(work.query.location, work.dataset)
-        late = events.late()
-        make(self._con, _AFTER, rows(shape, events.every, events.emptied))
-        self._compare(shape, stored is not None)
-        removed, files = self._rewrite(shape, stored)
+        target = self.target(select)
+        stored = self._stored(target)
+        bound = None if stored is None else self._bindings.bind(_STORED, stored).full
+        taken = self._becoming.become(select, bound)
+        removed, files = self._rewrite(target, stored)
         table = StagedTable(
-            shape.schema,
-            (*files, *self._inserted(shape)),
+            target.schema,
+            (*files, *self._inserted(target)),
             removed=removed,
-            feed=self._feed(shape) if merge.feed and removed else (),
-            events=self._events(shape, events),
+            feed=self._feed(target) if self._merge.feed and removed else (),
+            events=self._events(),
         )
-        updated = count_of(self._con, f"{_FRESH} WHERE {RID} IS NOT NULL")
+        updated = count_of(self._con, f"{FRESH} WHERE {RID} IS NOT NULL")
         counts = Counts(
-            written=taken,
-            inserted=count_of(self._con, f"{_FRESH} WHERE {RID} IS NULL"),
+            written=taken.rows,
+            inserted=count_of(self._con, f"{FRESH} WHERE {RID} IS NULL"),
             updated=updated,
-            deleted=count_of(self._con, _GONE) - updated,
-            late=late,
+            deleted=count_of(self._con, GONE) - updated,
+            late=taken.late,
         )
         self._check(counts, table, stored)
         return table, counts
 
-    # -- what is stored --------------------------------------------------------------------
+    # -- parts -----------------------------------------------------------------------------
 
-    def _known_sequence(self) -> DataType | None:
-        """The type of the sequence of rows that are there; None if only the query tells it."""
-        stored = self._merge.target.stored
-        for batch in (self._merge.events, stored.batch if stored else None):
-            if isinstance(batch, TableBatch) and batch.files:
-                batch.ready()
-                # The newest file: earlier ones may be others'.
-                path = literal(batch.files[-1])
-                found = self._con.sql(f"SELECT * FROM read_parquet([{path}]) LIMIT 0")
-                types = dict(zip(found.columns, found.types, strict=True))
-                if SEQUENCE in types:
-                    return from_duckdb(types[SEQUENCE])
-        return None
-
-    def _stored(self, shape: Shape) -> TableBatch | None:
+    def _stored(self, target: Target) -> TableBatch | None:
+        """The files of the table, with all columns that it has afterwards; None if it has none."""
         stored = self._merge.target.stored
         if stored is None:
             return None
@@ -117,112 +108,81 @@ class Merging:
         if not stored.batch.files:
             return None
         before = stored.batch.schema
-        if shape.told is None:
-            before = Schema((*before.fields, Field(SEQUENCE, shape.sequence_type)))
-        new = (f for f in shape.schema.fields if before.get(f.name) is None)
-        return replace(stored.batch, schema=Schema((*before.fields, *new)))
-
-    def _places(self, shape: Shape, stored: TableBatch) -> str:
-        return places(shape, self._bindings.bind(_STORED, stored).full)
-
-    # -- what becomes of it ----------------------------------------------------------------
-
-    def _compare(self, shape: Shape, stored: bool) -> None:
-        """Find rows that are new or others, and the places of those that they replace."""
-        new, old = (*shape.schema.names, SEQUENCE), shape.schema.names
-        if not stored:
-            columns = f"{columns_in(new)}, NULL::BIGINT AS {RID}"
-            make(self._con, _FRESH, kind="VIEW", select=f"SELECT {columns} FROM {_AFTER}")
-            self._con.execute(f"CREATE OR REPLACE TEMP TABLE {_GONE} ({RID} BIGINT)")
-            return
-        same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
-        joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
-        for name, join, columns in (
-            (_FRESH, "LEFT", columns_in(new, "a")),
-            (_GONE, "RIGHT", columns_in(old, "o")),
-        ):
-            make(self._con, name, f"SELECT {columns}, o.{RID} {joined.format(join)}")
+        visible = target.schema
+        hidden = (f for f in target.stored.fields if visible.get(f.name) is None)
+        known = Schema((*before.fields, *hidden))
+        new = (f for f in visible.fields if known.get(f.name) is None)
+        return replace(stored.batch, schema=Schema((*known.fields, *new)))
 
     def _rewrite(
-        self, shape: Shape, stored: TableBatch | None
+        self, target: Target, stored: TableBatch | None
     ) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
-        if stored is None or not count_of(self._con, _GONE):
+        if stored is None or not count_of(self._con, GONE):
             return (), ()
         rewriting = Rewriting(
             self._con,
             self._bindings,
             stored,
-            shape.keys[0],
-            _GONE,
-            _FRESH,
-            shape.stored,
+            target.sorted_by[0],
+            GONE,
+            FRESH,
+            target.stored,
             self._merge.target,
         )
         return rewriting.rewrite()
 
-    def _inserted(self, shape: Shape) -> Iterator[DataFile]:
-        """Stage rows of new keys: many of them in the order of their keys, in several files.
+    def _inserted(self, target: Target) -> Iterator[DataFile]:
+        """Stage rows that replace none: many of them sorted, in several files.
 
         So a later change has to write little anew, and whoever looks for a key opens one file.
         """
-        columns, target = columns_in(shape.stored.names), self._merge.target
-        select = f"SELECT {columns} FROM {_FRESH} WHERE {RID} IS NULL"
+        columns, output = columns_in(target.stored.names), self._merge.target
+        select = f"SELECT {columns} FROM {FRESH} WHERE {RID} IS NULL"
         total = count_of(self._con, f"({select})")
         if total <= _FIRST:
-            yield from write(self._con, select, shape.stored, target).files
+            yield from write(self._con, select, target.stored, output).files
             return
-        by = columns_in(shape.identity)
+        by = columns_in(target.sorted_by)
         columns = keep_sorted(self._con, _SORTED, f"{select} ORDER BY {by}")
         done, step, number = 0, _FIRST, 0
         while done < total:
             some = (
                 f"SELECT {columns} FROM {_SORTED} WHERE rowid >= {done} AND rowid < {done + step}"
             )
-            one = replace(target, prefix=f"{target.prefix}-n{number:05d}")
-            files = write(self._con, some, shape.stored, one).files
+            one = replace(output, prefix=f"{output.prefix}-n{number:05d}")
+            files = write(self._con, some, target.stored, one).files
             yield from files
             done, number = done + step, number + 1
             size = sum(f.size for f in files) / max(1, sum(f.rows for f in files))
             step = max(1, int(FILE_BYTES / max(1.0, size)))
 
-    def _feed(self, shape: Shape) -> tuple[DataFile, ...]:
+    def _feed(self, target: Target) -> tuple[DataFile, ...]:
         """Stage the rows as readers of changes see them."""
-        columns = columns_in(shape.schema.names)
-        # Only the sequence of a row may be another one: that is no change to them.
-        replaced = f"{RID} IN (SELECT {RID} FROM {_FRESH})"
-        same = f"{_alike(shape.identity, '=')} AND {_alike(shape.schema.names, _SAME)}"
+        columns = columns_in(target.schema.names)
+        replaced = f"{RID} IN (SELECT {RID} FROM {FRESH})"
+        # Only a hidden column of a row may be another one: that is no change to them.
+        same = " AND ".join(
+            f"o.{quote(n)} IS NOT DISTINCT FROM a.{quote(n)}" for n in target.schema.names
+        )
         parts = [
             f"SELECT {columns}, CASE WHEN {condition} THEN '{one}' ELSE '{other}' END "
-            f"AS {CHANGE_TYPE} FROM {told} AS o "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {counterpart} AS a WHERE {same})"
+            f"AS {CHANGE_TYPE} FROM {told} AS o WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {counterpart} AS a WHERE o.{RID} = a.{RID} AND {same})"
             for told, counterpart, condition, one, other in (
-                (_FRESH, _GONE, f"{RID} IS NULL", INSERT, UPDATE_AFTER),
-                (_GONE, _FRESH, replaced, UPDATE_BEFORE, DELETE),
+                (FRESH, GONE, f"{RID} IS NULL", INSERT, UPDATE_AFTER),
+                (GONE, FRESH, replaced, UPDATE_BEFORE, DELETE),
             )
         ]
-        schema = Schema((*shape.schema.fields, Field(CHANGE_TYPE, STRING)))
+        schema = Schema((*target.schema.fields, Field(CHANGE_TYPE, STRING)))
         return self._beside(" UNION ALL ".join(parts), schema, _FEED)
 
-    def _events(self, shape: Shape, events: Events) -> tuple[DataFile, ...] | None:
-        """Stage the events that later ones may need; None if there were and are none."""
-        now = self._work.at_ns // 1000
-        columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
-        since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
-        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, events.every, events.emptied)})"
-        others = events.others()
-        parts = [own, events.emptying()]
-        if others is not None:
-            parts.append(f"SELECT {columns} FROM ({others})")
-        make(self._con, _UNTOLD, " UNION ALL ".join(parts))
-        if others is None and not count_of(self._con, _UNTOLD):
+    def _events(self) -> tuple[DataFile, ...] | None:
+        """Stage what later epochs need and rows do not tell; None if there was and is nothing."""
+        untold = self._becoming.untold()
+        if untold is None:
             return None
-        # A key whose events are all that old is forgotten as a whole: its row tells what they
-        # came to, and part of them would tell something else.
-        recent = (
-            f"SELECT * FROM {_UNTOLD} QUALIFY max({SINCE}) OVER "
-            f"(PARTITION BY {keys}) >= {self._merge.forgets_ns // 1000}"
-        )
-        return self._beside(recent, shape.kept, _EVENTS, partitioned=False)
+        select, schema = untold
+        return self._beside(select, schema, _EVENTS, partitioned=False)
 
     def _beside(
         self, select: str, schema: Schema, folder: str, partitioned: bool = True
@@ -247,8 +207,3 @@ class Merging:
                 got=f"{table.rows} in place of {gone}",
                 hint="nothing was published; this is a defect of Qanat",
             )
-
-
-def _alike(names: Iterable[str], how: str) -> str:
-    """SQL that is true if a row `o` of the table and a row `a` are alike in some columns."""
-    return " AND ".join(f"o.{quote(n)} {how} a.{quote(n)}" for n in names)

@@ -8,6 +8,9 @@ from duckdb import DuckDBPyConnection
 
 from qanat.text import quote
 
+SEQUENCE = "__qanat_sequence"
+"""From which event or epoch a row is; a column of the files, and of no table that readers see."""
+
 
 def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> None:
     """Make a temporary table (or view) of the rows of a SELECT.

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.types import Conversion, Fitted, fit
 from qanat.errors import (
     ColumnNotFoundError,
@@ -24,11 +25,9 @@ from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
 from qanat.model.name import Names
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Field, Primitive, Schema
-from qanat.model.work import Merge, Output
+from qanat.model.work import Output
 from qanat.text import quote
 
-SEQUENCE = "__qanat_sequence"
-"""From which event a row is; a column of the files, and of no table that readers see."""
 KIND = "__qanat_kind"
 """What an event does: `UPSERT`, `DELETE` or `TRUNCATE`."""
 SINCE = "__qanat_since"
@@ -94,7 +93,8 @@ class Shape(Frozen):
 
 def shape_of(
     con: DuckDBPyConnection,
-    merge: Merge,
+    changes: AutoCdc,
+    target: Output,
     relation: DuckDBPyRelation,
     sequence_type: DataType | None,
     query: Computation,
@@ -103,6 +103,8 @@ def shape_of(
     """The columns of a target.
 
     Args:
+        changes: what events mean.
+        target: where the table is, and the columns that it has.
         relation: the rows of the query.
         sequence_type: that of rows and events which are there; None if there are none.
         query: where errors are.
@@ -111,7 +113,6 @@ def shape_of(
         ColumnNotFoundError: the query lacks a key.
         SchemaMismatchError: a column, or the sequence, does not fit what the table has.
     """
-    changes, target = merge.changes, merge.target
     versions = changes.scd is ScdType.TWO
     _check_versions(target.schema, versions, query.location, dataset)
     names = changes.columns.among(relation.columns)

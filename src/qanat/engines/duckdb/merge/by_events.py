@@ -1,0 +1,148 @@
+"""What becomes of rows by events in an order of their own: AUTO CDC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.events import ROWS, Events, places
+from qanat.engines.duckdb.merge.fold import rows, untold
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Taken, Target
+from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
+from qanat.engines.duckdb.merge.shape import SINCE, Shape, shape_of
+from qanat.engines.duckdb.typenames import from_duckdb
+from qanat.errors import InvariantError
+from qanat.model.changes import AutoCdc
+from qanat.model.schema import DataType, Schema
+from qanat.model.work import Merge, TableBatch, Work
+from qanat.text import literal, quote
+
+_AFTER, _UNTOLD = "__qanat_after", "__qanat_untold"
+_SAME = "IS NOT DISTINCT FROM"
+
+
+class ByEvents(Becoming):
+    """Rows that are what the events of their keys come to, in the order of their sequence.
+
+    Args:
+        changes: what the events mean.
+    """
+
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        bindings: Bindings,
+        work: Work,
+        merge: Merge,
+        changes: AutoCdc,
+    ) -> None:
+        super().__init__(con, bindings, work, merge)
+        self._changes = changes
+        self._shape: Shape | None = None
+        self._events: Events | None = None
+
+    def target(self, select: str) -> Target:
+        """The columns of the table after rows of a SELECT have changed it."""
+        work = self.work
+        relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        found = shape_of(
+            self.con,
+            self._changes,
+            self.merge.target,
+            relation,
+            self._known_sequence(),
+            work.query,
+            work.dataset,
+        )
+        self.con.sql(f"SELECT {found.events} FROM (SELECT {found.given} FROM ({select})) LIMIT 0")
+        self._shape = found
+        return Target(found.schema, found.stored, found.identity, found.casts, found.lacks)
+
+    def become(self, select: str, stored: str | None) -> Taken:
+        """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
+
+        Args:
+            stored: SELECT text of all rows of the table, with their places; None: it has none.
+        """
+        shape, work = self._known, self.work
+        events = Events(self.con, self.bindings, shape, self.merge.events, work.at_ns // 1000)
+        taken = events.take(select)
+        events.remember(None if stored is None else places(shape, stored))
+        events.settle_ties(work.query.location, work.dataset)
+        late = events.late()
+        make(self.con, _AFTER, rows(shape, events.every, events.emptied))
+        self._compare(shape, stored is not None)
+        self._events = events
+        return Taken(taken, late)
+
+    def untold(self) -> tuple[str, Schema] | None:
+        """SELECT text and columns of the events that later ones may need.
+
+        None if there were and are none.
+        """
+        shape, events, now = self._known, self._events, self.work.at_ns // 1000
+        if events is None:
+            return None
+        columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
+        since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
+        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, events.every, events.emptied)})"
+        others = events.others()
+        parts = [own, events.emptying()]
+        if others is not None:
+            parts.append(f"SELECT {columns} FROM ({others})")
+        make(self.con, _UNTOLD, " UNION ALL ".join(parts))
+        if others is None and not count_of(self.con, _UNTOLD):
+            return None
+        # A key whose events are all that old is forgotten as a whole: its row tells what they
+        # came to, and part of them would tell something else.
+        recent = (
+            f"SELECT * FROM {_UNTOLD} QUALIFY max({SINCE}) OVER "
+            f"(PARTITION BY {keys}) >= {self.merge.forgets_ns // 1000}"
+        )
+        return recent, shape.kept
+
+    # -- parts -----------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> Shape:
+        if self._shape is None:
+            raise InvariantError("rows become others before their columns are known")
+        return self._shape
+
+    def _known_sequence(self) -> DataType | None:
+        """The type of the sequence of rows that are there; None if only the query tells it."""
+        stored = self.merge.target.stored
+        for batch in (self.merge.events, stored.batch if stored else None):
+            if isinstance(batch, TableBatch) and batch.files:
+                batch.ready()
+                # The newest file: earlier ones may be others'.
+                path = literal(batch.files[-1])
+                found = self.con.sql(f"SELECT * FROM read_parquet([{path}]) LIMIT 0")
+                types = dict(zip(found.columns, found.types, strict=True))
+                if SEQUENCE in types:
+                    return from_duckdb(types[SEQUENCE])
+        return None
+
+    def _compare(self, shape: Shape, stored: bool) -> None:
+        """Find rows that are new or others, and the places of those that they replace."""
+        new, old = (*shape.schema.names, SEQUENCE), shape.schema.names
+        if not stored:
+            columns = f"{columns_in(new)}, NULL::BIGINT AS {RID}"
+            make(self.con, FRESH, kind="VIEW", select=f"SELECT {columns} FROM {_AFTER}")
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE {GONE} ({RID} BIGINT)")
+            return
+        same, equal = _alike(shape.identity, "="), _alike(shape.stored.names, _SAME)
+        joined = f"FROM {_AFTER} AS a {{}} JOIN {ROWS} AS o ON {same} WHERE ({equal}) IS NOT TRUE"
+        for name, join, columns in (
+            (FRESH, "LEFT", columns_in(new, "a")),
+            (GONE, "RIGHT", columns_in(old, "o")),
+        ):
+            make(self.con, name, f"SELECT {columns}, o.{RID} {joined.format(join)}")
+
+
+def _alike(names: Iterable[str], how: str) -> str:
+    """SQL that is true if a row `o` of the table and a row `a` are alike in some columns."""
+    return " AND ".join(f"o.{quote(n)} {how} a.{quote(n)}" for n in names)

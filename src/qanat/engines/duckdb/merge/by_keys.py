@@ -1,0 +1,218 @@
+"""What becomes of rows that others replace by equal columns: `KEYS`, and dbt's strategies.
+
+Rows with the same values in these columns are a group: those of a key, or of a partition. The
+newest epoch that has rows of a group says which ones it has. An epoch that reads what is new is
+newer than all before it, whatever its clock says. Rows that come back from quarantine are as old
+as the epoch that put them there, so that they replace no row that has come since; a hidden column
+of the table's files says from which epoch a row is.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Taken, Target
+from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
+from qanat.engines.duckdb.types import Fitted, fit
+from qanat.errors import ColumnNotFoundError, InvariantError, nearest
+from qanat.model.keyed import Keyed, Strategy
+from qanat.model.name import Names
+from qanat.model.schema import Field, Primitive, Schema, Struct
+from qanat.model.work import Merge, Work
+from qanat.text import quote
+
+_LONG = Primitive("long")
+_EPOCH = Struct((Field("at", _LONG), Field("epoch", _LONG)))
+"""Of which epoch a row is: when its update began, microseconds since 1970 (UTC); its number."""
+
+_NEW, _GROUPS, _ROWS, _STATE = (f"__qanat_{name}" for name in ("new", "groups", "rows", "state"))
+"""Names of temporary tables: new rows; the groups that they are of; rows of the table in these; by
+group, whether new rows take the place of those."""
+_LAST, _NUMBER, _REPLACES, _BESIDE = (
+    f"__qanat_{name}" for name in ("last", "number", "replaces", "beside")
+)
+
+
+class ByKeys(Becoming):
+    """Rows that replace those of their group.
+
+    Args:
+        changes: the strategy, and the columns that tell groups apart.
+    """
+
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        bindings: Bindings,
+        work: Work,
+        merge: Merge,
+        changes: Keyed,
+    ) -> None:
+        super().__init__(con, bindings, work, merge)
+        self._changes = changes
+        self._fitted: Fitted | None = None
+        self._returns = False
+
+    @property
+    def dated(self) -> bool:
+        """True if rows that come back from quarantine have to say of which epoch they are."""
+        return True
+
+    def target(self, select: str) -> Target:
+        """The columns of the table after rows of a SELECT have changed it."""
+        work = self.work
+        relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        given = dict(zip(relation.columns, relation.types, strict=True))
+        self._returns = given.pop(SEQUENCE, None) is not None
+        known = Names(given)
+        for name in self._changes.by:
+            if name not in known:
+                raise ColumnNotFoundError(
+                    f"{work.dataset} has the key {name!r}, which its query does not give",
+                    location=work.query.location,
+                    wanted=", ".join(given),
+                    nearest=nearest(name, list(given)),
+                )
+        fitted = fit(
+            list(given), list(given.values()), self.merge.target, work.query, work.dataset
+        )
+        self._fitted = fitted
+        stored = Schema((*fitted.schema.fields, Field(SEQUENCE, _EPOCH)))
+        return Target(fitted.schema, stored, self._by, fitted.casts, fitted.lacks)
+
+    def become(self, select: str, stored: str | None) -> Taken:
+        """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
+
+        Args:
+            stored: SELECT text of all rows of the table, with their places; None: it has none.
+        """
+        names, by = self._known.schema.names, columns_in(self._by)
+        self._take(select)
+        make(
+            self.con, _GROUPS, f"SELECT {by}, max({SEQUENCE}) AS {_LAST} FROM {_NEW} GROUP BY ALL"
+        )
+        make(self.con, _ROWS, self._touched(stored))
+        make(self.con, _STATE, self._state())
+        replaced = f"SEMI JOIN (FROM {_STATE} WHERE {_REPLACES}) AS t ON {self._same('r', 't')}"
+        make(
+            self.con,
+            GONE,
+            f"SELECT {columns_in(names, 'r')}, r.{RID} FROM {_ROWS} AS r {replaced}",
+        )
+        make(self.con, FRESH, self._fresh())
+        return Taken(count_of(self.con, _NEW), self._late())
+
+    @abstractmethod
+    def _fresh(self) -> str:
+        """SELECT text of `FRESH`."""
+
+    @abstractmethod
+    def _counts(self) -> str:
+        """SQL that is true if a new row `n` counts that is of a group `t`."""
+
+    # -- parts -----------------------------------------------------------------------------
+
+    @property
+    def _known(self) -> Fitted:
+        if self._fitted is None:
+            raise InvariantError("rows become others before their columns are known")
+        return self._fitted
+
+    @property
+    def _by(self) -> tuple[str, ...]:
+        """The columns that tell groups apart, as the table spells them."""
+        found = (self._known.schema.get(n) for n in self._changes.by)
+        return tuple(f.name for f in found if f is not None)
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*self._known.schema.names, SEQUENCE)
+
+    def _same(self, one: str, other: str) -> str:
+        """SQL that is true if two rows are of one group."""
+        parts = (f"{one}.{quote(n)} IS NOT DISTINCT FROM {other}.{quote(n)}" for n in self._by)
+        return f"({' AND '.join(parts)})"
+
+    def _take(self, select: str) -> None:
+        """Take the rows of a SELECT, numbered in their order."""
+        work, sequence = self.work, SEQUENCE
+        if not self._returns:
+            now = f"at := {work.at_ns // 1000}::BIGINT, epoch := {work.epoch}::BIGINT"
+            sequence = f"struct_pack({now}) AS {SEQUENCE}"
+        # DuckDB numbers rows in their order, which `Work.ordered` has it keep.
+        numbered = f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})"
+        columns = f"{self._known.projection}, {sequence}, {_NUMBER}"
+        make(self.con, _NEW, f"SELECT {columns} FROM ({numbered})")
+
+    def _touched(self, stored: str | None) -> str:
+        """SELECT text of the rows of the table that are of the groups of new ones."""
+        if stored is None:
+            columns = f"{columns_in(self._columns)}, NULL::BIGINT AS {RID}"
+            return f"SELECT {columns} FROM {_NEW} WHERE false"
+        columns = f"{columns_in(self._columns, 'r')}, r.{RID}"
+        touched = f"SEMI JOIN {_GROUPS} AS t ON {self._same('r', 't')}"
+        return f"SELECT {columns} FROM ({stored}) AS r {touched}"
+
+    def _state(self) -> str:
+        """SELECT text of groups, and whether new rows replace those of the table, or join them."""
+        newer, beside = "true", "false"
+        if self._returns:
+            newer = f"(s.{_LAST} IS NULL OR g.{_LAST} > s.{_LAST})"
+            beside = f"coalesce(g.{_LAST} = s.{_LAST}, false)"
+        by = columns_in(self._by)
+        there = f"SELECT {by}, max({SEQUENCE}) AS {_LAST} FROM {_ROWS} GROUP BY ALL"
+        return (
+            f"SELECT g.*, {newer} AS {_REPLACES}, {beside} AS {_BESIDE} "
+            f"FROM {_GROUPS} AS g LEFT JOIN ({there}) AS s ON {self._same('g', 's')}"
+        )
+
+    def _late(self) -> int:
+        """How many new rows do not count, because others of their group are newer."""
+        if not self._returns:
+            return 0
+        counting = f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()}"
+        return count_of(self.con, _NEW) - count_of(self.con, f"{_NEW} AS n {counting}")
+
+
+class _LastOfKey(ByKeys):
+    """`merge`: one row for each key, the last one."""
+
+    def _fresh(self) -> str:
+        by = columns_in(self._by)
+        last = f"SELECT max({_NUMBER}) FROM {_NEW} GROUP BY {by}"
+        # Another tool may have written several rows of a key: the new one replaces the first.
+        first = f"SELECT {by}, min({RID}) AS {RID} FROM {_ROWS} GROUP BY {by}"
+        return (
+            f"SELECT {columns_in(self._columns, 'n')}, o.{RID} FROM {_NEW} AS n "
+            f"LEFT JOIN ({first}) AS o ON {self._same('n', 'o')} "
+            f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()} "
+            f"WHERE n.{_NUMBER} IN ({last})"
+        )
+
+    def _counts(self) -> str:
+        return f"t.{_REPLACES}"
+
+
+class _AllOfGroup(ByKeys):
+    """`delete+insert` and `insert_overwrite`: all rows of the newest epoch of a group."""
+
+    def _fresh(self) -> str:
+        return (
+            f"SELECT {columns_in(self._columns, 'n')}, NULL::BIGINT AS {RID} FROM {_NEW} AS n "
+            f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()}"
+        )
+
+    def _counts(self) -> str:
+        return f"n.{SEQUENCE} = t.{_LAST} AND (t.{_REPLACES} OR t.{_BESIDE})"
+
+
+def by_keys(
+    con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge, changes: Keyed
+) -> ByKeys:
+    """What becomes of rows by a strategy."""
+    kind = _LastOfKey if changes.strategy is Strategy.MERGE else _AllOfGroup
+    return kind(con, bindings, work, merge, changes)

@@ -1,0 +1,81 @@
+"""What the merge of an epoch asks of each kind of changes: what becomes of the rows it touches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.types import Conversion
+from qanat.frozen import Frozen
+from qanat.model.schema import Schema
+from qanat.model.work import Merge, Work
+
+FRESH, GONE = "__qanat_fresh", "__qanat_gone"
+"""Relations that a kind makes. `FRESH`: rows that are not in the table yet, in the columns of its
+files (`Target.stored`), with the place (`RID`) of the row that each replaces; NULL: none. `GONE`:
+all rows that are not there afterwards, in the columns of the table, with their places."""
+
+
+class Target(Frozen):
+    """The columns of a table after an epoch.
+
+    Args:
+        schema: as readers see them.
+        stored: those of its files: perhaps with hidden ones.
+        sorted_by: of many new rows at once, those by which they are sorted. Files lie next to each
+            other by the first of them.
+        casts: the conversions of values on their way into the table.
+        lacks: columns of the table that the query does not give.
+    """
+
+    schema: Schema
+    stored: Schema
+    sorted_by: tuple[str, ...]
+    casts: tuple[Conversion, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+
+class Taken(Frozen):
+    """How many rows an epoch brought, and how many of them came too late to count."""
+
+    rows: int
+    late: int = 0
+
+
+class Becoming(ABC):
+    """What becomes of the rows of one table by the rows of one epoch.
+
+    Args:
+        bindings: of the epoch; what is stored is bound there.
+    """
+
+    def __init__(
+        self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
+    ) -> None:
+        self.con, self.bindings, self.work, self.merge = con, bindings, work, merge
+
+    @abstractmethod
+    def target(self, select: str) -> Target:
+        """The columns of the table after rows of a SELECT have changed it."""
+
+    @abstractmethod
+    def become(self, select: str, stored: str | None) -> Taken:
+        """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
+
+        Args:
+            stored: SELECT text of all rows of the table, with their places; None: it has none.
+        """
+
+    def untold(self) -> tuple[str, Schema] | None:
+        """SELECT text and columns of what later epochs need and rows do not tell.
+
+        None if there is nothing, and has never been.
+        """
+        return None
+
+    @property
+    def dated(self) -> bool:
+        """True if rows that come back from quarantine have to say of which epoch they are."""
+        return False

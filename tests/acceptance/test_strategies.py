@@ -1,0 +1,256 @@
+"""Streaming tables with keys, and incremental strategies, from files to tables and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+import qanat
+from qanat.run.plan import plan
+from qanat.run.session import Session
+from tests.acceptance.projects import Shop
+
+MERGE = """
+CREATE STREAMING TABLE customers (CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)
+KEYS (id) AS SELECT * FROM STREAM read_files('data/*.csv');
+"""
+DELETE_INSERT = """
+CREATE STREAMING TABLE lines (CONSTRAINT priced EXPECT (price > 0) ON VIOLATION QUARANTINE ROW)
+KEYS (basket) TBLPROPERTIES ('qanat.incremental_strategy' = 'delete+insert')
+AS SELECT * FROM STREAM read_files('data/*.csv');
+"""
+OVERWRITE = """
+CREATE STREAMING TABLE days PARTITIONED BY (day)
+TBLPROPERTIES ('qanat.incremental_strategy' = 'insert_overwrite')
+AS SELECT * FROM STREAM read_files('data/*.csv');
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def put(shop: Shop, number: int, text: str, head: str = "id,name") -> None:
+    shop.file(f"data/{number}.csv", f"{head}\n{text}")
+
+
+def feed(shop: Shop, dataset: str, *columns: str) -> list[tuple[object, ...]]:
+    """The changes of a table as delta-rs reads them."""
+    table = DeltaTable(shop.table(dataset))
+    rows = pa.table(table.load_cdf(starting_version=0)).to_pylist()
+    shown = ("_commit_version", "_change_type", *columns)
+    return sorted((tuple(r[c] for c in shown) for r in rows), key=repr)
+
+
+def test_the_last_row_of_a_key_wins(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n2,bob\n1,anna\n")
+    results = shop.run()
+    assert shop.rows("customers") == [(1, "anna"), (2, "bob")]
+    assert dict(results["customers"].counts.effects) == {"inserted": 2}
+    put(shop, 2, "2,bobby\n3,cat\n")
+    put(shop, 3, "2,rob\n")
+    results = shop.run()
+    assert shop.rows("customers") == [(1, "anna"), (2, "rob"), (3, "cat")]
+    counts = results["customers"].counts
+    assert (counts.out, counts.written) == (3, 3)
+    assert dict(counts.effects) == {"inserted": 1, "updated": 1}
+    found = DeltaTable(shop.table("customers")).to_pyarrow_table().sort_by("id").to_pylist()
+    assert [tuple(r.values()) for r in found] == [(1, "anna"), (2, "rob"), (3, "cat")]
+    assert feed(shop, "customers", "id", "name") == [
+        (0, "insert", 1, "anna"),
+        (0, "insert", 2, "bob"),
+        (1, "insert", 3, "cat"),
+        (1, "update_postimage", 2, "rob"),
+        (1, "update_preimage", 2, "bob"),
+    ]
+    assert {r.status for r in shop.run().values()} == {"unchanged"}
+
+
+def test_a_full_refresh_gives_the_same_rows(shop: Shop) -> None:
+    shop.sql(MERGE)
+    for number, text in enumerate(("1,a\n2,a\n", "1,b\n3,b\n", "3,c\n1,c\n1,d\n"), 1):
+        put(shop, number, text)
+        shop.run()
+    before = shop.rows("customers")
+    assert before == [(1, "d"), (2, "a"), (3, "c")]
+    shop.run(full_refresh=("customers",))
+    assert shop.rows("customers") == before
+    assert shop.count("customers") == 3
+
+
+def test_a_row_without_a_key_goes_to_quarantine(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n,bob\n2,?\n")
+    shop.run()
+    assert shop.rows("customers") == [(1, "ann")]
+    assert shop.quarantined("customers") == [(2, ["named"]), (None, ["_key"])]
+
+
+def test_delete_and_insert_replaces_all_rows_of_a_key(shop: Shop) -> None:
+    shop.sql(DELETE_INSERT)
+    put(shop, 1, "1,apple,1\n1,pear,2\n2,fig,3\n", "basket,what,price")
+    shop.run()
+    put(shop, 2, "1,plum,4\n3,nut,5\n3,nut,5\n", "basket,what,price")
+    results = shop.run()
+    rows = [(1, "plum", 4), (2, "fig", 3), (3, "nut", 5), (3, "nut", 5)]
+    assert shop.rows("lines") == rows
+    assert dict(results["lines"].counts.effects) == {"inserted": 3, "deleted": 2}
+    assert feed(shop, "lines", "basket", "what")[3:] == [
+        (1, "delete", 1, "apple"),
+        (1, "delete", 1, "pear"),
+        (1, "insert", 1, "plum"),
+        (1, "insert", 3, "nut"),
+        (1, "insert", 3, "nut"),
+    ]
+
+
+def test_insert_overwrite_replaces_partitions(shop: Shop) -> None:
+    shop.sql(OVERWRITE)
+    put(shop, 1, "1,a,2026-01-01\n2,b,2026-01-02\n3,c,\n", "id,what,day")
+    shop.run()
+    files = set(DeltaTable(shop.table("days")).file_uris())
+    put(shop, 2, "4,d,2026-01-02\n5,e,\n6,f,2026-01-03\n", "id,what,day")
+    results = shop.run()
+    assert [r[:2] for r in shop.rows("days")] == [(1, "a"), (4, "d"), (5, "e"), (6, "f")]
+    assert dict(results["days"].counts.effects) == {"inserted": 3, "deleted": 2}
+    kept = files & set(DeltaTable(shop.table("days")).file_uris())
+    assert [f for f in kept if "2026-01-01" in f], "a partition that no row touches stays as it is"
+
+
+def test_flows_that_insert_merge_too(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE all_customers (id BIGINT, name STRING) KEYS (id);"
+        "CREATE FLOW north AS INSERT INTO all_customers BY NAME"
+        " SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE FLOW south AS INSERT INTO all_customers BY NAME"
+        " SELECT * FROM STREAM read_files('south/*.csv');"
+    )
+    put(shop, 1, "1,ann\n2,bob\n")
+    shop.file("south/1.csv", "id,name\n2,rob\n3,cat\n")
+    shop.run()
+    assert shop.rows("all_customers") == [(1, "ann"), (2, "rob"), (3, "cat")]
+    put(shop, 2, "3,kate\n")
+    shop.run()
+    assert shop.rows("all_customers") == [(1, "ann"), (2, "rob"), (3, "kate")]
+
+
+def test_keys_in_python(shop: Shop) -> None:
+    shop.python(
+        """
+@dp.table(keys=["id"])
+@dp.expect_or_drop("named", "name <> '?'")
+def customers():
+    return "SELECT * FROM STREAM read_files('data/*.csv')"
+
+dp.create_streaming_table("lines", keys=["id"], incremental_strategy="delete+insert")
+
+@dp.append_flow(target="lines")
+def more():
+    return "SELECT * FROM STREAM read_files('data/*.csv')"
+"""
+    )
+    put(shop, 1, "1,ann\n1,anna\n2,bob\n")
+    shop.run()
+    put(shop, 2, "1,?\n2,rob\n")
+    shop.run()
+    assert shop.rows("customers") == [(1, "anna"), (2, "rob")]
+    assert shop.rows("lines") == [(1, "?"), (2, "rob")]
+
+
+# -- quarantine ------------------------------------------------------------------------------
+
+
+def replayed(shop: Shop, dataset: str) -> None:
+    with qanat.open(shop.folder) as project:
+        project.quarantine(dataset).replay()
+
+
+def test_a_replayed_row_does_not_replace_a_newer_one(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n2,?\n3,cat\n4,dan\n")
+    shop.run()
+    put(shop, 2, "2,bob\n3,?\n4,?\n")
+    shop.run()
+    put(shop, 3, "4,dora\n5,?\n")
+    shop.run()
+    shop.sql(MERGE.replace("<> '?'", "IS NOT NULL"))
+    replayed(shop, "customers")
+    # 2 and 4 have newer rows by now, 3 has an older one, and 5 none.
+    assert shop.rows("customers") == [(1, "ann"), (2, "bob"), (3, "?"), (4, "dora"), (5, "?")]
+    assert shop.quarantined("customers") == []
+    put(shop, 4, "3,kate\n")
+    shop.run()
+    assert shop.rows("customers")[2] == (3, "kate")
+
+
+def test_a_replay_completes_a_group_of_the_same_epoch(shop: Shop) -> None:
+    shop.sql(DELETE_INSERT)
+    head = "basket,what,price"
+    put(shop, 1, "1,apple,1\n1,pear,-2\n2,fig,-3\n2,kiwi,4\n3,nut,5\n", head)
+    shop.run()
+    put(shop, 2, "2,plum,6\n3,lime,-7\n", head)
+    shop.run()
+    shop.sql(DELETE_INSERT.replace("price > 0", "price <> 0"))
+    replayed(shop, "lines")
+    assert shop.rows("lines") == [
+        (1, "apple", 1),
+        (1, "pear", -2),
+        (2, "plum", 6),
+        (3, "lime", -7),
+    ]
+
+
+# -- what is not sound -----------------------------------------------------------------------
+
+
+def test_other_keys_need_a_full_refresh(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n")
+    shop.run()
+    for other in (
+        MERGE.replace("KEYS (id)", "KEYS (name)"),
+        MERGE.replace("KEYS (id)", ""),
+        MERGE.replace(
+            "KEYS (id)", "KEYS (id) TBLPROPERTIES ('qanat.incremental_strategy' = 'delete+insert')"
+        ),
+    ):
+        shop.sql(other)
+        with Session.open(shop.folder) as session:
+            (decision,) = plan(session).datasets
+        error = shop.failures()["customers"]
+        assert (
+            decision.reason == error.message == "the rows of customers were kept by other changes"
+        )
+        assert error.hint == "start over: qanat run --full-refresh customers"
+    shop.run(full_refresh=("customers",))
+    assert shop.rows("customers") == [(1, "ann")]
+
+
+def test_the_default_may_be_written(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n")
+    shop.run()
+    named = "KEYS (id) TBLPROPERTIES ('qanat.incremental_strategy' = 'MERGE')"
+    shop.sql(MERGE.replace("KEYS (id)", named))
+    put(shop, 2, "1,anna\n")
+    shop.run()
+    assert shop.rows("customers") == [(1, "anna")]
+
+
+def test_a_stream_of_it_is_refused_with_the_ways_out(shop: Shop) -> None:
+    put(shop, 1, "1,ann\n")
+    shop.sql(MERGE + "CREATE STREAMING TABLE below AS SELECT * FROM STREAM customers;")
+    (problem,) = shop.problems()
+    assert "customers is kept by KEYS (id) and cannot be read as a stream" in problem
+    assert "STREAM table_changes('customers')" in problem
+    shop.sql(
+        MERGE + "CREATE STREAMING TABLE below AS SELECT id, _change_type"
+        " FROM STREAM table_changes('customers');"
+    )
+    shop.run()
+    assert shop.rows("below") == [(1, "insert")]
