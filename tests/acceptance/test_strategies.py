@@ -14,7 +14,8 @@ from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 
 MERGE = """
-CREATE STREAMING TABLE customers (CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)
+CREATE STREAMING TABLE customers
+(CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)
 KEYS (id) AS SELECT * FROM STREAM read_files('data/*.csv');
 """
 DELETE_INSERT = """

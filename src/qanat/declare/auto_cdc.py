@@ -14,6 +14,7 @@ ends where the next clause begins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlglot import Token
@@ -78,7 +79,7 @@ def parse_auto_cdc(cursor: Cursor, owner: str, registry: Registry) -> tuple[SqlQ
         UnsupportedError: Qanat does not support a clause.
     """
     begin = cursor.here
-    source = _source(cursor)
+    source = parse_source(cursor, _begins)
     query = parse_query(cursor.sql, source, owner, registry.project, registry.connectors)
     at: dict[str, Location] = {}
     parts: dict[str, Any] = {}
@@ -106,15 +107,22 @@ def _refuse(cursor: Cursor, at: dict[str, Location]) -> None:
         raise SqlSyntaxError(f"{repeated} is given twice", location=cursor.here)
 
 
-def _source(cursor: Cursor) -> list[Token]:
+def parse_source(cursor: Cursor, ends: Callable[[Cursor], bool]) -> list[Token]:
     """Move behind FROM and the source; returns the tokens of a query that reads it.
 
     `FROM source` is such a query as it stands in the author's file.
+
+    Args:
+        cursor: stands before FROM.
+        ends: True if what stands at a cursor is no source any more.
+
+    Raises:
+        SqlSyntaxError: nothing is read.
     """
     start = cursor.index
     cursor.expect("FROM")
     cursor.take("STREAM")
-    if cursor.word is None or _begins(cursor):
+    if cursor.word is None or ends(cursor):
         raise cursor.unexpected("STREAM table", "STREAM read_files(…)", "(SELECT … FROM STREAM …)")
     opened = cursor.index
     if cursor.sees("("):

@@ -10,6 +10,7 @@ from sqlglot import Token, TokenType
 from qanat.declare.auto_cdc import parse_auto_cdc
 from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
+from qanat.declare.merge_into import parse_merge_into
 from qanat.declare.properties import parse_properties
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
@@ -27,6 +28,9 @@ _STATEMENTS = ("CREATE", "SET", "APPLY CHANGES INTO")
 
 _HARMLESS = re.compile(r"spark\.sql\.(shuffle\.partitions|adaptive\.[\w.]+)", re.IGNORECASE)
 """Settings that change Spark's speed and never its results; they are ignored."""
+
+_MERGE = ("MERGE INTO", "MERGE WITH SCHEMA EVOLUTION INTO")
+"""Both mean the same: whether new columns may come, the drift policy says."""
 
 _CDC = ("AUTO CDC", "APPLY CHANGES")
 """Both mean the same; the second is the older one."""
@@ -100,7 +104,7 @@ def _refuse_command(cursor: Cursor) -> None:
         "ALTER": "change its declaration instead",
         "DELETE": "say in the query, or with an expectation, which rows to leave out",
         "UPDATE": "say in the query what to compute",
-        "MERGE": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
+        "MERGE": "write CREATE FLOW name AS MERGE INTO table USING STREAM source ON …",
         "AUTO": "write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …",
         "USE": "name the catalog and schema in the spec",
         "OPTIMIZE": "leave it out: updates look after files, and qanat maintain does it now",
@@ -241,7 +245,13 @@ def _flow(cursor: Cursor, registry: Registry) -> None:
     if any(cursor.sees(each) for each in _CDC):
         _changes(cursor, registry, name, location)
         return
-    cursor.expect("INSERT INTO", *(f"{each} INTO" for each in _CDC))
+    if any(cursor.take(each) for each in _MERGE):
+        merged = parse_merge_into(cursor, name, registry)
+        registry.add_flow(
+            Flow(name, merged.target, merged.query, location, merged.once, merged.changes)
+        )
+        return
+    cursor.expect("INSERT INTO", "MERGE INTO", *(f"{each} INTO" for each in _CDC))
     once = cursor.take("ONCE")
     target = strip_prefix(cursor.dotted("the table to insert into"), registry.project)
     if cursor.sees("REPLACE"):

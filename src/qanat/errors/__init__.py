@@ -23,7 +23,8 @@
     │   ├── SchemaMismatchError         Q2003
     │   ├── ConversionError             Q2004
     │   ├── QuarantineLimitError        Q2005
-    │   └── SequenceTieError            Q2006
+    │   ├── SequenceTieError            Q2006
+    │   └── AmbiguousMergeError         Q2007
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -81,6 +82,7 @@ from qanat.errors.adapter import (
     disk_full,
 )
 from qanat.errors.contract import (
+    AmbiguousMergeError,
     ContractError,
     ConversionError,
     ExpectationFailedError,
@@ -135,6 +137,7 @@ from qanat.errors.run import (
 __all__ = [
     "DATASET",
     "AdapterError",
+    "AmbiguousMergeError",
     "ColumnNotFoundError",
     "CommandLineError",
     "CommitConflictError",

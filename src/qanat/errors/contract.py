@@ -48,3 +48,9 @@ class SequenceTieError(ContractError):
     """Two changes of one key have the same sequence, so that nothing tells which comes first."""
 
     code = "Q2006"
+
+
+class AmbiguousMergeError(ContractError):
+    """Several rows of the source of a MERGE INTO would change one row of the table."""
+
+    code = "Q2007"

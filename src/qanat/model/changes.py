@@ -154,9 +154,14 @@ class Changes(Frozen):
         return ""
 
     @property
-    def streams(self) -> bool:
-        """True if a flow without a stream is told that it has no changes to take."""
-        return True
+    def first_load(self) -> str:
+        """How a flow that runs a single time begins, for a hint; empty if INSERT does it."""
+        return ""
+
+    @property
+    def called(self) -> Mapping[str, bool]:
+        """What expressions call rows: by name, whether it is a row of the flow's query."""
+        return {}
 
     @property
     def ordered(self) -> bool:
@@ -254,6 +259,11 @@ class AutoCdc(Changes):
     def joining(self) -> str:
         """What to write instead of a flow that adds rows to the same table, for a hint."""
         return "make its rows changes, too: a first load is AUTO CDC ONCE INTO {target}"
+
+    @property
+    def first_load(self) -> str:
+        """How a flow that runs a single time begins, for a hint; empty if INSERT does it."""
+        return "AUTO CDC ONCE INTO {target}"
 
     @property
     def unique(self) -> str:

@@ -61,11 +61,6 @@ class Keyed(Changes):
         return ": KEYS keeps one row for each key" if self.strategy is Strategy.MERGE else ""
 
     @property
-    def streams(self) -> bool:
-        """True if a flow without a stream is told that it has no changes to take."""
-        return False
-
-    @property
     def ordered(self) -> bool:
         """True if it matters in which order rows come."""
         return self.strategy is Strategy.MERGE

@@ -189,7 +189,8 @@ class _Tracer:
                 continue
             makers = flow.changes.makers(column) if flow.changes is not None else None
             if makers is not None:
-                yield flow, _computed(makers, projection)
+                called = flow.changes.called if flow.changes is not None else {}
+                yield flow, _computed(makers, called, projection)
                 continue
             left_out = flow.changes is not None and not flow.changes.given([column])
             found = None if left_out else projection.made(column)
@@ -259,14 +260,24 @@ def _times(flow: Flow) -> Names:
     return Names(flow.changes.adds if flow.changes is not None else ())
 
 
-def _computed(makers: Sequence[Expression], projection: Projection) -> Made:
-    """What expressions over a row of the query are made from."""
+def _computed(
+    makers: Sequence[Expression], called: Mapping[str, bool], projection: Projection
+) -> Made:
+    """What expressions over a row of the query are made from.
+
+    Args:
+        called: what they call rows: by name, whether it is a row of the query.
+    """
     origins: dict[Origin, None] = {}
     for value in makers:
         tree = parse_one(value.sql, dialect=value.dialect, into=exp.Condition)
         # Of `a.b`, `a` is the column: the expression sees columns without a table's name.
-        for name in dict.fromkeys(c.parts[0].name for c in tree.find_all(exp.Column)):
-            made = projection.made(name)
+        for column in tree.find_all(exp.Column):
+            names = [part.name for part in column.parts]
+            mine = called.get(fold(names[0])) if len(names) > 1 else None
+            if mine is False:
+                continue  # a value that the row has already
+            made = projection.made(names[1] if mine else names[0])
             origins |= dict.fromkeys(made.origins if made else ())
     return Made(", ".join(v.sql for v in makers), tuple(origins))
 

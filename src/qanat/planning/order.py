@@ -52,8 +52,8 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
         yield from _stateful(pipeline, flow.query, target)
     if target.kind in _APPENDED and not flow.once:
         if not any(streams(pipeline, r) for r in flow.query.reads):
-            changes = flow.changes is not None and flow.changes.streams
-            yield _no_changes(flow) if changes else _no_stream(flow, target)
+            once = flow.changes.first_load.format(target=target.name) if flow.changes else ""
+            yield _no_changes(flow, once) if once else _no_stream(flow, target)
         yield from _stateful(pipeline, flow.query, target)
 
 
@@ -147,15 +147,14 @@ def _no_stream(flow: Flow, target: Dataset) -> FlowError:
     )
 
 
-def _no_changes(flow: Flow) -> FlowError:
+def _no_changes(flow: Flow, once: str) -> FlowError:
     reads = flow.query.reads
     dataset = reads[0].source.dataset if len(reads) == 1 else None
     return FlowError(
         f"nothing that flow {flow.name} reads is a stream, so that it has no changes to take",
         location=reads[0].location if reads else flow.query.location,
         wanted=f"STREAM {dataset}" if dataset else None,
-        hint="put STREAM before the input that has the changes, or write AUTO CDC ONCE INTO"
-        f" {flow.target} for a first load",
+        hint=f"put STREAM before the input that has the changes, or write {once} for a first load",
     )
 
 

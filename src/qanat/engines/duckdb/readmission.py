@@ -71,10 +71,11 @@ class Readmitting(Staging):
         if merge is None or not self._merging(merge).dated:
             return f"{select} {passing}"
         epoch = "at := epoch_us(_quarantine_at), epoch := _quarantine_epoch"
-        dates = f"SELECT {RID} AS {ENTRY}, struct_pack({epoch}) AS {SEQUENCE}"
+        dated = f"SELECT {RID} AS {ENTRY}, struct_pack({epoch}) AS {SEQUENCE}"
+        dates = f"({dated} FROM ({rows.relation}))"
         return (
-            f"{select}, {SEQUENCE} FROM (SELECT * {passing}) JOIN ({dates} FROM ({rows.relation})) "
-            f"USING ({ENTRY}) ORDER BY {SEQUENCE}, {ENTRY}"
+            f"{select}, {SEQUENCE} FROM (SELECT * {passing}) JOIN {dates} USING ({ENTRY}) "
+            f"ORDER BY {SEQUENCE}, {ENTRY}"
         )
 
     def _with_recomputed(

@@ -9,6 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.by_clauses import ByClauses
 from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Target
@@ -27,6 +28,7 @@ from qanat.model.changes import (
     Changes,
 )
 from qanat.model.keyed import Keyed
+from qanat.model.merge_into import MergeInto
 from qanat.model.schema import STRING, Field, Schema
 from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, Output, TableBatch, Work
@@ -35,6 +37,7 @@ from qanat.text import quote
 _KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
     AutoCdc: ByEvents,
     Keyed: by_keys,
+    MergeInto: ByClauses,
 }
 """By kind of changes, what becomes of the rows of the table."""
 

@@ -1,0 +1,121 @@
+"""Rows that change a table as the clauses of `MERGE INTO` say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+
+from qanat.errors import Location
+from qanat.frozen import Frozen
+from qanat.model.changes import Changes, Expression
+from qanat.model.name import Names, fold, same
+
+
+class Does(StrEnum):
+    """What a clause does."""
+
+    UPDATE = "update"
+    DELETE = "delete"
+    INSERT = "insert"
+    NOTHING = "do nothing"
+
+
+class Clause(Frozen):
+    """`WHEN [NOT] MATCHED [AND condition] THEN …`.
+
+    Args:
+        matched: whether it is about rows of the source that a row of the table matches.
+        does: what it does.
+        condition: None: it is about all of them.
+        sets: the columns of the table that get a value, each with that; of an insertion, the
+            others get NULL.
+        every: whether columns of the source set those of the same name (`*`).
+    """
+
+    matched: bool
+    does: Does
+    location: Location
+    condition: Expression | None = None
+    sets: tuple[tuple[str, Expression], ...] = ()
+    every: bool = False
+
+
+class MergeInto(Changes):
+    """How the rows of a flow change its target (`MERGE INTO`).
+
+    Args:
+        condition: true for a row of the source and one of the table that match.
+        clauses: what becomes of them; the first one counts that is about a row.
+        source, table: what expressions call a row of the source, and one of the table.
+    """
+
+    condition: Expression
+    clauses: tuple[Clause, ...]
+    source: str
+    table: str
+
+    @property
+    def label(self) -> str:
+        """What authors call it, in messages."""
+        return "MERGE INTO"
+
+    @property
+    def joining(self) -> str:
+        """What to write instead of a flow that adds rows to the same table, for a hint."""
+        return "let it merge, too: MERGE INTO {target} USING … WHEN NOT MATCHED THEN INSERT *"
+
+    @property
+    def first_load(self) -> str:
+        """How a flow that runs a single time begins, for a hint; empty if INSERT does it."""
+        return "MERGE INTO ONCE {target}"
+
+    @property
+    def called(self) -> Mapping[str, bool]:
+        """What expressions call rows: by name, whether it is a row of the flow's query."""
+        return {fold(self.table): False, fold(self.source): True}
+
+    def given(self, names: Sequence[str]) -> list[str]:
+        """The columns of the table, of those that the flow's query gives."""
+        every = any(c.every for c in self.clauses)
+        found = Names(names if every else ())
+        for clause in self.clauses:
+            for name, _ in clause.sets:
+                found.add(name)
+        return list(found)
+
+    def makers(self, column: str) -> tuple[Expression, ...] | None:
+        """What a column of the table is computed from; None: the query's column of that name."""
+        sets = (pair for clause in self.clauses for pair in clause.sets)
+        found = tuple(value for name, value in sets if same(name, column))
+        if not found:
+            return None
+        if any(c.every for c in self.clauses):
+            return (Expression('"' + column.replace('"', '""') + '"', "duckdb"), *found)
+        return found
+
+    def translated(self, by: Callable[[Expression], Expression]) -> MergeInto:
+        """The same with each expression translated."""
+        clauses = tuple(
+            replace(
+                each,
+                condition=each.condition and by(each.condition),
+                sets=tuple((name, by(value)) for name, value in each.sets),
+            )
+            for each in self.clauses
+        )
+        return replace(self, condition=by(self.condition), clauses=clauses)
+
+    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+        """What it says as lines of a definition.
+
+        Args:
+            text: an expression in one normal form.
+        """
+        yield f"merge of {fold(self.source)} into {fold(self.table)} on {text(self.condition)}"
+        for each in self.clauses:
+            when = "when matched" if each.matched else "when not matched"
+            if each.condition is not None:
+                when += f" and {text(each.condition)}"
+            sets = ", ".join(f"{fold(name)} = {text(value)}" for name, value in each.sets)
+            yield f"{when} then {each.does} {'*' if each.every else sets}".rstrip()
