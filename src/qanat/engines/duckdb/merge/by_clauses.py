@@ -40,7 +40,7 @@ _SOURCE, _PAIRS, _ROWS, _CHOSEN, _UPDATED = (
     f"__qanat_{name}" for name in ("source_rows", "pairs", "rows", "chosen", "updated")
 )
 """Names of temporary tables: rows of the source; which of them matches which row of the table;
-rows of the table that match; by pair, the clause that is about it; what rows of the table become."""
+rows of the table that match; by pair, the clause that is about it; what those rows become."""
 _NUMBER, _CLAUSE = "__qanat_number", "__qanat_clause"
 _SHOWN = 4
 """Columns by which a message tells a row."""
@@ -101,7 +101,7 @@ class ByClauses(Becoming):
         inserts = [self._insert(n, c, _SOURCE) for n, c in self._doing(Does.INSERT)]
         fresh = f"SELECT {columns_in(self._schema.names, 'n')}, n.{RID} FROM {others}"
         make(self.con, FRESH, " UNION ALL ".join((fresh, *inserts)))
-        deleting = ", ".join(str(n) for n, _ in self._doing(Does.DELETE)) or "-1"
+        deleting = ", ".join(str(n) for n, _ in self._doing(Does.DELETE)) or "NULL"
         gone = (
             f"SELECT {RID} FROM {_CHOSEN} WHERE {_CLAUSE} IN ({deleting}) "
             f"UNION ALL SELECT {RID} FROM {FRESH}"
@@ -132,6 +132,11 @@ class ByClauses(Becoming):
                 location=work.query.location,
                 hint=f"declare them: CREATE STREAMING TABLE {work.dataset} (column TYPE, …)",
             )
+        for field in target.declared.fields:
+            # A column that no clause sets is NULL in new rows.
+            if field.name not in types:
+                nothing = self.con.sql(f"SELECT NULL::{to_duckdb(field.type)} LIMIT 0")
+                types[field.name] = nothing.types[0]
         fitted = fit(list(types), list(types.values()), target, work.query, work.dataset)
         own = {quote(name) for name in taken}
         return fitted.schema, tuple(c for c in fitted.casts if c.column in own)
@@ -197,8 +202,8 @@ class ByClauses(Becoming):
         """SELECT text of the rows that match each other."""
         condition = _sql(self._changes.condition)
         return (
-            f"SELECT {self._source}.{_NUMBER}, {self._table}.{RID} FROM {source} AS {self._source} "
-            f"JOIN {rows} AS {self._table} ON {condition}"
+            f"SELECT {self._source}.{_NUMBER}, {self._table}.{RID} "
+            f"FROM {source} AS {self._source} JOIN {rows} AS {self._table} ON {condition}"
         )
 
     def _which(self, matched: bool) -> str:
