@@ -31,6 +31,7 @@ from qanat.declare import auto_cdc, calls, columns, properties, settings, types 
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
+from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
@@ -242,6 +243,8 @@ CREATE FLOW name [COMMENT 'text'] AS INSERT INTO [ONCE] table BY NAME query
 
 CREATE FLOW name [COMMENT 'text'] AS AUTO CDC [ONCE] INTO table changes
 
+CREATE FLOW name [COMMENT 'text'] AS MERGE INTO [ONCE] table [[AS] alias] merge
+
 APPLY CHANGES INTO table changes
 
 SET key = value
@@ -255,8 +258,8 @@ action:
   DROP ROW | QUARANTINE ROW | FAIL UPDATE
 
 clause:
-  USING format | PARTITIONED BY (column, …) | CLUSTER BY (column, …) | COMMENT 'text'
-  TBLPROPERTIES ('key' = 'value', …)
+  USING format | KEYS (column, …) | PARTITIONED BY (column, …) | CLUSTER BY (column, …)
+  COMMENT 'text' | TBLPROPERTIES ('key' = 'value', …)
 
 changes:
   FROM {STREAM table | STREAM read_files(…) | (query)}
@@ -270,7 +273,15 @@ changes:
   [TRACK HISTORY ON chosen]
 
 chosen:
-  (column, …) | * EXCEPT (column, …)"""
+  (column, …) | * EXCEPT (column, …)
+
+merge:
+  USING {STREAM table | STREAM read_files(…) | (query)} [[AS] alias]
+  ON condition
+  [WHEN MATCHED [AND condition]
+     THEN {UPDATE SET {* | column = value, …} | DELETE | DO NOTHING}] …
+  [WHEN NOT MATCHED [BY TARGET] [AND condition]
+     THEN {INSERT {* | (column, …) VALUES (value, …)} | DO NOTHING}] …"""
 
 
 def sql() -> Lines:
@@ -288,7 +299,8 @@ def sql() -> Lines:
     yield "or of a `SET` above it"
     yield "in the same file. A column that is `NOT NULL` is an expectation that fails the update."
     yield "The clauses of AUTO CDC may be in any order; [the how-to](../how-to/cdc.md) tells more."
-    yield "`APPLY CHANGES` may stand for `AUTO CDC` everywhere."
+    yield "`APPLY CHANGES` may stand for `AUTO CDC` everywhere. `KEYS` and `MERGE INTO` have"
+    yield "[a how-to of their own](../how-to/incremental.md)."
     yield ""
     yield "## Expectations"
     yield ""
@@ -759,6 +771,13 @@ def tables() -> Lines:
         ["Value", "What happens"], [[code(d.value), _meaning(Drift, d.name)] for d in Drift]
     )
     yield f"Rescued values are JSON in the column `{RESCUED}`."
+    yield ""
+    yield f"`{STRATEGY}`: {one_line(document(Strategy)).split(',')[0].strip()}"
+    yield "([how](../how-to/incremental.md)). Default: `merge` with KEYS, else `append`."
+    yield ""
+    yield from table(
+        ["Value", "What happens"], [[code(s.value), _meaning(Strategy, s.name)] for s in Strategy]
+    )
 
 
 def _comment(field: Field) -> str:

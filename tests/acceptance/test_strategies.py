@@ -9,8 +9,10 @@ import pytest
 from deltalake import DeltaTable
 
 import qanat
+from qanat.errors import PromotionError
 from qanat.run.plan import plan
 from qanat.run.session import Session
+from tests.acceptance.crashing import copy, count_steps, die_at, operate
 from tests.acceptance.projects import Shop
 
 MERGE = """
@@ -255,3 +257,69 @@ def test_a_stream_of_it_is_refused_with_the_ways_out(shop: Shop) -> None:
     )
     shop.run()
     assert shop.rows("below") == [(1, "insert")]
+
+
+# -- crashes, maintenance, other environments -------------------------------------------------
+
+
+def test_a_crash_anywhere_leaves_the_same_rows(shop: Shop, tmp_path: Path) -> None:
+    shop.sql(MERGE + DELETE_INSERT.replace("STREAM read_files('data", "STREAM read_files('lines"))
+    put(shop, 1, "1,ann\n2,bob\n")
+    shop.file("lines/1.csv", "basket,what,price\n1,apple,1\n1,pear,2\n2,fig,3\n")
+    shop.run()
+    put(shop, 2, "2,rob\n3,?\n")
+    shop.file("lines/2.csv", "basket,what,price\n1,plum,1\n3,nut,-1\n")
+    steps = count_steps(copy(shop.folder, tmp_path.parent / "counted"), "run")
+    for step in range(1, steps + 1, 9):
+        project = copy(shop.folder, tmp_path.parent / f"dies-{step}")
+        die_at(project, "run", step)
+        operate(project, "run")
+        after = Shop.__new__(Shop)
+        after.folder = project
+        assert after.rows("customers") == [(1, "ann"), (2, "rob")], step
+        assert after.rows("lines") == [(1, "plum", 1), (2, "fig", 3)], step
+        assert after.quarantined("customers") == [(3, ["named"])], step
+        assert after.quarantined("lines") == [(3, ["priced"])], step
+
+
+def test_maintenance_keeps_what_a_replay_needs(shop: Shop) -> None:
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n2,?\n")
+    shop.run()
+    put(shop, 2, "2,bob\n3,cat\n")
+    shop.run()
+    put(shop, 3, "3,?\n4,dan\n")
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        project.maintain()
+    assert len(DeltaTable(shop.table("customers")).file_uris()) == 1
+    shop.sql(MERGE.replace("<> '?'", "IS NOT NULL"))
+    replayed(shop, "customers")
+    assert shop.rows("customers") == [(1, "ann"), (2, "bob"), (3, "?"), (4, "dan")]
+
+
+def test_a_promotion_is_refused_and_says_what_to_do(shop: Shop) -> None:
+    shop.file(
+        "qanat.yml",
+        "name: shop\nthreads: 1\nenvironments:\n  dev: {storage: dev}\n  prod: {storage: prod}\n",
+    )
+    shop.sql(MERGE)
+    put(shop, 1, "1,ann\n")
+    shop.run("dev")
+    with qanat.open(shop.folder, "prod") as project, pytest.raises(PromotionError) as refused:
+        project.promote("customers", origin="dev")
+    assert "customers is kept by changes" in refused.value.message
+    assert refused.value.hint is not None
+
+
+def test_rows_come_in_the_order_of_a_table_that_is_read(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE STREAMING TABLE silver KEYS (id) AS SELECT id, name, v FROM STREAM bronze;"
+    )
+    for number in range(3):
+        rows = "".join(f"{n % 97},n{number},{n}\n" for n in range(3000))
+        put(shop, number, rows, "id,name,v")
+    shop.run()
+    last = {n % 97: n for n in range(3000)}
+    assert shop.rows("silver") == sorted(((n, "n2", v) for n, v in last.items()), key=repr)
