@@ -30,6 +30,7 @@ from tests.acceptance.hinted import (
     feeds,
     files,
     history,
+    merges,
     options,
 )
 from tests.acceptance.hinted.case import (
@@ -135,6 +136,7 @@ CASES = {
     **feeds.CASES,
     **files.CASES,
     **history.CASES,
+    **merges.CASES,
     **options.CASES,
     # -- commands ------------------------------------------------------------------------------
     "show what has not run": Case("qanat show orders", "run it first: qanat run --select +orders"),

@@ -88,7 +88,8 @@ def _alias(cursor: Cursor, end: str) -> str | None:
         return cursor.name("an alias").text
     if cursor.word is None or cursor.sees(end):
         return None
-    if cursor.words[cursor.index + 1 : cursor.index + 2] and not cursor.sees("WHEN"):
+    behind = cursor.words[cursor.index + 1 : cursor.index + 2]
+    if behind and behind[0].upper == end:
         return cursor.name(end).text
     raise cursor.unexpected(end)
 

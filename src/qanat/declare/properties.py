@@ -22,7 +22,8 @@ from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
 from qanat.model.upkeep import READ
 
-_CLAUSES = ("USING", "KEYS", "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
+_KEYS = "KEYS"
+_CLAUSES = ("USING", _KEYS, "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
 REFUSED = {
     "LOCATION": "tables live below the spec's storage",
     "PATH": "tables live below the spec's storage",
@@ -82,7 +83,9 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
     """
     found = Properties()
     seen: set[str] = set()
-    ends = ("AS", "FLOW") if kind is DatasetKind.STREAMING_TABLE else ("AS",)
+    streaming = kind is DatasetKind.STREAMING_TABLE
+    ends = ("AS", "FLOW") if streaming else ("AS",)
+    clauses = _CLAUSES if streaming else tuple(c for c in _CLAUSES if c != _KEYS)
     while cursor.word is not None and not any(cursor.sees(end) for end in ends):
         at = cursor.here
         word = cursor.word
@@ -94,7 +97,13 @@ def parse_properties(cursor: Cursor, kind: DatasetKind, registry: Registry) -> P
             raise UnsupportedError(
                 "ROW FILTER is not supported", location=at, hint="filter in the query"
             )
-        clause = cursor.expect(*_CLAUSES, *ends)
+        if cursor.sees(_KEYS) and not streaming:
+            raise UnsupportedError(
+                f"{_KEYS} on a {kind} is not supported",
+                location=at,
+                hint="only a STREAMING TABLE takes rows epoch by epoch: leave it out",
+            )
+        clause = cursor.expect(*clauses, *ends)
         if clause in seen:
             raise SqlSyntaxError(f"{clause} is given twice", location=at)
         seen.add(clause)
@@ -118,7 +127,7 @@ def _clause(
         written = cursor.name(registry.project.table_format.upper()).text
         with registry.problems.collecting():
             check_table_format(written, registry, where)
-    elif clause == "KEYS":
+    elif clause == _KEYS:
         found.keys = cursor.names("a key column")
     elif clause == "PARTITIONED BY":
         found.partition_by = cursor.names("a column")

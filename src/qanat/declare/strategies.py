@@ -45,9 +45,9 @@ def _way(dataset: Dataset) -> Keyed | None:
         OptionError: its keys and its strategy do not go together, or it can have none.
     """
     written, keys, at = dataset.table_property(STRATEGY), dataset.keys, dataset.location
-    if dataset.kind is not DatasetKind.STREAMING_TABLE and (keys or written):
+    if dataset.kind is not DatasetKind.STREAMING_TABLE and written:
         raise OptionError(
-            f"{dataset.kind} {dataset.name} has {'KEYS' if keys else STRATEGY}",
+            f"{dataset.kind} {dataset.name} has {STRATEGY}",
             location=at,
             hint="only a STREAMING TABLE takes rows epoch by epoch: leave it out",
         )

@@ -235,7 +235,7 @@ def test_messages(load: Load, clauses: str, message: str) -> None:
          "  hint: write CREATE FLOW name AS AUTO CDC INTO table FROM STREAM changes …")),
         ("APPLY CHANGES TO t", "15: unexpected 'TO' (did you mean 'INTO'?)\n  wanted: INTO"),
         ("CREATE FLOW f AS AUTO CD INTO t", ("23: unexpected 'CD' (did you mean 'CDC'?)\n"
-         "  wanted: INSERT INTO or AUTO CDC INTO or APPLY CHANGES INTO")),
+         "  wanted: INSERT INTO or MERGE INTO or AUTO CDC INTO or APPLY CHANGES INTO")),
         ("CREATE FLOW f AS AUTO CDC INTO t STREAM s", "34: unexpected 'STREAM'\n  wanted: FROM"),
         ("CREATE FLOW f AS AUTO CDC INTO t FROM KEYS (id) SEQUENCE BY ts",
          ("39: unexpected 'KEYS'\n"
