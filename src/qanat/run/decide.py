@@ -117,13 +117,7 @@ class UpdatePlan(Frozen):
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
 
-_KEPT_BY = (
-    "changes by keys ",
-    "rows by ",
-    "sequence by ",
-    "stored as SCD type ",
-    "track history on ",
-)
+_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
@@ -328,7 +322,7 @@ def _other_changes(facts: Facts) -> QanatError | None:
 
 def _kept_by(text: str) -> list[str]:
     """The lines of a definition that tell which events make which rows."""
-    return sorted({line for line in text.splitlines() if line.startswith(_KEPT_BY)})
+    return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:

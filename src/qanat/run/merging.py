@@ -33,7 +33,7 @@ def merge_of(
     store, dataset = session.store, compiled.dataset
     if not store.merges:
         raise UnsupportedError(
-            f"AUTO CDC into {dataset.name} needs tables whose rows can change",
+            f"{compiled.changes.label} of {dataset.name} needs tables whose rows can change",
             location=compiled.flow.location,
             wanted="table_format: delta",
             got=f"table_format: {session.project.table_format}",

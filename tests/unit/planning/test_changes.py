@@ -188,3 +188,80 @@ def test_the_columns_of_a_target(declare: Declare) -> None:
     with pytest.raises(Exception, match="t has no column 'op'") as caught:
         column_lineage(pipeline, graph, {}, pipeline.dataset("t"), "op")
     assert "wanted: id, ts, __START_AT, __END_AT" in str(caught.value)
+
+
+# -- keys, strategies and MERGE INTO -------------------------------------------------------------
+
+KEYED = TABLES.replace("TABLE t;", "TABLE t KEYS (id);")
+INTO = "CREATE FLOW f AS INSERT INTO t BY NAME SELECT * FROM STREAM s; "
+MERGE = (
+    "CREATE FLOW f AS MERGE INTO t USING STREAM s ON t.id = s.id"
+    " WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, upper(s.first) || t)"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (KEYED + INTO.replace("STREAM s", "s"),
+         ("3:13: nothing that flow f reads is a stream, but t is a streaming table\n"
+          "  hint: put STREAM before the input whose new rows it takes, or make it a MATERIALIZED"
+          " VIEW, or INSERT INTO ONCE for rows that come a single time")),
+        (KEYED + INTO + "CREATE STREAMING TABLE w AS SELECT * FROM STREAM t",
+         ("3:106: t is kept by KEYS (id) and cannot be read as a stream: its rows are changed and"
+          " deleted, not only appended\n"
+          "  hint: read it without STREAM in a MATERIALIZED VIEW, or its changes: STREAM"
+          " table_changes('t'), or only rows that are new: STREAM t WITH (skip_change_commits)")),
+        (TABLES + MERGE + "; CREATE FLOW g AS INSERT INTO t BY NAME SELECT * FROM STREAM s",
+         ("3:149: flow g adds rows to t, which flow f keeps by MERGE INTO\n"
+          "  hint: let it merge, too: MERGE INTO t USING … WHEN NOT MATCHED THEN INSERT *;"
+          " or give it a table of its own")),
+        (TABLES + MERGE + "; CREATE FLOW g AS AUTO CDC INTO t FROM STREAM s KEYS (id)"
+         " SEQUENCE BY ts",
+         ("3:149: flows f and g keep t in different ways\n"
+          "  wanted: MERGE INTO, as at all.sql:3:13\n  got: AUTO CDC")),
+        (TABLES + MERGE.replace("STREAM s", "s"),
+         ("3:37: nothing that flow f reads is a stream, so that it has no changes to take\n"
+          "  wanted: STREAM s\n"
+          "  hint: put STREAM before the input that has the changes, or write MERGE INTO ONCE t"
+          " for a first load")),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_kept_otherwise(declare: Declare, text: str, message: str) -> None:
+    _, problems = build_graph(declare(text))
+    assert [str(p) for p in problems] == [f"all.sql:{message}"]
+
+
+def test_definitions_of_strategies(declare: Declare) -> None:
+    def text(tables: str, flows: str = INTO) -> str:
+        pipeline = declare(tables + flows)
+        return definition(pipeline, pipeline.dataset("t"))[1]
+
+    merging = text(KEYED)
+    assert "rows by merge of (id)" in merging
+    written = "KEYS (ID) TBLPROPERTIES ('qanat.incremental_strategy' = 'merge')"
+    assert text(KEYED.replace("KEYS (id)", written)) == merging
+    assert "merge of s into t on t.id = s.id\nwhen not matched then insert id = s.id" in text(
+        TABLES, MERGE
+    )
+
+
+@pytest.mark.parametrize(("column", "upstream"), [("id", ["s.id"]), ("name", ["s.first", "s.t"])])
+def test_lineage_of_what_clauses_insert(
+    declare: Declare, column: str, upstream: list[str]
+) -> None:
+    sources = "CREATE STREAMING TABLE s (id INT, first TEXT, t TEXT) AS SELECT * FROM STREAM"
+    pipeline = declare(f"{sources} read_files('in/*.json');\nCREATE STREAMING TABLE t;\n{MERGE}")
+    graph, _ = build_graph(pipeline)
+    (root,) = column_lineage(pipeline, graph, {}, pipeline.dataset("t"), column).roots
+    assert sorted(n.name for n in root.upstream) == upstream
+
+
+def test_lineage_of_a_table_with_keys(declare: Declare) -> None:
+    sources = "CREATE STREAMING TABLE s (id INT, v INT) AS SELECT * FROM STREAM"
+    pipeline = declare(
+        f"{sources} read_files('in/*.json');\nCREATE STREAMING TABLE t KEYS (id);\n{INTO}"
+    )
+    graph, _ = build_graph(pipeline)
+    (root,) = column_lineage(pipeline, graph, {}, pipeline.dataset("t"), "v").roots
+    assert [n.name for n in root.upstream] == ["s.v"]
