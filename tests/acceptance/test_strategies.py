@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -323,3 +324,67 @@ def test_rows_come_in_the_order_of_a_table_that_is_read(shop: Shop) -> None:
     shop.run()
     last = {n % 97: n for n in range(3000)}
     assert shop.rows("silver") == sorted(((n, "n2", v) for n, v in last.items()), key=repr)
+
+
+def test_a_replay_knows_the_flows_of_one_update(shop: Shop) -> None:
+    """Epochs of two flows have the same numbers, and the second one came later."""
+    rule = "(CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)"
+    flows = "".join(
+        f"CREATE FLOW {flow} AS INSERT INTO both BY NAME"
+        f" SELECT * FROM STREAM read_files('{flow}/*.csv');"
+        for flow in ("zoe", "amy")
+    )
+    strategy = "TBLPROPERTIES ('qanat.incremental_strategy' = 'delete+insert')"
+    table = f"CREATE STREAMING TABLE both {rule} KEYS (id) {strategy};"
+    shop.sql(table + flows)
+    shop.file("zoe/1.csv", "id,name\n1,?\n2,?\n")
+    shop.file("amy/1.csv", "id,name\n1,ann\n")
+    shop.run()
+    shop.sql(table.replace("<> '?'", "IS NOT NULL") + flows)
+    replayed(shop, "both")
+    assert shop.rows("both") == [(1, "ann"), (2, "?")]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_histories_with_replays(shop: Shop, seed: int) -> None:
+    """Each group has the rows of its newest epoch, whenever they came into the table."""
+    chance = random.Random(seed)  # noqa: S311
+    rows_of: dict[int, list[tuple[int, str]]] = {}
+    bad: set[tuple[int, int]] = set()
+    strict = MERGE.replace("customers", "rows") + DELETE_INSERT.replace("lines", "groups").replace(
+        "priced EXPECT (price > 0)", "named EXPECT (name <> '?')"
+    ).replace("(basket)", "(id)")
+    for epoch in range(5):
+        found = [
+            (chance.randrange(5), "?" if chance.random() < 0.4 else f"n{epoch}-{line}")
+            for line in range(chance.randint(1, 5))
+        ]
+        rows_of[epoch] = found
+        bad |= {(epoch, n) for n, row in enumerate(found) if row[1] == "?"}
+        put(shop, epoch, "".join(f"{n},{name}\n" for n, name in found))
+        shop.sql(strict)
+        shop.run()
+        if chance.random() < 0.4:
+            shop.sql(strict.replace("<> '?'", "IS NOT NULL"))
+            replayed(shop, "rows")
+            replayed(shop, "groups")
+            bad.clear()
+            shop.sql(strict)
+        assert shop.rows("groups") == wanted_groups(rows_of, bad), (seed, epoch)
+        ids = {row[0] for row in shop.rows("rows")}
+        assert ids == {row[0] for row in shop.rows("groups")}
+        assert len(ids) == shop.count("rows")
+
+
+def wanted_groups(
+    rows_of: dict[int, list[tuple[int, str]]], bad: set[tuple[int, int]]
+) -> list[tuple[int, str]]:
+    """For each id, those rows of its newest epoch that are not in quarantine."""
+    groups: dict[int, tuple[int, list[tuple[int, str]]]] = {}
+    for epoch, rows in rows_of.items():
+        for number, row in enumerate(rows):
+            if (epoch, number) in bad:
+                continue
+            newest, some = groups.get(row[0], (epoch, []))
+            groups[row[0]] = (epoch, [*(some if newest == epoch else []), row])
+    return sorted((row for _, some in groups.values() for row in some), key=repr)

@@ -70,7 +70,9 @@ class Readmitting(Staging):
         merge = self.work.merge
         if merge is None or not self._merging(merge).dated:
             return f"{select} {passing}"
-        epoch = "at := epoch_us(_quarantine_at), epoch := _quarantine_epoch"
+        epoch = (
+            "at := epoch_us(_quarantine_at), flow := _quarantine_flow, epoch := _quarantine_epoch"
+        )
         dated = f"SELECT {RID} AS {ENTRY}, struct_pack({epoch}) AS {SEQUENCE}"
         dates = f"({dated} FROM ({rows.relation}))"
         return (

@@ -100,7 +100,9 @@ class ByClauses(Becoming):
         others = f"{_UPDATED} AS n ANTI JOIN {_ROWS} AS r ON n.{RID} = r.{RID} AND {same}"
         inserts = [self._insert(n, c, _SOURCE) for n, c in self._doing(Does.INSERT)]
         fresh = f"SELECT {columns_in(self._schema.names, 'n')}, n.{RID} FROM {others}"
-        make(self.con, FRESH, " UNION ALL ".join((fresh, *inserts)))
+        # Of a first load, which may be large, there is no second copy.
+        kind = "VIEW" if stored is None else "TABLE"
+        make(self.con, FRESH, " UNION ALL ".join((fresh, *inserts)), kind)
         deleting = ", ".join(str(n) for n, _ in self._doing(Does.DELETE)) or "NULL"
         gone = (
             f"SELECT {RID} FROM {_CHOSEN} WHERE {_CLAUSE} IN ({deleting}) "

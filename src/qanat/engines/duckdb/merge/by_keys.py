@@ -21,17 +21,17 @@ from qanat.engines.duckdb.types import Fitted, fit
 from qanat.errors import ColumnNotFoundError, InvariantError, nearest
 from qanat.model.keyed import Keyed, Strategy
 from qanat.model.name import Names
-from qanat.model.schema import Field, Primitive, Schema, Struct
+from qanat.model.schema import STRING, Field, Primitive, Schema, Struct
 from qanat.model.work import Merge, Work
-from qanat.text import quote
+from qanat.text import literal, quote
 
 _LONG = Primitive("long")
-_EPOCH = Struct((Field("at", _LONG), Field("epoch", _LONG)))
-"""Of which epoch a row is: when its update began, microseconds since 1970 (UTC); its number."""
+_EPOCH = Struct((Field("at", _LONG), Field("flow", STRING), Field("epoch", _LONG)))
+"""Of which epoch a row is: when its update began (microseconds since 1970, UTC), flow, number."""
 
 _NEW, _GROUPS, _ROWS, _STATE = (f"__qanat_{name}" for name in ("new", "groups", "rows", "state"))
 """Names of temporary tables: new rows; the groups that they are of; rows of the table in these; by
-group, whether new rows take the place of those."""
+group, whether rows that come back from quarantine take the place of those."""
 _LAST, _NUMBER, _REPLACES, _BESIDE = (
     f"__qanat_{name}" for name in ("last", "number", "replaces", "beside")
 )
@@ -90,25 +90,25 @@ class ByKeys(Becoming):
         Args:
             stored: SELECT text of all rows of the table, with their places; None: it has none.
         """
-        names, by = self._known.schema.names, columns_in(self._by)
+        by, columns = columns_in(self._by), columns_in(self._known.schema.names, "r")
         self._take(select)
-        make(
-            self.con, _GROUPS, f"SELECT {by}, max({SEQUENCE}) AS {_LAST} FROM {_NEW} GROUP BY ALL"
-        )
+        newest = f"max({SEQUENCE}) AS {_LAST}"
+        make(self.con, _GROUPS, f"SELECT {by}, {newest} FROM {_NEW} GROUP BY ALL")
         make(self.con, _ROWS, self._touched(stored))
-        make(self.con, _STATE, self._state())
-        replaced = f"SEMI JOIN (FROM {_STATE} WHERE {_REPLACES}) AS t ON {self._same('r', 't')}"
-        make(
-            self.con,
-            GONE,
-            f"SELECT {columns_in(names, 'r')}, r.{RID} FROM {_ROWS} AS r {replaced}",
-        )
-        make(self.con, FRESH, self._fresh())
+        replaced = ""
+        if self._returns:
+            make(self.con, _STATE, self._state())
+            newer = f"(FROM {_STATE} WHERE {_REPLACES})"
+            replaced = f"SEMI JOIN {newer} AS t ON {self._same('r', 't')}"
+        make(self.con, GONE, f"SELECT {columns}, r.{RID} FROM {_ROWS} AS r {replaced}")
+        # Of a first load, which may be large, there is no second copy.
+        kind = "VIEW" if stored is None else "TABLE"
+        make(self.con, FRESH, self._fresh(stored is not None), kind)
         return Taken(count_of(self.con, _NEW), self._late())
 
     @abstractmethod
-    def _fresh(self) -> str:
-        """SELECT text of `FRESH`."""
+    def _fresh(self, stored: bool) -> str:
+        """SELECT text of `FRESH`; `stored` is False if the table has no rows."""
 
     @abstractmethod
     def _counts(self) -> str:
@@ -141,7 +141,8 @@ class ByKeys(Becoming):
         """Take the rows of a SELECT, numbered in their order."""
         work, sequence = self.work, SEQUENCE
         if not self._returns:
-            now = f"at := {work.at_ns // 1000}::BIGINT, epoch := {work.epoch}::BIGINT"
+            at, flow = f"{work.at_ns // 1000}::BIGINT", literal(work.flow)
+            now = f"at := {at}, flow := {flow}, epoch := {work.epoch}::BIGINT"
             sequence = f"struct_pack({now}) AS {SEQUENCE}"
         # DuckDB numbers rows in their order, which `Work.ordered` has it keep.
         numbered = f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})"
@@ -159,10 +160,14 @@ class ByKeys(Becoming):
 
     def _state(self) -> str:
         """SELECT text of groups, and whether new rows replace those of the table, or join them."""
-        newer, beside = "true", "false"
-        if self._returns:
-            newer = f"(s.{_LAST} IS NULL OR g.{_LAST} > s.{_LAST})"
-            beside = f"coalesce(g.{_LAST} = s.{_LAST}, false)"
+        mine, theirs = f"g.{_LAST}", f"s.{_LAST}"
+        # Numbers of two flows say nothing about which of their epochs came first.
+        same_flow = f"{mine}.at = {theirs}.at AND {mine}.flow = {theirs}.flow"
+        newer = (
+            f"({theirs} IS NULL OR {mine}.at > {theirs}.at "
+            f"OR ({same_flow} AND {mine}.epoch > {theirs}.epoch))"
+        )
+        beside = f"coalesce({mine} = {theirs}, false)"
         by = columns_in(self._by)
         there = f"SELECT {by}, max({SEQUENCE}) AS {_LAST} FROM {_ROWS} GROUP BY ALL"
         return (
@@ -174,23 +179,29 @@ class ByKeys(Becoming):
         """How many new rows do not count, because others of their group are newer."""
         if not self._returns:
             return 0
-        counting = f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()}"
-        return count_of(self.con, _NEW) - count_of(self.con, f"{_NEW} AS n {counting}")
+        return count_of(self.con, _NEW) - count_of(self.con, f"{_NEW} AS n {self._counting}")
+
+    @property
+    def _counting(self) -> str:
+        """A join that leaves the new rows `n` that count; none if all of them do."""
+        if not self._returns:
+            return ""
+        return f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()}"
 
 
 class _LastOfKey(ByKeys):
     """`merge`: one row for each key, the last one."""
 
-    def _fresh(self) -> str:
+    def _fresh(self, stored: bool) -> str:
         by = columns_in(self._by)
         last = f"SELECT max({_NUMBER}) FROM {_NEW} GROUP BY {by}"
         # Another tool may have written several rows of a key: the new one replaces the first.
         first = f"SELECT {by}, min({RID}) AS {RID} FROM {_ROWS} GROUP BY {by}"
+        join = f"LEFT JOIN ({first}) AS o ON {self._same('n', 'o')} " if stored else ""
+        place = f"o.{RID}" if stored else f"NULL::BIGINT AS {RID}"
         return (
-            f"SELECT {columns_in(self._columns, 'n')}, o.{RID} FROM {_NEW} AS n "
-            f"LEFT JOIN ({first}) AS o ON {self._same('n', 'o')} "
-            f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()} "
-            f"WHERE n.{_NUMBER} IN ({last})"
+            f"SELECT {columns_in(self._columns, 'n')}, {place} FROM {_NEW} AS n "
+            f"{join}{self._counting} WHERE n.{_NUMBER} IN ({last})"
         )
 
     def _counts(self) -> str:
@@ -200,11 +211,10 @@ class _LastOfKey(ByKeys):
 class _AllOfGroup(ByKeys):
     """`delete+insert` and `insert_overwrite`: all rows of the newest epoch of a group."""
 
-    def _fresh(self) -> str:
-        return (
-            f"SELECT {columns_in(self._columns, 'n')}, NULL::BIGINT AS {RID} FROM {_NEW} AS n "
-            f"SEMI JOIN {_STATE} AS t ON {self._same('n', 't')} AND {self._counts()}"
-        )
+    def _fresh(self, stored: bool) -> str:
+        del stored  # rows that go and rows that come are no pairs
+        columns = f"{columns_in(self._columns, 'n')}, NULL::BIGINT AS {RID}"
+        return f"SELECT {columns} FROM {_NEW} AS n {self._counting}"
 
     def _counts(self) -> str:
         return f"n.{SEQUENCE} = t.{_LAST} AND (t.{_REPLACES} OR t.{_BESIDE})"
