@@ -66,7 +66,7 @@ def load_pipeline(
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
     flows = with_strategies(registry.datasets, registry.flows, registry.problems)
-    pipeline = Pipeline(project, registry.datasets, flows)
+    pipeline = Pipeline(project, registry.datasets, flows, registry.functions)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 

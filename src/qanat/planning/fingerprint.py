@@ -6,6 +6,7 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -14,7 +15,7 @@ from sqlglot.errors import SqlglotError
 
 from qanat.model.changes import Expression
 from qanat.model.keyed import STRATEGY
-from qanat.model.name import same
+from qanat.model.name import fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.planning.graph import view_of
@@ -163,8 +164,18 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
             parts.append(f"{head} as\n{canonical(flow.query)}")
             if flow.changes is not None:
                 parts.extend(flow.changes.lines(_expression))
+    parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:
+    """The functions of the project that are named in parts of a definition."""
+    for function in sorted(pipeline.functions, key=lambda f: fold(f.name)):
+        named = re.compile(rf"\b{re.escape(function.name)}\b", re.IGNORECASE)
+        if any(map(named.search, parts)):
+            types = ", ".join(map(str, function.parameters))
+            yield f"function {function.name}({types}) returns {function.returns}\n{function.text}"
 
 
 def volatile(query: Query) -> bool:

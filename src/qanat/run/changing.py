@@ -14,7 +14,7 @@ from qanat.model.pipeline import Action, Expectation, Flow, Predicate
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
-def compile_changes(flow: Flow, dialect: str) -> Changes | None:
+def compile_changes(flow: Flow, dialect: str, own: frozenset[str]) -> Changes | None:
     """How a flow's rows change its target, with expressions in the engine's dialect.
 
     Raises:
@@ -23,15 +23,15 @@ def compile_changes(flow: Flow, dialect: str) -> Changes | None:
     """
     if flow.changes is None:
         return None
-    return flow.changes.translated(lambda value: _translated(value, dialect, flow.location))
+    return flow.changes.translated(lambda value: _translated(value, dialect, flow.location, own))
 
 
-def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
+def problems_of_expressions(flow: Flow, dialect: str, own: frozenset[str]) -> Iterator[QanatError]:
     """What the engine's dialect cannot carry in the expressions of a flow's changes."""
 
     def tried(value: Expression) -> Expression:
         with problems.collecting():
-            _translated(value, dialect, flow.location)
+            _translated(value, dialect, flow.location, own)
         return value
 
     problems = Problems()
@@ -40,14 +40,15 @@ def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
     yield from problems
 
 
-def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
+def rules_of_changes(flow: Flow, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:
     """The rules that a flow's changes must keep, or go to quarantine.
 
     Args:
         flow: the flow; there are none if its rows are no changes.
         dialect: the engine's.
+        own: names of the project's own functions, in lower case.
     """
-    changes = compile_changes(flow, dialect)
+    changes = compile_changes(flow, dialect, own)
     if changes is None:
         return ()
     return tuple(
@@ -56,10 +57,12 @@ def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
     )
 
 
-def _translated(value: Expression, dialect: str, default: Location) -> Expression:
+def _translated(
+    value: Expression, dialect: str, default: Location, own: frozenset[str]
+) -> Expression:
     sql = value.sql
     if value.dialect != dialect:
-        sql = predicate(value, dialect, value.location or default)
+        sql = predicate(value, dialect, value.location or default, own)
     if _WORD.fullmatch(sql):
         # A column may have a name that the engine keeps for itself, such as `at`.
         sql = quoted(sql, dialect)

@@ -39,7 +39,7 @@ _KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
     Keyed: by_keys,
     MergeInto: ByClauses,
 }
-"""By kind of changes, what becomes of the rows of the table."""
+"""By kind of changes, what becomes of the rows of the table; of others as of their base."""
 
 _FEED, _EVENTS = "_change_data", "_events"
 _STORED, _SORTED = "__qanat_stored", "__qanat_sorted"
@@ -58,7 +58,8 @@ class Merging:
         self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
     ) -> None:
         self._con, self._bindings, self._work, self._merge = con, bindings, work, merge
-        self._becoming = _KINDS[type(merge.changes)](con, bindings, work, merge, merge.changes)
+        kind = next(_KINDS[each] for each in type(merge.changes).__mro__ if each in _KINDS)
+        self._becoming = kind(con, bindings, work, merge, merge.changes)
 
     @property
     def dated(self) -> bool:
