@@ -158,6 +158,34 @@ def test_spark_spells_it_like_that(shop: Shop) -> None:
     assert shop.rows("t") == [(1, "rob1"), (2, "ANN")]
 
 
+def test_values_that_a_star_takes_and_that_do_not_fit_wait_in_quarantine(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE prices (id BIGINT, price BIGINT);"
+        "CREATE FLOW f AS MERGE INTO prices AS t USING STREAM"
+        " read_files('data/*.csv', schema => 'id BIGINT, price STRING') AS s ON t.id = s.id"
+        " WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+    )
+    put(shop, 1, "1,5\n2,x\n", "id,price\n")
+    shop.run()
+    put(shop, 2, "1,y\n2,6\n", "id,price\n")
+    shop.run()
+    assert shop.rows("prices") == [(1, 5), (2, 6)]
+    assert [rules for _, rules in shop.quarantined("prices")] == [["_failed"], ["_failed"]]
+
+
+def test_an_expression_that_fails_publishes_nothing(shop: Shop) -> None:
+    put(shop, 1, "1,ann,I\n2,bob,I\n")
+    shop.run()
+    shop.sql(SOURCE + TABLE + MERGE.replace("visits = t.visits + 1\n", "visits = s.name::INT\n"))
+    put(shop, 2, "1,,U\n2,rob,U\n3,cat,I\n")
+    shop.run()
+    rows = shop.rows("customers")
+    shop.sql(SOURCE + TABLE + MERGE.replace("name = s.name,", "name = s.op::INT,"))
+    put(shop, 3, "2,rob,U\n4,dan,I\n")
+    assert "does not fit: could not convert string 'U' to INT" in str(shop.failures()["customers"])
+    assert shop.rows("customers") == rows
+
+
 def test_a_plan_says_that_it_merges(shop: Shop) -> None:
     put(shop, 1, "1,ann,I\n")
     shop.run()

@@ -41,6 +41,10 @@ CREATE FLOW at_first AS INSERT INTO ONCE both BY NAME
 SELECT id FROM STREAM read_files('in/w/*.csv', schema => 'id BIGINT'{limit});
 CREATE FLOW from_files AS INSERT INTO both BY NAME
 SELECT id FROM STREAM read_files('in/f/*.csv', schema => 'id BIGINT');
+CREATE STREAMING TABLE last KEYS ({keys}) AS SELECT id, v FROM STREAM a;
+CREATE STREAMING TABLE merged (id BIGINT, v BIGINT);
+CREATE FLOW merging AS MERGE INTO merged AS m USING STREAM a ON m.id = a.id
+WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, v) VALUES (a.id, a.v {plus});
 """
 SINK = """
 from qanat import pipelines as dp
@@ -52,7 +56,7 @@ dp.create_sink("out", "csv", {"path": "out"})
 def to_out() -> str:
     return "SELECT id FROM STREAM b"
 """
-DATASETS = ("a", "b", "sums", "looked", "top", "both", "out")
+DATASETS = ("a", "b", "sums", "looked", "top", "both", "last", "merged", "out")
 
 
 class _Dead(BaseException):
@@ -66,7 +70,7 @@ class History:
         self.root = root
         self.dice = random.Random(seed)  # noqa: S311 - a drawn test
         self.files = 0
-        self.words = {"more": "", "limit": "", "most": "50", "plus": ""}
+        self.words = {"more": "", "limit": "", "most": "50", "plus": "", "keys": "id"}
         for folder in ("a", "w", "f"):
             (root / "in" / folder).mkdir(parents=True)
         (root / "transformations").mkdir()
@@ -98,6 +102,7 @@ class History:
                 ("limit", ("", ", max_files_per_trigger => 1")),
                 ("most", ("50", "60", "90")),
                 ("plus", ("", "+ 1")),
+                ("keys", ("id", "id", "id, v")),
             ]
         )
         self.words[name] = self.dice.choice(values)

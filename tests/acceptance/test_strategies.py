@@ -166,6 +166,21 @@ def more():
     assert shop.rows("lines") == [(1, "?"), (2, "rob")]
 
 
+def test_values_that_do_not_fit_wait_in_quarantine(shop: Shop) -> None:
+    """Also in a later epoch, in which rows of the table are looked up."""
+    shop.sql(
+        "CREATE STREAMING TABLE prices (id BIGINT, price BIGINT) KEYS (id)"
+        " AS SELECT * FROM STREAM read_files('data/*.csv', schema => 'id BIGINT, price STRING');"
+    )
+    put(shop, 1, "1,5\n2,x\n", "id,price")
+    shop.run()
+    put(shop, 2, "1,y\n2,6\n", "id,price")
+    results = shop.run()
+    assert shop.rows("prices") == [(1, 5), (2, 6)]
+    assert results["prices"].counts.quarantined == 1
+    assert [rules for _, rules in shop.quarantined("prices")] == [["_failed"], ["_failed"]]
+
+
 # -- quarantine ------------------------------------------------------------------------------
 
 

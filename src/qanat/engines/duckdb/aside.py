@@ -83,6 +83,8 @@ class RowsAside:
         streams = {r.name for q in queries for r in q.reads if r.streaming} - views
         apart = streams <= set(sources_of(self.work))
         for name, bound in self.bindings.bound.items():
+            if name not in self.work.inputs:
+                continue  # what rules or a merge look up in tables
             if RID in bound.hidden and name not in views and (apart or streams <= {name}):
                 yield name
 

@@ -289,7 +289,11 @@ class ByClauses(Becoming):
         select = f"SELECT {listed}, {place} FROM {rows}"
         types = self.con.sql(f"{select} LIMIT 0").types[:-1]
         output = Output(
-            target.folder, target.prefix, schema=self._schema, partition_by=target.partition_by
+            target.folder,
+            target.prefix,
+            schema=self._schema,
+            declared=target.declared,
+            partition_by=target.partition_by,
         )
         fitted = fit(names, types, output, self.work.query, self.work.dataset)
         return f"SELECT {fitted.projection}, {RID} FROM ({select})"
