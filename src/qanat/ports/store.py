@@ -146,8 +146,8 @@ class TableStore(Protocol):
             after: -1 to begin with the first version.
             fed: whether each version must have kept a feed of changes; else those without one
                 count that tell by their files alone what they did.
-            begins: whether all rows at `upto` are given as inserted by it, where the table does not
-                tell any more what its first versions did.
+            begins: whether all rows at `upto` are given as inserted by it, where the table does
+                not tell any more what its first versions did.
 
         Raises:
             UnsupportedError: a version does not tell what it did, or this store cannot.
