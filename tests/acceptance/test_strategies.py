@@ -126,6 +126,18 @@ def test_insert_overwrite_replaces_partitions(shop: Shop) -> None:
     assert [f for f in kept if "2026-01-01" in f], "a partition that no row touches stays as it is"
 
 
+def test_a_full_refresh_file_by_file_overwrites_as_before(shop: Shop) -> None:
+    shop.sql(OVERWRITE.replace("'data/*.csv'", "'data/*.csv', maxFilesPerTrigger => 1"))
+    put(shop, 1, "1,a,2026-01-01\n2,b,2026-01-02\n", "id,what,day")
+    put(shop, 2, "3,c,2026-01-02\n", "id,what,day")
+    put(shop, 3, "4,d,2026-01-02\n", "id,what,day")
+    shop.run()
+    assert [r[:2] for r in shop.rows("days")] == [(1, "a"), (4, "d")]
+    result = shop.run(full_refresh=("days",))["days"]
+    assert [r[:2] for r in shop.rows("days")] == [(1, "a"), (4, "d")]
+    assert dict(result.counts.effects) == {"inserted": 4, "deleted": 2}
+
+
 def test_flows_that_insert_merge_too(shop: Shop) -> None:
     shop.sql(
         "CREATE STREAMING TABLE all_customers (id BIGINT, name STRING) KEYS (id);"

@@ -30,12 +30,15 @@ REGISTERED = {
 
 KINDS = {
     "ArrowBatch",
+    "AutoCdc",
     "Change",
     "Connector",
     "Discard",
     "EngineKind",
     "FilesBatch",
+    "Keyed",
     "LedgerKind",
+    "MergeInto",
     "Range",
     "Readmission",
     "SourceRef",
