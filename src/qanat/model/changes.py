@@ -142,3 +142,8 @@ class AutoCdc(Frozen):
     keeps: Chosen | None = None
     scd: ScdType = ScdType.ONE
     tracked: Chosen = EVERY
+
+    @property
+    def whole(self) -> bool:
+        """True if an epoch has all rows of the target, so that what it lacks is deleted."""
+        return False

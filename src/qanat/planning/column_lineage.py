@@ -268,7 +268,8 @@ def _sequence(changes: AutoCdc, projection: Projection) -> Made:
         for name in dict.fromkeys(c.parts[0].name for c in tree.find_all(exp.Column)):
             made = projection.made(name)
             origins |= dict.fromkeys(made.origins if made else ())
-    return Made(", ".join(v.sql for v in changes.sequence), tuple(origins))
+    written = ", ".join(v.sql for v in changes.sequence)
+    return Made(written or "the version of the snapshot", tuple(origins))
 
 
 def _declared(source: SourceRef) -> tuple[str, ...] | None:

@@ -160,7 +160,7 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
             if flow.changes is not None:
-                parts.extend(_changes(flow.changes))
+                parts.extend(_changes(flow.changes, flow.query))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
 
@@ -180,14 +180,19 @@ def volatile(query: Query) -> bool:
     return False
 
 
-def _changes(changes: AutoCdc) -> Iterator[str]:
+def _changes(changes: AutoCdc, query: Query) -> Iterator[str]:
     """What AUTO CDC says, a line for each clause."""
 
     def text(value: Expression) -> str:
         return _condition(value.sql, value.dialect)
 
     yield f"changes by keys ({', '.join(map(fold, changes.keys))})"
-    yield f"sequence by ({', '.join(map(text, changes.sequence))})"
+    if not changes.whole:
+        yield f"sequence by ({', '.join(map(text, changes.sequence))})"
+    elif isinstance(query, FunctionQuery):
+        yield "sequence by the versions of snapshots that a function gives"
+    else:
+        yield "sequence by the moments at which snapshots were taken"
     if changes.deletes is not None:
         yield f"delete when {text(changes.deletes)}"
     if changes.truncates is not None:

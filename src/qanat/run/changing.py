@@ -68,7 +68,9 @@ def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
         shown = f"{changes.truncates} OR ({shown})"
     sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in changes.sequence)
     when = " AND ".join(f"{s} IS NOT NULL" for s in changes.sequence)
-    rules = ((KEY, key, shown), (SEQUENCE, sequence, when))
+    rules = [(KEY, key, shown)]
+    if changes.sequence:
+        rules.append((SEQUENCE, sequence, when))
     return tuple(
         Expectation(name, Predicate(sql, dialect, written), Action.QUARANTINE, flow.location)
         for name, sql, written in rules

@@ -44,6 +44,7 @@ from qanat.run.partitions import check_partitions
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 from qanat.run.sinks import check_apart
+from qanat.run.snapshots import takes_snapshots, with_snapshot
 
 
 class Around(Frozen):
@@ -199,10 +200,12 @@ def _flow_facts(
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
     intake = find_unread(session, compiled, generation, without, visible)
+    intake = with_snapshot(session, compiled, generation, intake, visible)
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
     changing = [r for r in compiled.reads if will_change(session, r, around.decided)]
+    whole = takes_snapshots(compiled)
     return FlowFacts(
         name,
         intake.ranges,
@@ -210,14 +213,15 @@ def _flow_facts(
         unread=intake.unread,
         more=intake.more,
         absent=intake.absent,
-        once=once,
+        once=once and (intake.unread or not whole),
         changing=_labels(changing),
-        changing_streams=_labels([r for r in changing if r.streaming]),
+        changing_streams=_labels([r for r in changing if r.streaming or whole]),
         volatile=name in session.analysis.volatile,
         borrowed=intake.borrowed,
         looked=intake.looked,
         idle=intake.idle,
         merges=compiled.changes is not None,
+        whole=whole,
     )
 
 

@@ -225,7 +225,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
     ready = _ready(facts)
     new = any(f.unread or f.once for f in ready)
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
-    adds = tuple(dict.fromkeys(n for f in ready for n in f.adds))
+    adds = tuple(dict.fromkeys(n for f in ready if f.works for n in f.adds))
     if not new and not changing and not adds:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
@@ -256,8 +256,7 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
         return ()
     view = facts.dataset.kind is _VIEW
     ready = _ready(facts)
-    # An epoch without rows gives the table new columns, which its readers can use at once.
-    working = [f for f in ready if view or f.unread or f.once or f.adds]
+    working = [f for f in ready if view or f.works]
     if facts.restarted and not working:
         # A full refresh replaces the table even if nothing is there to read.
         working = ready[:1]
@@ -341,7 +340,10 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     anew = f"{full_refresh(dataset.name)} computes all rows again"
     if not dataset.may_reset:
         anew = f"only a full refresh would compute all rows again, and {RESET_ALLOWED} is false"
-    if stored.partition_by != dataset.partition_by:
+    same_partitions = stored.partition_by == dataset.partition_by
+    if same_partitions and any(f.whole for f in facts.flows):
+        return "the next snapshot is compared with the rows there as it says now"
+    if not same_partitions:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"
     if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):

@@ -60,6 +60,7 @@ class FlowFacts(Frozen):
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
         merges: whether its rows change those of the table.
+        whole: whether they are all that the table has: a snapshot.
     """
 
     name: str
@@ -78,6 +79,16 @@ class FlowFacts(Frozen):
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     merges: bool = False
+    whole: bool = False
+
+    @property
+    def works(self) -> bool:
+        """True if there is something for its next epoch to do.
+
+        One without rows gives the table new columns, which its readers can use at once; but a
+        snapshot without rows would empty it.
+        """
+        return self.unread or self.once or bool(self.adds and not self.whole)
 
 
 class TableFacts(Frozen):

@@ -14,6 +14,7 @@ from qanat.engines.duckdb.merge.fold import rows, untold
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.shape import SEQUENCE, SINCE, Shape, shape_of
+from qanat.engines.duckdb.merge.snapshot import Given, Snapshot, sequenced
 from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.write import write
@@ -43,7 +44,8 @@ class Merging:
     def __init__(
         self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
     ) -> None:
-        self._con, self._bindings, self._work, self._merge = con, bindings, work, merge
+        self._con, self._bindings, self._work, self._merge = con, bindings, work, sequenced(merge)
+        self.notes: tuple[str, ...] = ()
 
     def shape(self, select: str) -> Shape:
         """The columns of the table after rows of a SELECT have been merged into it."""
@@ -55,15 +57,27 @@ class Merging:
         self._con.sql(f"SELECT {found.events} FROM (SELECT {found.given} FROM ({select})) LIMIT 0")
         return found
 
-    def merge(self, select: str) -> tuple[StagedTable, Counts]:
-        """Stage what the table becomes by rows of a SELECT; and how many rows did what."""
+    def merge(self, select: str, given: Given) -> tuple[StagedTable, Counts]:
+        """Stage what the table becomes by rows of a SELECT; and how many rows did what.
+
+        Args:
+            given: what that SELECT was made from.
+        """
         work, merge = self._work, self._merge
         shape = self.shape(select)
         now = work.at_ns // 1000
-        events = Events(self._con, self._bindings, shape, merge.events, now)
-        taken = events.take(select)
         stored = self._stored(shape)
-        events.remember(None if stored is None else self._places(shape, stored))
+        places = None if stored is None else self._places(shape, stored)
+        if merge.changes.whole:
+            change = Snapshot(self._con, shape, work, merge, given)
+            events = Events(self._con, self._bindings, shape, None, now)
+            taken = change.take(select, places)
+            events.touch()
+            self.notes = change.notes
+        else:
+            events = Events(self._con, self._bindings, shape, merge.events, now)
+            taken = events.take(select)
+        events.remember(places)
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
         make(self._con, _AFTER, rows(shape, events.every, events.emptied))
@@ -205,6 +219,8 @@ class Merging:
 
     def _events(self, shape: Shape, events: Events) -> tuple[DataFile, ...] | None:
         """Stage the events that later ones may need; None if there were and are none."""
+        if self._merge.changes.whole:
+            return None  # no snapshot comes late, so that the rows tell all that a later one needs
         now = self._work.at_ns // 1000
         columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
         since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
