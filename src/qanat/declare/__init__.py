@@ -8,7 +8,8 @@ SQL: `statements` moves a `cursor` over the words of a statement and parses its 
 `columns`, `properties`, `types` and `auto_cdc`. Python: `python` has the decorators, `python_cdc`
 the functions of AUTO CDC, `capture` stores their arguments, `pyfile` runs the user's file,
 `captured` keeps what that declared and what its functions returned, `functions` makes declarations
-of it (`cdc_call` and `snapshot_call` those of AUTO CDC), with what a function uses beside its own text (`closure`).
+of it (`cdc_call` and `snapshot_call` those of AUTO CDC), with what a function uses beside its own
+text (`closure`).
 Both use `query`, which finds what a query reads (with `streams` and `calls`), `changes`, which
 checks what is declared of changes, and `registry`, which collects declarations and problems.
 `adhoc` reads a query that no dataset declares. They share `arguments`, `frames` (arguments and

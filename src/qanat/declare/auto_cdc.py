@@ -133,13 +133,7 @@ def _source(cursor: Cursor) -> tuple[SqlText, list[Token], bool]:
     start = cursor.index
     cursor.expect("FROM")
     sql, whole = _without_snapshot(cursor)
-    streamed = cursor.here
-    if cursor.take("STREAM") and whole:
-        raise SqlSyntaxError(
-            "a snapshot is not a stream",
-            location=streamed,
-            wanted="FROM SNAPSHOT source, all that it has",
-        )
+    cursor.take("STREAM")
     if cursor.word is None or _begins(cursor):
         raise cursor.unexpected("STREAM table", "STREAM read_files(…)", "(SELECT … FROM STREAM …)")
     opened = cursor.index
@@ -179,6 +173,12 @@ def _without_snapshot(cursor: Cursor) -> tuple[SqlText, bool]:
     if cursor.word is None or _begins(cursor) or cursor.sees("."):
         cursor.index = index
         return cursor.sql, False
+    if cursor.sees("STREAM"):
+        raise SqlSyntaxError(
+            "a snapshot is not a stream",
+            location=cursor.here,
+            wanted="FROM SNAPSHOT source, all that it has",
+        )
     text = cursor.sql.text
     blank = " " * (word.end + 1 - word.start)
     return replace(cursor.sql, text=text[: word.start] + blank + text[word.end + 1 :]), True

@@ -69,8 +69,7 @@ def as_version(value: object) -> Version:
 
 def _plain(value: datetime) -> datetime:
     """A moment as `datetime` itself (pandas has a class of its own), in UTC if it has a zone."""
-    parts = value.year, value.month, value.day, value.hour, value.minute, value.second
-    moment = datetime(*parts, value.microsecond, value.tzinfo, fold=value.fold)
+    moment = datetime.combine(value.date(), value.timetz())
     return moment if moment.tzinfo is None else moment.astimezone(UTC)
 
 

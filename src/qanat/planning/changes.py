@@ -53,7 +53,7 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             hint="make its rows changes, too: a first load is AUTO CDC ONCE INTO"
             f" {target.name}; or give it a table of its own",
         )
-    elif flow.changes is not None and flow is not other and (theirs.whole or flow.changes.whole):
+    elif flow.changes is not None and flow is not other and _any_whole(flow.changes, theirs):
         yield FlowError(
             f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
             " what the other has brought",
@@ -69,6 +69,10 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
                 wanted=f"{part} {wanted}, as at {other.location}",
                 got=f"{part} {mine}",
             )
+
+
+def _any_whole(*changes: AutoCdc) -> bool:
+    return any(each.whole for each in changes)
 
 
 def _parts(mine: AutoCdc, theirs: AutoCdc) -> Iterator[tuple[str, str, str]]:

@@ -56,7 +56,9 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
     if target.kind is DatasetKind.TEMPORARY_VIEW:
         yield from _stateful(pipeline, flow.query, target)
     if _is_snapshot(flow):
-        yield from problems_of_snapshot(flow, [r for r in flow.query.reads if streams(pipeline, r)])
+        yield from problems_of_snapshot(
+            flow, [r for r in flow.query.reads if streams(pipeline, r)]
+        )
     elif target.kind in _APPENDED and not flow.once:
         if not any(streams(pipeline, r) for r in flow.query.reads):
             yield _no_stream(flow, target) if flow.changes is None else _no_changes(flow)

@@ -36,7 +36,7 @@ from qanat.run.epoch import run_epoch
 from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
-from qanat.run.inputs import check_kept, find_unread, will_change
+from qanat.run.inputs import check_kept, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
@@ -44,7 +44,7 @@ from qanat.run.partitions import check_partitions
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 from qanat.run.sinks import check_apart
-from qanat.run.snapshots import takes_snapshots, with_snapshot
+from qanat.run.snapshots import find_intake, takes_snapshots
 
 
 class Around(Frozen):
@@ -199,8 +199,7 @@ def _flow_facts(
             return FlowFacts(name, {}, once=True, done=True)
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
-    intake = find_unread(session, compiled, generation, without, visible)
-    intake = with_snapshot(session, compiled, generation, intake, visible)
+    intake = find_intake(session, compiled, generation, without, visible)
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)

@@ -18,9 +18,9 @@ from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on
+from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.origins import ORIGIN, find_origins
-from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult

@@ -32,7 +32,7 @@ from qanat.model.work import Amount
 from qanat.run.blame import blaming
 from qanat.run.decide import fingerprint_of
 from qanat.run.facts import Waiting
-from qanat.run.inputs import SNAPSHOT, FlowPast, Intake
+from qanat.run.inputs import SNAPSHOT, FlowPast, Intake, find_unread
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 
@@ -45,22 +45,23 @@ def takes_snapshots(compiled: CompiledFlow) -> bool:
     return compiled.changes is not None and compiled.changes.whole
 
 
-def with_snapshot(
+def find_intake(
     session: Session,
     compiled: CompiledFlow,
     generation: int,
-    intake: Intake,
+    without: frozenset[str] = frozenset(),
     published: Epoch | None = None,
 ) -> Intake:
-    """What a flow would take, with the snapshot that is due; as it is for flows that take none.
+    """What the next epoch of a flow would take: what it has not read, or the snapshot that is due.
 
     Args:
-        generation, published: as for `find_unread`.
-        intake: what its sources are now.
+        generation, without, published: as for `find_unread`.
 
     Raises:
+        QanatError: what a source has to say.
         QueryError: the function that gives snapshots raises something, or gives none.
     """
+    intake = find_unread(session, compiled, generation, without, published)
     if not takes_snapshots(compiled):
         return intake
     past = FlowPast(session.recorded, compiled, TAKEN, generation, published).position

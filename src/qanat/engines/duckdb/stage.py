@@ -266,12 +266,12 @@ class Staging(Querying):
     def _given(self, result: Result) -> Any:
         """What changes were made from: the rows before rules took some, and how many were lost."""
         module = import_module("qanat.engines.duckdb.merge.snapshot")
-        malformed = sum(self._count(b.malformed) for b in self.bindings.bound.values())
+        malformed = sum(self._how_many(b.malformed) for b in self.bindings.bound.values())
         aside = self.aside.total if self.aside is not None else 0
         views = sum(c.quarantined for c in self.view_counts.values())
         return module.Given(result.select, malformed + aside + views)
 
-    def _count(self, select: str | None) -> int:
+    def _how_many(self, select: str | None) -> int:
         row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
         return int(row[0]) if row else 0
 

@@ -42,7 +42,7 @@ class Given(Frozen):
 
 
 def sequenced(merge: Merge) -> Merge:
-    """A merge with the version of its snapshot as the sequence of all events; others as they are."""
+    """A merge with the version of its snapshot as the sequence of all events."""
     if not merge.changes.whole:
         return merge
     sequence = (Expression(_literal(merge.version), "duckdb"),)
@@ -60,7 +60,9 @@ def _literal(version: Version | None) -> str:
         return f"CAST({literal(version.isoformat())} AS DATE)"
     if isinstance(version, str):
         return literal(version)
-    return f"CAST({literal(repr(version))} AS {'BIGINT' if isinstance(version, int) else 'DOUBLE'})"
+    return (
+        f"CAST({literal(repr(version))} AS {'BIGINT' if isinstance(version, int) else 'DOUBLE'})"
+    )
 
 
 class Snapshot:
@@ -162,10 +164,8 @@ class Snapshot:
         if absent:
             self._con.execute(f"DELETE FROM {_ABSENT}")
             stay = "stays" if absent == 1 else "stay"
-            self.notes = (
-                f"{count(absent, 'row')} that the snapshot lacks {stay}: rows in quarantine do not"
-                " tell their keys, and may be these",
-            )
+            note = f"{count(absent, 'row')} that the snapshot lacks {stay}"
+            self.notes = (f"{note}: rows in quarantine do not tell their keys, and may be these",)
 
     def _differing(self) -> str:
         """SELECT text of the rows of the snapshot that the table lacks, or has otherwise."""
