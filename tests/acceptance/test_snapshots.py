@@ -217,7 +217,7 @@ def test_unique_keeps_the_first_row_of_a_key(shop: Shop) -> None:
 
 
 def test_a_row_in_quarantine_is_no_deletion(shop: Shop) -> None:
-    """Its key keeps the last good row; and the quarantine has the bad rows of the last snapshot."""
+    """Its key keeps the last good row; in quarantine are the bad rows of the last snapshot."""
     declare(shop, " (CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)")
     put(shop, DAYS[0])
     shop.run()

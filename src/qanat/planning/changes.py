@@ -58,8 +58,8 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
             " what the other has brought",
             location=flow.location,
-            hint="give each a table of its own; or make one snapshot of both: FROM SNAPSHOT (SELECT"
-            " … UNION ALL SELECT …)",
+            hint="give each a table of its own; or take one snapshot of both: FROM SNAPSHOT"
+            " (SELECT … UNION ALL SELECT …)",
         )
     elif flow.changes is not None:
         for part, mine, wanted in _parts(flow.changes, theirs):

@@ -6,11 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from qanat.errors import (
-    FileChangedError,
-    FileVanishedError,
-    InvariantError,
-)
+from qanat.errors import FileChangedError, FileVanishedError, InvariantError
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.name import Name, Named, fold
