@@ -2,8 +2,8 @@
 
 `dbt_valid_from` and `dbt_valid_to` are `__START_AT` and `__END_AT`; a version that has not ended
 has NULL there, also where dbt may be told another value (`dbt_valid_to_current`: in Qanat a view
-says `coalesce(__END_AT, …)`). Strategy `check` is a snapshot with `TRACK HISTORY ON`, `timestamp` the
-dumps as events in the order of `updated_at`. `hard_deletes: invalidate` is what snapshots do;
+says `coalesce(__END_AT, …)`). Strategy `check` is a snapshot with `TRACK HISTORY ON`, `timestamp`
+the dumps as events in the order of `updated_at`. `hard_deletes: invalidate` is what snapshots do;
 `ignore`, dbt's default, is what events do.
 """
 

@@ -1,8 +1,8 @@
 """Facts of SQLMesh's tests of SCD type 2, by time and by column, as snapshots with versions.
 
-What SQLMesh calls the execution time is the version of the snapshot. Its first load begins in 1970;
-a version of Qanat begins with the snapshot that has shown it first, as nothing is known of the time
-before. Each test says what else differs, and why.
+What SQLMesh calls the execution time is the version of the snapshot. Its first load begins in
+1970; a version of Qanat begins with the snapshot that has shown it first, as nothing is known of
+the time before. Each test says what else differs, and why.
 """
 
 from __future__ import annotations

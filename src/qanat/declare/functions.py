@@ -26,6 +26,7 @@ from qanat.declare.capture import (
     Function,
     RuleCall,
     SnapshotsCall,
+    UdfCall,
 )
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
@@ -38,6 +39,7 @@ from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
 from qanat.declare.snapshot_call import flow_of_snapshots
+from qanat.declare.udf_call import function_of_call
 from qanat.errors import (
     Location,
     PythonFileError,
@@ -67,6 +69,9 @@ def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
     for call, query in zip(ran.capture.calls, ran.queries, strict=True):
         with registry.problems.collecting():
             maker.declare(call, query)
+    for udf in ran.capture.functions:
+        with registry.problems.collecting():
+            maker.function(udf)
     maker.unattached()
 
 
@@ -91,6 +96,11 @@ class _Maker:
             self.registry.add_flow(flow_of_snapshots(call, self.registry, self._text_of))
         else:
             self._dataset(call, result)
+
+    def function(self, call: UdfCall) -> None:
+        """Make the function of SQL that a call declares."""
+        made = function_of_call(call, self._def(call.function), self.registry, self.helpers)
+        self.registry.add_function(made)
 
     def unattached(self) -> None:
         """Add a problem for each expectation on a function that declares no dataset."""
