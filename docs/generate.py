@@ -259,6 +259,16 @@ clause:
   TBLPROPERTIES ('key' = 'value', …)
 
 changes:
+  snapshot | events
+
+snapshot:
+  FROM SNAPSHOT {table | read_files(…) | (query)}
+  KEYS (column, …)
+  [COLUMNS chosen]
+  [STORED AS SCD TYPE {1 | 2}]
+  [TRACK HISTORY ON chosen]
+
+events:
   FROM {STREAM table | STREAM read_files(…) | (query)}
   KEYS (column, …)
   [IGNORE NULL UPDATES [ON chosen]]

@@ -17,6 +17,7 @@ from qanat.errors import (
     QueryError,
     RowsLostError,
     SequenceTieError,
+    SourceNotFoundError,
     UnsupportedError,
 )
 from qanat.run.look import show
@@ -182,6 +183,18 @@ def test_a_folder_without_files_deletes_nothing(shop: Shop) -> None:
     assert {r.status for r in shop.run().values()} == {"unchanged"}
     assert len(shop.rows("customers")) == 3
     assert len(shop.rows("history")) == 3
+
+
+def test_a_file_that_is_gone_fails(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE customers FLOW AUTO CDC\n"
+        "  FROM SNAPSHOT read_files('crm/all.csv') KEYS (id);\n"
+    )
+    put(shop, DAYS[0])
+    shop.run()
+    (shop.folder / "crm/all.csv").unlink()
+    assert isinstance(shop.failures()["customers"], SourceNotFoundError)
+    assert len(shop.rows("customers")) == 3
 
 
 def test_a_file_without_rows_is_an_empty_snapshot(shop: Shop) -> None:
@@ -353,7 +366,7 @@ def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
     steps = count_steps(copy(shop.folder, beside(tmp_path, "counted")), "run")
     assert steps > 20
     wanted = [(1, "anna", "Rome"), (3, "cat", "Rome"), (4, "dan", "Bonn")]
-    for step in range(1, steps + 1, 3):
+    for step in range(1, steps + 1, 4):
         project = copy(shop.folder, beside(tmp_path, f"dies-{step}"))
         die_at(project, "run", step)
         operate(project, "run")
@@ -401,6 +414,18 @@ def test_a_function_gives_one_snapshot_after_the_other(daily: Shop) -> None:
     assert daily.run()["customers"].epochs == 1
     assert daily.rows("customers") == VERSIONS
     assert daily.columns("customers")[-2:] == ["__START_AT bigint", "__END_AT bigint"]
+
+
+def test_what_the_documentation_shows(daily: Shop) -> None:
+    page = Path(__file__).parents[2].joinpath("docs/how-to/cdc.md").read_text(encoding="utf-8")
+    [_, shown] = page.split("### One snapshot after the other: a function")
+    daily.file("transformations/all.py", shown.partition("```python\n")[2].partition("```")[0])
+    for day, rows in (("2026-01-30", "1,ann\n"), ("2026-01-31", "1,anna\n")):
+        daily.file(f"dumps/{day}.csv", f"id,name\n{rows}")
+    daily.run()
+    assert daily.rows("customer_history") == [
+        (1, "ann", "2026-01-30", "2026-01-31"), (1, "anna", "2026-01-31", None),
+    ]  # fmt: skip
 
 
 def test_a_full_refresh_asks_for_the_first_snapshot_again(daily: Shop) -> None:
@@ -477,7 +502,7 @@ def test_dying_between_snapshots(daily: Shop, tmp_path: Path) -> None:
     daily.run()
     days(daily, 3)
     steps = count_steps(copy(daily.folder, beside(tmp_path, "counted")), "run")
-    for step in range(1, steps + 1, 4):
+    for step in range(1, steps + 1, 8):
         project = copy(daily.folder, beside(tmp_path, f"dies-{step}"))
         die_at(project, "run", step)
         operate(project, "run")
@@ -493,7 +518,7 @@ def test_a_function_that_gives_another_snapshot_after_a_crash(daily: Shop, tmp_p
     days(daily, 2)
     steps = count_steps(copy(daily.folder, beside(tmp_path, "counted")), "run")
     other = (daily.folder / "transformations/all.py").read_text().replace("+ 1", "+ 5")
-    for step in range(1, steps + 1, 4):
+    for step in range(1, steps + 1, 8):
         project = copy(daily.folder, beside(tmp_path, f"dies-{step}"))
         died = die_at(project, "run", step)
         (project / "transformations/all.py").write_text(
