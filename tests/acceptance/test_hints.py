@@ -31,6 +31,7 @@ from tests.acceptance.hinted import (
     files,
     history,
     options,
+    snapshots,
 )
 from tests.acceptance.hinted.case import (
     FAILING,
@@ -136,6 +137,7 @@ CASES = {
     **files.CASES,
     **history.CASES,
     **options.CASES,
+    **snapshots.CASES,
     # -- commands ------------------------------------------------------------------------------
     "show what has not run": Case("qanat show orders", "run it first: qanat run --select +orders"),
     "query what has not run": Case(

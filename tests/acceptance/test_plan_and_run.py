@@ -41,6 +41,11 @@ CREATE FLOW at_first AS INSERT INTO ONCE both BY NAME
 SELECT id FROM STREAM read_files('in/w/*.csv', schema => 'id BIGINT'{limit});
 CREATE FLOW from_files AS INSERT INTO both BY NAME
 SELECT id FROM STREAM read_files('in/f/*.csv', schema => 'id BIGINT');
+CREATE STREAMING TABLE now (
+  CONSTRAINT small EXPECT (v < {most}) ON VIOLATION QUARANTINE ROW
+) FLOW AUTO CDC FROM SNAPSHOT (SELECT id, max(v) AS v FROM b GROUP BY id) KEYS (id);
+CREATE STREAMING TABLE dumps FLOW AUTO CDC FROM SNAPSHOT
+(SELECT DISTINCT id FROM read_files('in/f/*.csv', schema => 'id BIGINT')) KEYS (id);
 """
 SINK = """
 from qanat import pipelines as dp
@@ -52,7 +57,7 @@ dp.create_sink("out", "csv", {"path": "out"})
 def to_out() -> str:
     return "SELECT id FROM STREAM b"
 """
-DATASETS = ("a", "b", "sums", "looked", "top", "both", "out")
+DATASETS = ("a", "b", "sums", "looked", "top", "both", "now", "dumps", "out")
 
 
 class _Dead(BaseException):

@@ -315,6 +315,34 @@ def test_a_full_refresh_of_a_history_asks_first(shop: Shop) -> None:
     assert [r[-2:] for r in by_day(shop)] == [(1, None)] * 3
 
 
+def test_a_full_refresh_needs_a_snapshot(shop: Shop) -> None:
+    put(shop, DAYS[0])
+    shop.run()
+    (shop.folder / "crm/all.csv").unlink()
+    error = shop.failures(full_refresh=("customers",))["customers"]
+    assert isinstance(error, RowsLostError)
+    assert error.message.startswith("customers cannot start over: there is no snapshot now")
+    assert len(shop.rows("customers")) == 3
+    put(shop, DAYS[1])
+    assert shop.run()["customers"].counts.deleted == 1, "as if nobody had asked"
+
+
+def test_the_spark_dialect_and_lineage(shop: Shop) -> None:
+    shop.file("qanat.yml", "name: shop\nthreads: 1\ndialect: spark\n")
+    shop.sql(
+        "CREATE MATERIALIZED VIEW now AS SELECT id, upper(name) AS name FROM read_files('crm');\n"
+        "CREATE STREAMING TABLE history;\n"
+        "APPLY CHANGES INTO history FROM SNAPSHOT `now` KEYS (`id`) STORED AS SCD TYPE 2;\n"
+    )
+    put(shop, DAYS[0])
+    shop.run()
+    assert [r[:2] for r in shop.rows("history")] == [(1, "ANN"), (2, "BOB"), (3, "CAT")]
+    with qanat.open(shop.folder) as project:
+        name, start = (project.lineage(f"history.{c}") for c in ("name", "__START_AT"))
+    assert "now.name" in str(name)
+    assert "the version of the snapshot" in str(start)
+
+
 def test_other_keys_need_a_full_refresh(shop: Shop) -> None:
     put(shop, DAYS[0])
     shop.run()

@@ -147,7 +147,7 @@ def decide(facts: Facts) -> Decision:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
-    problem = facts.problem or _other_changes(facts)
+    problem = facts.problem or _other_changes(facts) or facts.no_snapshot
     if problem is not None:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
@@ -214,14 +214,15 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, _no_table(missing[0], facts)
     # A dataset that was dropped and is declared again is new, whatever generation it has.
     restarted = facts.restarted and (facts.before is not None or facts.exists)
-    if facts.asked is Asked.FULL_REFRESH or restarted:
+    if facts.lacks_snapshot:
+        return Step.SKIP, _nothing(facts)
+    if facts.anew or restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
         if facts.restarted_by:
             why = f"{facts.restarted_by} starts over, whose rows it has read as a stream"
             return Step.FULL_REFRESH, why
-        asked = facts.asked is Asked.FULL_REFRESH
-        return Step.FULL_REFRESH, "asked for" if asked else INTERRUPTED
+        return Step.FULL_REFRESH, "asked for" if facts.anew else INTERRUPTED
     ready = _ready(facts)
     new = any(f.unread or f.once for f in ready)
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
@@ -340,12 +341,11 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     anew = f"{full_refresh(dataset.name)} computes all rows again"
     if not dataset.may_reset:
         anew = f"only a full refresh would compute all rows again, and {RESET_ALLOWED} is false"
-    same_partitions = stored.partition_by == dataset.partition_by
-    if same_partitions and any(f.whole for f in facts.flows):
-        return "the next snapshot is compared with the rows there as it says now"
-    if not same_partitions:
+    if stored.partition_by != dataset.partition_by:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"
+    if facts.takes_snapshots:
+        return "the next snapshot is compared with the rows there as it says now"
     if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
         return ""
     waiting = _checked_again(dataset, stored.quarantined)

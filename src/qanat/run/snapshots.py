@@ -15,7 +15,7 @@ from functools import wraps
 from typing import Any
 
 from qanat.digest import digest
-from qanat.errors import QueryError, RowsLostError, full_refresh
+from qanat.errors import QueryError, full_refresh
 from qanat.model.query import Computation, FunctionQuery
 from qanat.model.record import Epoch, Range
 from qanat.model.snapshots import (
@@ -81,7 +81,7 @@ def find_intake(
     if past is not None and past.get("inputs") == inputs and not volatile:
         return intake
     version = moment_after(datetime.now(UTC), latest)
-    return _due(_waiting(compiled, intake), version, {"inputs": inputs}, more=False)
+    return _due(_waiting(session, compiled, intake), version, {"inputs": inputs}, more=False)
 
 
 def _due(intake: Intake, version: Version, more_of_it: Mapping[str, Any], more: bool) -> Intake:
@@ -90,12 +90,17 @@ def _due(intake: Intake, version: Version, more_of_it: Mapping[str, Any], more: 
     return replace(intake, ranges=ranges, more=more, due=True)
 
 
-def _waiting(compiled: CompiledFlow, intake: Intake) -> Intake:
-    """The files that a snapshot is read from, for those who ask what waits."""
-    labels = {SNAPSHOT + r.source.key: r.source.label for r in compiled.reads}
-    known = {k: r.amount for k, r in intake.ranges.items() if k in labels and r.amount != Amount()}
-    waiting = tuple(Waiting(labels[key], amount) for key, amount in known.items())
-    return replace(intake, waiting=waiting)
+def _waiting(session: Session, compiled: CompiledFlow, intake: Intake) -> Intake:
+    """How much a snapshot has, as far as that is known before it is read."""
+    amounts: dict[str, Amount] = {}
+    for source in (r.source for r in compiled.reads):
+        amount = intake.ranges[SNAPSHOT + source.key].amount
+        if source.dataset is not None:
+            there = session.readable(source.dataset)
+            amount = there.store.snapshot(there.table).amount
+        if amount != Amount():
+            amounts[source.label] = amount
+    return replace(intake, waiting=tuple(Waiting(n, found) for n, found in amounts.items()))
 
 
 def version_of(epoch: Epoch) -> Version | None:
@@ -105,22 +110,9 @@ def version_of(epoch: Epoch) -> Version | None:
 
 
 def query_of(session: Session, compiled: CompiledFlow, epoch: Epoch) -> Computation:
-    """The query of an epoch: a function that gives snapshots gives the one of that epoch.
-
-    Raises:
-        RowsLostError: nothing is there that a full refresh could start over with.
-    """
+    """The query of an epoch: a function that gives snapshots gives the one of that epoch."""
     query = compiled.query
-    if not takes_snapshots(compiled):
-        return query
-    if TAKEN not in epoch.ranges:
-        raise RowsLostError(
-            f"{compiled.dataset.name} cannot start over: there is no snapshot to begin with, and"
-            " its rows would be gone",
-            location=compiled.flow.location,
-            hint="nothing was changed; run it without --full-refresh, or once there is a snapshot",
-        )
-    if not isinstance(query, FunctionQuery):
+    if not (takes_snapshots(compiled) and isinstance(query, FunctionQuery)):
         return query
     return replace(query, function=_frame(session, compiled, epoch, query))
 
