@@ -291,6 +291,36 @@ def test_nothing_is_deleted_while_rows_do_not_tell_their_keys(shop: Shop) -> Non
     assert not results["customers"].notes
 
 
+def test_values_that_do_not_fit_wait_and_delete_nothing(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE customers (id BIGINT, name TINYINT) FLOW AUTO CDC\n"
+        "  FROM SNAPSHOT read_files('crm/*.csv') KEYS (id) COLUMNS (id, name);\n"
+    )
+    put(shop, "1,1,x\n2,2,x\n3,3,x\n")
+    shop.run()
+    put(shop, "1,10,x\n2,300,x\n")
+    results = shop.run()
+    assert [rules for _, rules in shop.quarantined("customers")] == [["_failed"]]
+    assert shop.rows("customers") == [(1, 10), (2, 2), (3, 3)]
+    assert results["customers"].notes
+
+
+@pytest.mark.parametrize("key", ["last", "rid", "s", "c", "k"])
+def test_columns_may_have_any_name(shop: Shop, key: str) -> None:
+    """Also those that one would think of while comparing."""
+    shop.sql(
+        "CREATE STREAMING TABLE customers FLOW AUTO CDC FROM SNAPSHOT read_files('crm/*.csv')\n"
+        f"  KEYS ({key}) STORED AS SCD TYPE 2;\n"
+    )
+    others = ",".join(n for n in ("last", "rid", "s", "c", "k") if n != key)
+    for rows in ("1,a,,,\n2,b,,,\n", "1,c,,,\n3,d,,,\n"):
+        shop.file("crm/all.csv", f"{key},{others}\n{rows}")
+        shop.run()
+    assert sorted((r[0], r[1], r[-1] is None) for r in shop.rows("customers")) == [
+        (1, "a", False), (1, "c", True), (2, "b", False), (3, "d", True),
+    ]  # fmt: skip
+
+
 def test_a_failing_rule_publishes_nothing(shop: Shop) -> None:
     declare(shop, " (CONSTRAINT named EXPECT (name <> '?') ON VIOLATION FAIL UPDATE)")
     put(shop, DAYS[0])
