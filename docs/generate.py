@@ -262,6 +262,16 @@ clause:
   COMMENT 'text' | TBLPROPERTIES ('key' = 'value', …)
 
 changes:
+  snapshot | events
+
+snapshot:
+  FROM SNAPSHOT {table | read_files(…) | (query)}
+  KEYS (column, …)
+  [COLUMNS chosen]
+  [STORED AS SCD TYPE {1 | 2}]
+  [TRACK HISTORY ON chosen]
+
+events:
   FROM {STREAM table | STREAM read_files(…) | (query)}
   KEYS (column, …)
   [IGNORE NULL UPDATES [ON chosen]]

@@ -305,6 +305,9 @@ def test_values_that_do_not_fit_declared_columns_wait_in_quarantine(shop: Shop) 
     assert results["customers"].counts.quarantined == 2
     assert [rules for _, rules in shop.quarantined("customers")] == [["_failed"], ["_failed"]]
     assert shop.rows("customers") == [(1, 7)]
+    shop.file("data/1.csv", HEAD + "1,8,U,50\n2,300,I,60\n")
+    assert shop.run()["customers"].counts.quarantined == 1
+    assert shop.rows("customers") == [(1, 8)]
 
 
 @pytest.mark.parametrize("key", ["last", "rid", "rowid", "o", "emptied"])

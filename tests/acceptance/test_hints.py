@@ -32,6 +32,7 @@ from tests.acceptance.hinted import (
     history,
     merges,
     options,
+    snapshots,
 )
 from tests.acceptance.hinted.case import (
     FAILING,
@@ -138,6 +139,7 @@ CASES = {
     **history.CASES,
     **merges.CASES,
     **options.CASES,
+    **snapshots.CASES,
     # -- commands ------------------------------------------------------------------------------
     "show what has not run": Case("qanat show orders", "run it first: qanat run --select +orders"),
     "query what has not run": Case(

@@ -45,6 +45,11 @@ CREATE STREAMING TABLE last KEYS ({keys}) AS SELECT id, v FROM STREAM a;
 CREATE STREAMING TABLE merged (id BIGINT, v BIGINT);
 CREATE FLOW merging AS MERGE INTO merged AS m USING STREAM a ON m.id = a.id
 WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (id, v) VALUES (a.id, a.v {plus});
+CREATE STREAMING TABLE now (
+  CONSTRAINT small EXPECT (v < {most}) ON VIOLATION QUARANTINE ROW
+) FLOW AUTO CDC FROM SNAPSHOT (SELECT id, max(v) AS v FROM b GROUP BY id) KEYS (id);
+CREATE STREAMING TABLE dumps FLOW AUTO CDC FROM SNAPSHOT
+(SELECT DISTINCT id FROM read_files('in/f/*.csv', schema => 'id BIGINT')) KEYS (id);
 """
 SINK = """
 from qanat import pipelines as dp
@@ -56,7 +61,10 @@ dp.create_sink("out", "csv", {"path": "out"})
 def to_out() -> str:
     return "SELECT id FROM STREAM b"
 """
-DATASETS = ("a", "b", "sums", "looked", "top", "both", "last", "merged", "out")
+DATASETS = (
+    *("a", "b", "sums", "looked", "top", "both", "last", "merged", "now", "dumps"),
+    "out",
+)
 
 
 class _Dead(BaseException):

@@ -1,4 +1,7 @@
-"""`python -m tests.changes.run --most 10000 --seed 1`: random histories against the model."""
+"""`python -m tests.changes.run --most 10000 --seed 1`: random histories against the model.
+
+With `--snapshots` it is snapshots that the tables take.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from tempfile import mkdtemp
 
 from qanat.engines.duckdb.engine import DuckDBEngine
 from tests.changes.model import Case, draw, rows_after
+from tests.changes.snapshots import SnapshotCase, draw_snapshots, snapshots_differ
 from tests.changes.table import Table
 
 
@@ -33,15 +37,20 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--most", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--snapshots", action="store_true")
     asked = parser.parse_args()
     wrong, began = 0, time.monotonic()
     home = Path(mkdtemp(prefix="qanat-changes-"))
     engine = DuckDBEngine(home / "scratch", threads=1)
     for seed in range(asked.seed, asked.seed + asked.most):
         folder = home / str(seed)
-        case = draw(seed)
+        case = draw_snapshots(seed) if asked.snapshots else draw(seed)
         try:
-            found = differs(case, folder, engine)
+            found = (
+                snapshots_differ(case, folder, engine)
+                if isinstance(case, SnapshotCase)
+                else differs(case, folder, engine)
+            )
         except Exception as error:  # noqa: BLE001 - it is told, and the next one tried
             found = f"{type(error).__name__}: {error}"
         finally:

@@ -47,18 +47,20 @@ def declared(case: Case) -> AutoCdc:
     )
 
 
-class Table:
+class Files:
     """The files of a table, and what was merged into them.
 
     Args:
         engine: which merges; it may serve many tables, one after the other.
-        partitioned: whether the table has partitions.
+        two: whether the table has a row for each version.
+        shown: whether it has the columns of the sequence.
+        partitioned: whether it has partitions.
     """
 
     def __init__(
-        self, folder: Path, case: Case, engine: DuckDBEngine, partitioned: bool = False
+        self, folder: Path, engine: DuckDBEngine, two: bool, shown: bool, partitioned: bool
     ) -> None:
-        self.folder, self.case, self.engine = folder, case, engine
+        self.folder, self.engine, self.two, self.shown = folder, engine, two, shown
         self.reader = duckdb.connect()
         self.files: list[str] = []
         self.kept: list[str] = []
@@ -67,14 +69,10 @@ class Table:
         self.epoch = 0
         self.partition_by = ("site",) if partitioned else ()
 
-    def merge(self, events: tuple[Event, ...], forgets_ns: int = 0) -> Staged:
-        """Merge events, and publish what the engine staged."""
-        self.epoch += 1
+    def work(self, data: pa.Table, changes: AutoCdc, forgets_ns: int = 0) -> Work:
+        """The work of the next epoch, over some rows."""
         read = Read("__in_1", dataset_ref("changes"), True, HERE)
         sql = "SELECT * FROM __in_1"
-        data = pa.Table.from_pylist(
-            [dict(zip(COLUMNS.names, e.row, strict=True)) for e in events], schema=COLUMNS
-        )
         target = Output(
             self.folder, f"epoch-{self.epoch}", schema=self.schema, partition_by=self.partition_by
         )
@@ -88,7 +86,7 @@ class Table:
                 stored=Stored(batch, self.epoch - 1),
             )
         kept = TableBatch(tuple(self.kept), self.events) if self.kept else None
-        work = Work(
+        return Work(
             flow="customers",
             epoch=self.epoch,
             update="u",
@@ -99,10 +97,12 @@ class Table:
             quarantine=Output(self.folder / "quarantine", f"epoch-{self.epoch}"),
             scratch=self.folder / "scratch" / str(self.epoch),
             at_ns=self.epoch * 1_000_000_000,
-            merge=Merge(declared(self.case), target, kept, forgets_ns, feed=True),
+            merge=Merge(changes, target, kept, forgets_ns, feed=True),
         )
+
+    def publish(self, staged: Staged) -> None:
+        """Make what was staged the table; what readers of changes are told has to fit."""
         before = Counter(self.rows())
-        staged = self.engine.stage(work, lambda _: None)
         table = staged.table
         paths = [str(self.folder / f.path) for f in table.files]
         self.files = [f for f in self.files if f not in set(table.removed)] + paths
@@ -112,7 +112,6 @@ class Table:
             if self.kept:
                 self.events = Schema(tuple(self._described(self.kept)))
         self._check_feed(staged, before)
-        return staged
 
     def _described(self, files: list[str]) -> list[Field]:
         found = self.reader.sql(f"SELECT * FROM read_parquet({files!r}, hive_partitioning=false)")
@@ -141,9 +140,9 @@ class Table:
 
     def _select(self, files: list[str], *first: str) -> list[Row]:
         columns = [*first, "id", "site", *VALUES]
-        if self.case.two:
+        if self.two:
             columns += ["__START_AT", "__END_AT"]
-        elif self.case.shown:
+        elif self.shown:
             columns += ["seq", "lsn"]
         found = self.reader.execute(
             f"SELECT {', '.join(columns)} FROM read_parquet(?, union_by_name=true, "
@@ -151,6 +150,31 @@ class Table:
             [files, bool(self.partition_by)],
         ).fetchall()
         return [tuple(_plain(v) for v in row) for row in found]
+
+
+class Table(Files):
+    """A table of a case."""
+
+    def __init__(
+        self, folder: Path, case: Case, engine: DuckDBEngine, partitioned: bool = False
+    ) -> None:
+        super().__init__(folder, engine, case.two, case.shown, partitioned)
+        self.case = case
+
+    def merge(self, events: tuple[Event, ...], forgets_ns: int = 0) -> Staged:
+        """Merge events, and publish what the engine staged."""
+        data = pa.Table.from_pylist(
+            [dict(zip(COLUMNS.names, e.row, strict=True)) for e in events], schema=COLUMNS
+        )
+        self.epoch += 1
+        staged = self.engine.stage(self.work(data, declared(self.case), forgets_ns), nothing)
+        self.publish(staged)
+        return staged
+
+
+def nothing(progress: float | None) -> None:
+    """Tell nobody."""
+    del progress
 
 
 def _plain(value: object) -> object:

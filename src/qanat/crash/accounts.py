@@ -131,6 +131,10 @@ class Accounts:
         own = sum(_counts(e for e in epochs if not is_replay(e.flow)), Counts())
         # As long as a replay makes one row of one, which it need not where a query joins.
         kept = own.set_aside - left.written - left.dropped
+        flows = self._session.pipeline.flows_into(dataset.name)
+        if any(f.changes.whole for f in flows if f.changes is not None):
+            # Each snapshot brings all rows anew, bad ones among them.
+            kept = sum(_counts(epochs[:1]), Counts()).set_aside
         written = self._gained(dataset, own + left)
         for table, wanted in ((dataset.name, written), (dataset.quarantine, kept)):
             ref, store = self._session.table(table), self._session.store

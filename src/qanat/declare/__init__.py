@@ -8,14 +8,14 @@ SQL: `statements` moves a `cursor` over the words of a statement and parses its 
 `columns`, `properties`, `types`, `auto_cdc` and `merge_into`. Python: `python` has the decorators,
 `python_cdc` the functions of AUTO CDC, `python_udf` the decorator of functions for SQL; `capture`
 stores their arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what
-its functions returned, `functions` makes declarations of it (`cdc_call` those of AUTO CDC,
-`udf_call` functions for SQL), with what a function uses beside its own text (`closure`). Both use
-`query`, which finds what a query reads (with `streams` and `calls`), `changes`, which checks what
-is declared of changes, and `registry`, which collects declarations and problems; `strategies` then
-makes of the keys of tables what their flows change. `adhoc` reads a query that no dataset
-declares. They share `arguments`, `frames` (arguments and annotations of decorated functions),
-`expression` (conditions and values over one row), `syntax` (sqlglot's parse errors) and `slips`
-(mistakes that are known by their form).
+its functions returned, `functions` makes declarations of it (`cdc_call` and `snapshot_call` those
+of AUTO CDC, `udf_call` functions for SQL), with what a function uses beside its own text
+(`closure`). Both use `query`, which finds what a query reads (with `streams` and `calls`),
+`changes`, which checks what is declared of changes, and `registry`, which collects declarations
+and problems; `strategies` then makes of the keys of tables what their flows change. `adhoc` reads
+a query that no dataset declares. They share `arguments`, `frames` (arguments and annotations of
+decorated functions), `expression` (conditions and values over one row), `syntax` (sqlglot's parse
+errors) and `slips` (mistakes that are known by their form).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

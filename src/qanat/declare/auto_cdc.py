@@ -1,6 +1,6 @@
 """Parses `AUTO CDC`: the source of the changes, and the clauses that say what they mean.
 
-    FROM STREAM source
+    FROM {STREAM source | SNAPSHOT source}
     KEYS (column, …)
     [IGNORE NULL UPDATES [ON chosen]]
     [APPLY AS DELETE WHEN condition] [APPLY AS TRUNCATE WHEN condition]
@@ -9,23 +9,26 @@
     [STORED AS SCD TYPE {1 | 2}] [TRACK HISTORY ON chosen]
 
 `chosen` is `(column, …)` or `* EXCEPT (column, …)`. Clauses may be in any order. An expression
-ends where the next clause begins.
+ends where the next clause begins. Of a snapshot only KEYS, COLUMNS, STORED AS and TRACK HISTORY ON
+can be said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import Token
 
 from qanat.declare.changes import Spelling, check_changes, parse_sequence, parse_value
-from qanat.declare.cursor import Cursor
+from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry
 from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError, nearest
 from qanat.model.changes import EVERY, AutoCdc, Chosen, ScdType
 from qanat.model.query import SqlQuery
+from qanat.model.snapshots import Snapshots
 
 _KEYS, _SEQUENCE = "KEYS", "SEQUENCE BY"
 _DELETE, _TRUNCATE = "APPLY AS DELETE WHEN", "APPLY AS TRUNCATE WHEN"
@@ -36,6 +39,7 @@ _IGNORE, _COLUMNS, _STORED, _TRACK = (
     "TRACK HISTORY ON",
 )
 _CLAUSES = (_KEYS, _IGNORE, _DELETE, _TRUNCATE, _SEQUENCE, _COLUMNS, _STORED, _TRACK)
+_OF_SNAPSHOTS = (_KEYS, _COLUMNS, _STORED, _TRACK)
 _STARTS = (
     "KEYS (",
     "IGNORE NULL",
@@ -59,6 +63,18 @@ REFUSED = {
 }
 """Clauses of other systems that are not supported, each with a hint."""
 
+_NO_CHANGES = "a snapshot has rows as they are, and no changes"
+REFUSED_OF_SNAPSHOTS = {
+    "WITH VERSION": "snapshots with versions of their own come from a function in Python:"
+    " create_auto_cdc_from_snapshot_flow",
+    _SEQUENCE: "snapshots come one after the other: the moment at which each is taken says when",
+    _DELETE: f"{_NO_CHANGES}: a key that it lacks is deleted",
+    _TRUNCATE: f"{_NO_CHANGES}: an empty one empties the table",
+    _IGNORE: f"{_NO_CHANGES}: NULL is a value like others",
+    "WHERE": "filter before: FROM SNAPSHOT (SELECT … FROM source WHERE …)",
+}
+"""Clauses that are not for snapshots, each with a hint."""
+
 _QUERIES = ("SELECT", "WITH", "FROM", "VALUES")
 _SPELLING = Spelling(_KEYS, _IGNORE, _TRUNCATE, _COLUMNS, "STORED AS SCD TYPE ", _TRACK)
 
@@ -79,27 +95,28 @@ def parse_auto_cdc(cursor: Cursor, owner: str, registry: Registry) -> tuple[SqlQ
         UnsupportedError: Qanat does not support a clause.
     """
     begin = cursor.here
-    source = parse_source(cursor, _begins)
-    query = parse_query(cursor.sql, source, owner, registry.project, registry.connectors)
+    sql, source, whole = parse_source(cursor, _begins, snapshots=True)
+    query = parse_query(sql, source, owner, registry.project, registry.connectors)
     at: dict[str, Location] = {}
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {"sequence": ()} if whole else {}
+    clauses = _OF_SNAPSHOTS if whole else _CLAUSES
     while cursor.word is not None:
         where = cursor.here
-        _refuse(cursor, at)
-        clause = cursor.expect(*_meant(cursor, tuple(c for c in _CLAUSES if c not in at)))
+        _refuse(cursor, at, whole)
+        clause = cursor.expect(*_meant(cursor, tuple(c for c in clauses if c not in at)))
         at[clause] = where
         parts |= _clause(cursor, clause, registry.project.dialect)
     for clause, wanted in ((_KEYS, "KEYS (column, …)"), (_SEQUENCE, "SEQUENCE BY column")):
-        if clause not in at:
+        if clause in clauses and clause not in at:
             raise SqlSyntaxError(f"{clause} is missing", location=begin, wanted=wanted)
-    changes = AutoCdc(**parts)
+    changes = Snapshots(**parts) if whole else AutoCdc(**parts)
     check_changes(changes, _SPELLING, at, begin)
     return query, changes
 
 
-def _refuse(cursor: Cursor, at: dict[str, Location]) -> None:
+def _refuse(cursor: Cursor, at: dict[str, Location], whole: bool) -> None:
     """Refuse a clause that there is not, or that has been there already."""
-    for refused, hint in REFUSED.items():
+    for refused, hint in (REFUSED_OF_SNAPSHOTS if whole else REFUSED).items():
         if cursor.sees(refused):
             raise UnsupportedError(f"{refused} is not supported", location=cursor.here, hint=hint)
     repeated = next((c for c in at if cursor.sees(c)), None)
@@ -107,29 +124,36 @@ def _refuse(cursor: Cursor, at: dict[str, Location]) -> None:
         raise SqlSyntaxError(f"{repeated} is given twice", location=cursor.here)
 
 
-def parse_source(cursor: Cursor, ends: Callable[[Cursor], bool]) -> list[Token]:
-    """Move behind FROM and the source; returns the tokens of a query that reads it.
-
-    `FROM source` is such a query as it stands in the author's file.
+def parse_source(
+    cursor: Cursor, ends: Callable[[Cursor], bool], snapshots: bool = False
+) -> tuple[SqlText, list[Token], bool]:
+    """Move behind FROM and the source.
 
     Args:
         cursor: stands before FROM.
         ends: True if what stands at a cursor is no source any more.
+        snapshots: whether SNAPSHOT may stand before the source.
+
+    Returns:
+        A text and those of its tokens that are a query of the source, and whether that is a
+        snapshot. `FROM source` is such a query as it stands in the author's file.
 
     Raises:
         SqlSyntaxError: nothing is read.
     """
     start = cursor.index
     cursor.expect("FROM")
+    sql, whole = _without_snapshot(cursor) if snapshots else (cursor.sql, False)
     cursor.take("STREAM")
     if cursor.word is None or ends(cursor):
         raise cursor.unexpected("STREAM table", "STREAM read_files(…)", "(SELECT … FROM STREAM …)")
     opened = cursor.index
     if cursor.sees("("):
         cursor.inside()
-        if opened == start + 1 and cursor.words[opened + 1].upper in _QUERIES:
+        plain = opened == start + 1 + whole
+        if plain and cursor.words[opened + 1].upper in _QUERIES:
             # What is in the parentheses is the query.
-            return _tokens(cursor, opened + 1, cursor.index - 1)
+            return sql, _tokens(cursor, opened + 1, cursor.index - 1), whole
     elif cursor.word.quoted:
         cursor.index += 1
     else:
@@ -138,11 +162,37 @@ def parse_source(cursor: Cursor, ends: Callable[[Cursor], bool]) -> list[Token]:
         cursor.name("the source")
     if cursor.index > opened and cursor.sees("("):
         cursor.inside()
-    if cursor.take("WITH"):
+    if not cursor.sees("WITH VERSION") and cursor.take("WITH"):
         if not cursor.sees("("):
             raise cursor.unexpected("(")
         cursor.inside()
-    return _tokens(cursor, start, cursor.index)
+    if whole:
+        first = _tokens(cursor, start, start + 1)
+        return sql, [*first, *_tokens(cursor, opened, cursor.index)], True
+    return sql, _tokens(cursor, start, cursor.index), False
+
+
+def _without_snapshot(cursor: Cursor) -> tuple[SqlText, bool]:
+    """Move behind SNAPSHOT, if it is there, and is not the name of a table.
+
+    Returns:
+        The text with spaces in its place, so that the rest is a query; and whether it was there.
+    """
+    word, index = cursor.word, cursor.index
+    if word is None or not cursor.take("SNAPSHOT"):
+        return cursor.sql, False
+    if cursor.word is None or _begins(cursor) or cursor.sees("."):
+        cursor.index = index
+        return cursor.sql, False
+    if cursor.sees("STREAM"):
+        raise SqlSyntaxError(
+            "a snapshot is not a stream",
+            location=cursor.here,
+            wanted="FROM SNAPSHOT source, all that it has",
+        )
+    text = cursor.sql.text
+    blank = " " * (word.end + 1 - word.start)
+    return replace(cursor.sql, text=text[: word.start] + blank + text[word.end + 1 :]), True
 
 
 def _tokens(cursor: Cursor, start: int, end: int) -> list[Token]:

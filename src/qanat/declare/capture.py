@@ -72,6 +72,22 @@ class ChangesCall(Frozen):
     function: None = None
 
 
+class SnapshotsCall(Frozen):
+    """A call of `create_auto_cdc_from_snapshot_flow`, with its unchecked arguments.
+
+    Args:
+        arguments: those that say what becomes of rows, by name.
+        function: the source, if that is a function.
+    """
+
+    target: Any
+    source: Any
+    location: Location
+    arguments: Mapping[str, Any]
+    once: Any = False
+    function: Function | None = None
+
+
 class UdfCall(Frozen):
     """A call of `@udf`, with its unchecked arguments."""
 
@@ -91,7 +107,7 @@ class RuleCall(Frozen):
     function: Function | None = None
 
 
-Call: TypeAlias = DatasetCall | FlowCall | ChangesCall
+Call: TypeAlias = DatasetCall | FlowCall | ChangesCall | SnapshotsCall
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from qanat.declare.capture import Call, Capture, Function
+from qanat.declare.capture import Call, Capture, Function, SnapshotsCall
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
 from qanat.digest import digest
@@ -105,7 +105,7 @@ def _called(call: Call, capture: Capture, path: Path) -> object:
             signature = inspect.signature(function)
             names = getattr(function, "__globals__", {})
             kind = returned(signature.return_annotation, names)
-            if signature.parameters or kind is not None:
+            if signature.parameters or kind is not None or isinstance(call, SnapshotsCall):
                 return FRAME
             result = function()
     except QanatError as error:

@@ -25,6 +25,7 @@ from qanat.declare.capture import (
     FlowCall,
     Function,
     RuleCall,
+    SnapshotsCall,
     UdfCall,
 )
 from qanat.declare.captured import FRAME, Captured
@@ -37,6 +38,7 @@ from qanat.declare.properties import check_property, check_table_format
 from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
+from qanat.declare.snapshot_call import flow_of_snapshots
 from qanat.declare.udf_call import function_of_call
 from qanat.errors import (
     Location,
@@ -92,6 +94,8 @@ class _Maker:
             self._flow(call, result)
         elif isinstance(call, ChangesCall):
             self.registry.add_flow(flow_of_call(call, self.registry))
+        elif isinstance(call, SnapshotsCall):
+            self.registry.add_flow(flow_of_snapshots(call, self.registry, self._text_of))
         else:
             self._dataset(call, result)
 
@@ -256,16 +260,20 @@ class _Maker:
             takes.append(self._takes(parameter, function, names, at))
             source = self._source(parameter.name, call)
             reads.append(Read(parameter.name, source, parameter.name in streams, at))
-        with blamed(self.capture, self.path):
-            text = inspect.getsource(function)
-            used = closure_of(function, self.project.root).splitlines()
-            used += [f"the project's modules {self.helpers}"] if self.helpers else []
-        text = "\n".join([text, *(f"# with {line}" for line in used)])
+        text = self._text_of(function)
         kind = returned(signature.return_annotation, names) or "any"
         for each in (*takes, kind):
             with self.registry.problems.collecting():
                 check_installed(f"{function.__name__}()", PACKAGES.get(each, ()), location=at)
         return FunctionQuery(function, text, tuple(reads), tuple(takes), kind, at)
+
+    def _text_of(self, function: Function) -> str:
+        """What stands for a function in a definition: its source text, and what it uses."""
+        with blamed(self.capture, self.path):
+            text = inspect.getsource(function)
+            used = closure_of(function, self.project.root).splitlines()
+            used += [f"the project's modules {self.helpers}"] if self.helpers else []
+        return "\n".join([text, *(f"# with {line}" for line in used)])
 
     def _source(self, name: str, call: DatasetCall | FlowCall) -> SourceRef:
         """The dataset that a parameter stands for, with the options of its stream."""

@@ -63,8 +63,8 @@ def parse_merge_into(cursor: Cursor, flow: str | None, registry: Registry) -> Me
     table = _alias(cursor, "USING") or parts[-1]
     cursor = _from(cursor, dialect)
     start = cursor.index
-    tokens = parse_source(cursor, _ends_source)
-    query = parse_query(cursor.sql, tokens, flow or target, registry.project, registry.connectors)
+    sql, tokens, _ = parse_source(cursor, _ends_source)
+    query = parse_query(sql, tokens, flow or target, registry.project, registry.connectors)
     named = query.reads[0].source.dataset if len(query.reads) == 1 else None
     whole = cursor.words[start + 1].upper == "("
     default = NAMELESS if named is None or whole else named.rpartition(".")[2]

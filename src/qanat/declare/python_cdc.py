@@ -11,15 +11,16 @@ dp.create_auto_cdc_flow(
     apply_as_deletes="op = 'delete'",
     except_column_list=["op", "changed_at"],
 )
+dp.create_streaming_table("prices")
+dp.create_auto_cdc_from_snapshot_flow("prices", "read_files('prices.csv')", keys=["article"])
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from qanat.declare.capture import ChangesCall, active, caller
-from qanat.errors import UnsupportedError
+from qanat.declare.capture import ChangesCall, SnapshotsCall, active, caller
 
 
 def create_auto_cdc_flow(
@@ -97,17 +98,51 @@ apply_changes = create_auto_cdc_flow
 """The older name of `create_auto_cdc_flow`."""
 
 
-def create_auto_cdc_from_snapshot_flow(*arguments: Any, **named: Any) -> None:
-    """Refuse AUTO CDC from snapshots, which a later release will support."""
+def create_auto_cdc_from_snapshot_flow(
+    target: str,
+    source: str | Callable[[Any], Any],
+    keys: Sequence[str],
+    stored_as_scd_type: int | str = 1,
+    track_history_column_list: Sequence[str] | None = None,
+    track_history_except_column_list: Sequence[str] | None = None,
+    *,
+    once: bool = False,
+) -> None:
+    """Declare a flow that compares snapshots with a streaming table: AUTO CDC FROM SNAPSHOT.
+
+    Keys that the table lacks are inserted, rows that differ are updated, and keys that the
+    snapshot lacks are deleted. The flow is called like the target.
+
+    Args:
+        target: the streaming table.
+        source: the name of a dataset, or SQL that reads something (`read_files('crm/*.csv')`, or
+            a SELECT): each update for which it has moved takes it as it is then. Or a function
+            that is given the version of the last snapshot (None at first), and gives the next one
+            and its version, `(frame, version)`, or None if there is no other. It is called again
+            until it gives None. A frame is an Arrow table, a Polars or pandas data frame or a list
+            of dictionaries; a version is a number, text, a date or a datetime, and only grows.
+        keys: the columns that say which row of the table a row of a snapshot is.
+        stored_as_scd_type: 1 keeps a row for each key; 2 one for each version of it, with
+            `__START_AT` and `__END_AT`: versions of snapshots, or when they were taken.
+        track_history_column_list: the columns whose change makes a new version (type 2); default:
+            all.
+        track_history_except_column_list: all others instead.
+        once: take a single snapshot, and never another.
+
+    >>> create_auto_cdc_from_snapshot_flow("customers", "read_files('crm/*.csv')", keys=["id"])
+    """
     capture = active.get()
-    if capture is not None:
-        error = UnsupportedError(
-            "AUTO CDC from snapshots is not supported yet",
-            location=caller(capture, __name__),
-            hint="it comes in a later release; create_auto_cdc_flow() takes changes, and a"
-            " materialized view has the newest snapshot",
-        )
-        capture.problems.append(error)
+    if capture is None:
+        return
+    arguments = {
+        "keys": keys,
+        "stored_as_scd_type": stored_as_scd_type,
+        "track_history_column_list": track_history_column_list,
+        "track_history_except_column_list": track_history_except_column_list,
+    }
+    where = caller(capture, __name__)
+    function = source if callable(source) else None
+    capture.calls.append(SnapshotsCall(target, source, where, arguments, once, function))
 
 
 apply_changes_from_snapshot = create_auto_cdc_from_snapshot_flow

@@ -149,6 +149,11 @@ class Changes(Frozen):
         return ""
 
     @property
+    def whole(self) -> bool:
+        """True if an epoch has all rows of the target, so that what it lacks is deleted."""
+        return False
+
+    @property
     def unique(self) -> str:
         """Why an expectation UNIQUE is not needed, for a hint; empty if it might be."""
         return ""
@@ -215,11 +220,12 @@ class Changes(Frozen):
         del others
         return iter(())
 
-    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+    def lines(self, text: Callable[[Expression], str], function: bool) -> Iterator[str]:
         """What it says as lines of a definition.
 
         Args:
             text: an expression in one normal form.
+            function: whether a Python function gives the rows.
         """
         raise NotImplementedError
 
@@ -323,8 +329,9 @@ class AutoCdc(Changes):
             key = f"coalesce({self.truncates.sql}, FALSE) OR ({key})"
             shown = f"{self.truncates} OR ({shown})"
         yield name, key, shown
-        sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in self.sequence)
-        yield SEQUENCE, sequence, " AND ".join(f"{s} IS NOT NULL" for s in self.sequence)
+        if self.sequence:
+            sequence = " AND ".join(f"({s.sql}) IS NOT NULL" for s in self.sequence)
+            yield SEQUENCE, sequence, " AND ".join(f"{s} IS NOT NULL" for s in self.sequence)
 
     def parts(self, others: AutoCdc) -> Iterator[tuple[str, str, str]]:
         """In what it differs from another flow's, of the same kind, into the same table.
@@ -345,14 +352,15 @@ class AutoCdc(Changes):
         if not self.tracked.same(others.tracked):
             yield "TRACK HISTORY ON", str(self.tracked), str(others.tracked)
 
-    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+    def lines(self, text: Callable[[Expression], str], function: bool) -> Iterator[str]:
         """What it says as lines of a definition.
 
         Args:
             text: an expression in one normal form.
+            function: whether a Python function gives the rows.
         """
         yield f"changes by keys ({', '.join(map(fold, self.keys))})"
-        yield f"sequence by ({', '.join(map(text, self.sequence))})"
+        yield f"sequence by {self._order(text, function)}"
         if self.deletes is not None:
             yield f"delete when {text(self.deletes)}"
         if self.truncates is not None:
@@ -364,6 +372,11 @@ class AutoCdc(Changes):
         yield f"stored as SCD type {self.scd}"
         if self.tracked != EVERY:
             yield f"track history on {self.tracked.in_order}"
+
+    def _order(self, text: Callable[[Expression], str], function: bool) -> str:
+        """By what changes are ordered, for a definition."""
+        del function
+        return f"({', '.join(map(text, self.sequence))})"
 
 
 def rule_of_keys(keys: tuple[str, ...], quoted: Callable[[str], str]) -> tuple[str, str, str]:

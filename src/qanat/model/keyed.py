@@ -90,11 +90,12 @@ class Keyed(Changes):
         if (self.strategy, Names(self.by)) != (others.strategy, Names(others.by)):
             yield "", self.label, others.label
 
-    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+    def lines(self, text: Callable[[Expression], str], function: bool) -> Iterator[str]:
         """What it says as lines of a definition.
 
         Args:
             text: an expression in one normal form.
+            function: whether a Python function gives the rows.
         """
-        del text
+        del text, function
         yield f"rows by {self.strategy} of ({', '.join(sorted(map(fold, self.by)))})"

@@ -106,12 +106,14 @@ class MergeInto(Changes):
         )
         return replace(self, condition=by(self.condition), clauses=clauses)
 
-    def lines(self, text: Callable[[Expression], str]) -> Iterator[str]:
+    def lines(self, text: Callable[[Expression], str], function: bool) -> Iterator[str]:
         """What it says as lines of a definition.
 
         Args:
             text: an expression in one normal form.
+            function: whether a Python function gives the rows.
         """
+        del function
         yield f"merge of {fold(self.source)} into {fold(self.table)} on {text(self.condition)}"
         for each in self.clauses:
             when = "when matched" if each.matched else "when not matched"

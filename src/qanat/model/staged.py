@@ -152,6 +152,7 @@ class Staged(Frozen):
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         missing: by `Read.name`, columns that earlier files had, and none of these.
         events: of a merge, the columns of its rows; the table's may be others.
+        notes: what to tell of it once it is committed.
     """
 
     table: StagedTable
@@ -165,6 +166,7 @@ class Staged(Frozen):
     unparsed: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: Schema | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def given(self) -> Schema:

@@ -13,6 +13,7 @@ from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
+from qanat.model.snapshots import Version
 from qanat.model.upkeep import Layout
 
 
@@ -246,6 +247,8 @@ class Merge(Frozen):
         forgets_ns: events that have been kept since before then (nanoseconds since 1970, UTC) are
             forgotten.
         feed: whether files for readers of changes are written.
+        version: of the snapshot that the rows are; None if they are none, or only their columns
+            are asked for.
     """
 
     changes: Changes
@@ -253,6 +256,7 @@ class Merge(Frozen):
     events: Batch | None
     forgets_ns: int
     feed: bool
+    version: Version | None = None
 
 
 class Work(Frozen):

@@ -5,7 +5,7 @@ And their expressions as rules that an engine is asked about; nothing here needs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
 from qanat.model.changes import Changes
@@ -52,6 +52,14 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             location=flow.location,
             hint=f"{theirs.joining.format(target=target.name)}; or give it a table of its own",
         )
+    elif flow.changes is not None and flow is not other and _any_whole(flow.changes, theirs):
+        yield FlowError(
+            f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
+            " what the other has brought",
+            location=flow.location,
+            hint="give each a table of its own; or take one snapshot of both: FROM SNAPSHOT"
+            " (SELECT … UNION ALL SELECT …)",
+        )
     elif flow.changes is not None:
         for part, mine, wanted in _differences(flow.changes, theirs):
             yield FlowError(
@@ -69,13 +77,34 @@ def _differences(mine: Changes, theirs: Changes) -> Iterator[tuple[str, str, str
         yield from mine.parts(theirs)
 
 
+def _any_whole(*changes: Changes) -> bool:
+    return any(each.whole for each in changes)
+
+
+def problems_of_snapshot(flow: Flow, streamed: Sequence[Read]) -> Iterator[QanatError]:
+    """The reasons why a flow cannot take snapshots of what it reads.
+
+    Args:
+        streamed: what it reads as streams, directly or in temporary views.
+    """
+    for read in streamed:
+        yield FlowError(
+            f"flow {flow.name} takes snapshots, and reads {read.source.label} as a stream: that"
+            " has only what is new",
+            location=read.location,
+            hint="read it without STREAM, or take its rows as changes: AUTO CDC INTO"
+            f" {flow.target} FROM STREAM …",
+        )
+
+
 def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatError]:
     """The reasons why flows cannot keep a dataset by changes, as it is declared."""
     first = first_changing(pipeline, dataset)
     if first is None:
         return
     for expectation in dataset.expectations:
-        if isinstance(expectation.rule, Unique):
+        # The rows of a snapshot are about one row each.
+        if isinstance(expectation.rule, Unique) and not first[1].whole:
             yield FlowError(
                 f"expectation {expectation.name}: the rows that come to {dataset.name} are"
                 " changes, and several may be about one row",

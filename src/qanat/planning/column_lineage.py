@@ -279,7 +279,8 @@ def _computed(
                 continue  # a value that the row has already
             made = projection.made(names[1] if mine else names[0])
             origins |= dict.fromkeys(made.origins if made else ())
-    return Made(", ".join(v.sql for v in makers), tuple(origins))
+    written = ", ".join(v.sql for v in makers)
+    return Made(written or "the version of the snapshot", tuple(origins))
 
 
 def _declared(source: SourceRef) -> tuple[str, ...] | None:

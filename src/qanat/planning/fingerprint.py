@@ -163,7 +163,8 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
             if flow.changes is not None:
-                parts.extend(flow.changes.lines(_expression))
+                function = isinstance(flow.query, FunctionQuery)
+                parts.extend(flow.changes.lines(_expression, function))
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)

@@ -24,7 +24,12 @@ from qanat.model.pipeline import (
     Unique,
 )
 from qanat.model.query import Query, Read, SqlQuery
-from qanat.planning.changes import problem_of_stream, problems_of_changes, problems_of_target
+from qanat.planning.changes import (
+    problem_of_stream,
+    problems_of_changes,
+    problems_of_snapshot,
+    problems_of_target,
+)
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.stateful import first_stateful
 
@@ -50,7 +55,11 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
         yield from _problems_of_read(pipeline, flow, read)
     if target.kind is DatasetKind.TEMPORARY_VIEW:
         yield from _stateful(pipeline, flow.query, target)
-    if target.kind in _APPENDED and not flow.once:
+    if _is_snapshot(flow):
+        yield from problems_of_snapshot(
+            flow, [r for r in flow.query.reads if streams(pipeline, r)]
+        )
+    elif target.kind in _APPENDED and not flow.once:
         if not any(streams(pipeline, r) for r in flow.query.reads):
             once = flow.changes.first_load.format(target=target.name) if flow.changes else ""
             yield _no_changes(flow, once) if once else _no_stream(flow, target)
@@ -119,13 +128,17 @@ def _problems_of_view(
             location=read.location,
             hint="read it without STREAM, or put STREAM before an input of the view",
         )
-    # A flow that runs once takes all that is there, stream or not.
-    elif inside and not read.streaming and not flow.once:
+    # A flow that runs once takes all that is there, stream or not; of snapshots it is told before.
+    elif inside and not (read.streaming or flow.once or _is_snapshot(flow)):
         yield FlowError(
             f"temporary view {found.name} is a stream and must be read as one",
             location=read.location,
             wanted=f"STREAM {found.name}",
         )
+
+
+def _is_snapshot(flow: Flow) -> bool:
+    return flow.changes is not None and flow.changes.whole
 
 
 def _stream_into_view(target: Dataset, read: Read) -> FlowError:

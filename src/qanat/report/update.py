@@ -174,6 +174,8 @@ def _merged(result: DatasetResult) -> str:
     """What changes did to the rows of a table; empty if it takes none."""
     effects = ", ".join(f"{number:,} {name}" for name, number in result.counts.effects.items())
     taken = count(result.counts.written, "change")
+    if result.snapshots:
+        taken = f"{count(result.epochs, 'snapshot')} of {count(result.counts.written, 'row')}"
     return f"{printable(result.dataset)}: {taken}: {effects}" if effects else ""
 
 

@@ -34,6 +34,7 @@ from qanat.run.partitions import check_partitions
 from qanat.run.rearranged import rearranging
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
+from qanat.run.snapshots import query_of
 
 _FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""
@@ -249,7 +250,7 @@ def work_of(attempt: Attempt) -> Work:
         epoch=epoch.number,
         update=attempt.running.id,
         dataset=compiled.dataset.name,
-        query=compiled.query,
+        query=query_of(session, compiled, epoch),
         inputs={},
         output=_output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix),
         quarantine=_quarantine(

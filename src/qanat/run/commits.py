@@ -30,6 +30,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.owner import is_own
 from qanat.run.rearranged import table_of
 from qanat.run.session import Session
+from qanat.run.snapshots import takes_snapshots
 
 
 def next_number(session: Session, compiled: CompiledFlow, generation: int) -> int:
@@ -243,11 +244,14 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
             yield table, StagedTable(session.store.snapshot(table).schema, ()), Change.REPLACE_OWN
     table = session.table(compiled.dataset.quarantine)
     replaces = attempt.epoch.replaces
-    if work.dataset in with_rows or (replaces and session.store.version(table) is not None):
+    there = session.store.version(table) is not None
+    # Of a snapshot's rows each comes again with the next one: those of the last one are old.
+    outdated = takes_snapshots(compiled) and there and session.store.snapshot(table).rows != 0
+    if work.dataset in with_rows or outdated or (replaces and there):
         # Replace it even without rows: its columns must be those that the table has from now on.
         columns = Schema(quarantine_fields(attempt.staged.given))
         staged = with_rows.get(work.dataset) or StagedTable(columns, ())
-        anew = replaces or compiled.readmits
+        anew = replaces or compiled.readmits or outdated
         yield table, staged, Change.REPLACE if anew else Change.APPEND
 
 

@@ -6,11 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from qanat.errors import (
-    FileChangedError,
-    FileVanishedError,
-    InvariantError,
-)
+from qanat.errors import FileChangedError, FileVanishedError, InvariantError
 from qanat.frozen import Frozen
 from qanat.model.event import Warned
 from qanat.model.name import Name, Named, fold
@@ -36,7 +32,7 @@ from qanat.run.epoch import run_epoch
 from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts
 from qanat.run.full_refresh import check_losses, losses
 from qanat.run.identity import PastSources, check_identity
-from qanat.run.inputs import check_kept, find_unread, will_change
+from qanat.run.inputs import check_kept, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.owner import check_owners
@@ -44,6 +40,7 @@ from qanat.run.partitions import check_partitions
 from qanat.run.results import Chosen
 from qanat.run.session import Session
 from qanat.run.sinks import check_apart
+from qanat.run.snapshots import find_intake, takes_snapshots
 
 
 class Around(Frozen):
@@ -198,11 +195,12 @@ def _flow_facts(
             return FlowFacts(name, {}, once=True, done=True)
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
-    intake = find_unread(session, compiled, generation, without, visible)
+    intake = find_intake(session, compiled, generation, without, visible)
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
     changing = [r for r in compiled.reads if will_change(session, r, around.decided)]
+    whole = takes_snapshots(compiled)
     return FlowFacts(
         name,
         intake.ranges,
@@ -210,14 +208,15 @@ def _flow_facts(
         unread=intake.unread,
         more=intake.more,
         absent=intake.absent,
-        once=once,
+        once=once and (intake.unread or not whole),
         changing=_labels(changing),
-        changing_streams=_labels([r for r in changing if r.streaming]),
+        changing_streams=_labels([r for r in changing if r.streaming or whole]),
         volatile=name in session.analysis.volatile,
         borrowed=intake.borrowed,
         looked=intake.looked,
         idle=intake.idle,
         merges=compiled.changes is not None,
+        whole=whole,
     )
 
 

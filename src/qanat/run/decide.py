@@ -147,7 +147,7 @@ def decide(facts: Facts) -> Decision:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
-    problem = facts.problem or _other_changes(facts)
+    problem = facts.problem or _other_changes(facts) or facts.no_snapshot
     if problem is not None:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
@@ -214,18 +214,19 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, _no_table(missing[0], facts)
     # A dataset that was dropped and is declared again is new, whatever generation it has.
     restarted = facts.restarted and (facts.before is not None or facts.exists)
-    if facts.asked is Asked.FULL_REFRESH or restarted:
+    if facts.lacks_snapshot:
+        return Step.SKIP, _nothing(facts)
+    if facts.anew or restarted:
         if facts.before is not None and facts.before.kind == str(_VIEW):
             return Step.FULL_REFRESH, f"it was a {facts.before.kind}"
         if facts.restarted_by:
             why = f"{facts.restarted_by} starts over, whose rows it has read as a stream"
             return Step.FULL_REFRESH, why
-        asked = facts.asked is Asked.FULL_REFRESH
-        return Step.FULL_REFRESH, "asked for" if asked else INTERRUPTED
+        return Step.FULL_REFRESH, "asked for" if facts.anew else INTERRUPTED
     ready = _ready(facts)
     new = any(f.unread or f.once for f in ready)
     changing = tuple(dict.fromkeys(n for f in ready for n in f.changing_streams))
-    adds = tuple(dict.fromkeys(n for f in ready for n in f.adds))
+    adds = tuple(dict.fromkeys(n for f in ready if f.works for n in f.adds))
     if not new and not changing and not adds:
         done = facts.flows and all(f.done for f in facts.flows)
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
@@ -256,8 +257,7 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
         return ()
     view = facts.dataset.kind is _VIEW
     ready = _ready(facts)
-    # An epoch without rows gives the table new columns, which its readers can use at once.
-    working = [f for f in ready if view or f.unread or f.once or f.adds]
+    working = [f for f in ready if view or f.works]
     if facts.restarted and not working:
         # A full refresh replaces the table even if nothing is there to read.
         working = ready[:1]
@@ -344,6 +344,8 @@ def _consequence(facts: Facts, status: DefinitionStatus) -> str:
     if stored.partition_by != dataset.partition_by:
         until = f"nothing more can be added until {anew}" if dataset.may_reset else anew
         return f"the {rows} there have other partitions: {until}"
+    if facts.takes_snapshots:
+        return "the next snapshot is compared with the rows there as it says now"
     if facts.before is not None and _of_rows(facts.before.text) == _of_rows(facts.text):
         return ""
     waiting = _checked_again(dataset, stored.quarantined)

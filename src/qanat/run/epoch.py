@@ -40,6 +40,7 @@ from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.limit import check_limit, warnings_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
+from qanat.run.snapshots import takes_snapshots
 from qanat.text import count, size
 
 
@@ -164,7 +165,7 @@ def audit(attempt: Attempt) -> None:
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
-    attempt.remarks = tuple(column_changes(attempt))
+    attempt.remarks = (*column_changes(attempt), *staged.notes)
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(
         attempt.epoch,
@@ -340,8 +341,9 @@ def _verified(attempt: Attempt) -> dict[str, Range]:
     ranges = dict(attempt.epoch.ranges)
     for read in compiled.reads:
         # A view is computed from sources as they are: only streams promise each row once, and
-        # what a flow that runs once has read it never sees again.
-        promised = read.streaming or compiled.flow.once
+        # what a flow that runs once has read it never sees again. From half a snapshot, rows
+        # would seem to be missing.
+        promised = read.streaming or compiled.flow.once or takes_snapshots(compiled)
         if not promised or (range_ := ranges.get(key_of(read))) is None:
             continue
         verify = partial(session.source(read.source).verify, read.source, range_)

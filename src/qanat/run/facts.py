@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import Enum
 
-from qanat.errors import QanatError
+from qanat.errors import QanatError, RowsLostError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Range
@@ -60,6 +60,7 @@ class FlowFacts(Frozen):
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
         merges: whether its rows change those of the table.
+        whole: whether they are all that the table has: a snapshot.
     """
 
     name: str
@@ -78,6 +79,16 @@ class FlowFacts(Frozen):
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     merges: bool = False
+    whole: bool = False
+
+    @property
+    def works(self) -> bool:
+        """True if there is something for its next epoch to do.
+
+        One without rows gives the table new columns, which its readers can use at once; but a
+        snapshot without rows would empty it.
+        """
+        return self.unread or self.once or bool(self.adds and not self.whole)
 
 
 class TableFacts(Frozen):
@@ -132,3 +143,31 @@ class Facts(Frozen):
     def changed(self) -> bool:
         """True if the definition is another than the one last run."""
         return self.before is not None and self.before.fingerprint != self.fingerprint
+
+    @property
+    def anew(self) -> bool:
+        """True if it is asked to start over."""
+        return self.asked is Asked.FULL_REFRESH
+
+    @property
+    def takes_snapshots(self) -> bool:
+        """True if the rows of its next epoch are all that it has."""
+        return any(f.whole for f in self.flows)
+
+    @property
+    def lacks_snapshot(self) -> bool:
+        """True if it is to start over with a snapshot, and there is none."""
+        flows = [f for f in self.flows if f.whole] if self.anew or self.restarted else []
+        return any(not (f.unread or f.changing or f.absent) for f in flows)
+
+    @property
+    def no_snapshot(self) -> QanatError | None:
+        """The error for starting over without a snapshot: all rows would be gone."""
+        if not (self.lacks_snapshot and self.exists):
+            return None
+        return RowsLostError(
+            f"{self.dataset.name} cannot start over: there is no snapshot now, and its rows would"
+            " be gone",
+            location=self.dataset.location,
+            hint="take it out of --full-refresh, or run again once there is a snapshot",
+        )

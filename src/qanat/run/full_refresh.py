@@ -31,14 +31,19 @@ class Loss(Frozen):
         files: that it has read, and that are gone, or not among what it reads any more.
         read: how many files it has read.
         rows: of the epochs that took any of them, in the table and its quarantine.
+        history: whether it is the history of earlier snapshots, which are nowhere else.
     """
 
     dataset: str
     files: tuple[str, ...]
     read: int
     rows: int
+    history: bool = False
 
     def __str__(self) -> str:
+        if self.history:
+            rows = count(self.rows, "row")
+            return f"its history would not come back ({rows}): only the newest snapshot is there"
         gone, more = len(self.files), len(self.files) - _NAMED
         some = ", ".join(self.files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
         which = f"{gone:,} of the {count(self.read, 'file')}" if gone < self.read else "all files"
@@ -177,6 +182,9 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
 def _loss(session: Session, dataset: Dataset) -> Loss | None:
     if session.store.version(session.table(dataset.name)) is None:
         return None  # its rows were lost with the table
+    if _keeps_snapshots(session, dataset):
+        rows = session.store.snapshot(session.table(dataset.name)).rows
+        return Loss(dataset.name, (), 0, rows or 0, history=True) if rows != 0 else None
     epochs = kept_epochs(session, dataset)
     keys = _keys(session, dataset)
     taken = {path for e in epochs for path in _files(e, keys)}
@@ -186,6 +194,18 @@ def _loss(session: Session, dataset: Dataset) -> Loss | None:
     losing = [e.counts for e in epochs if e.counts and not gone.isdisjoint(_files(e, keys))]
     rows = sum(c.written + c.set_aside for c in losing)
     return Loss(dataset.name, tuple(sorted(gone)), len(taken), rows)
+
+
+def _keeps_snapshots(session: Session, dataset: Dataset) -> bool:
+    """True if a table has the history of what a source was, which the source does not keep.
+
+    Of a function that gives one snapshot after the other nobody knows; it may give all again.
+    """
+    return any(
+        f.changes.whole and f.changes.adds and f.reads
+        for f in session.analysis.flows_into(dataset.name)
+        if f.changes is not None
+    )
 
 
 def _reads(session: Session, dataset: Dataset) -> list[Read]:

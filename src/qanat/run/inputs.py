@@ -114,6 +114,7 @@ class Intake(Frozen):
         looked: by what is absent, the environments that were looked at, if several.
         idle: sources from outside the project that have nothing: streams nothing that the flow has
             not read, others nothing at all, not even columns.
+        due: whether it would take a snapshot of them.
     """
 
     ranges: Mapping[str, Range]
@@ -123,11 +124,12 @@ class Intake(Frozen):
     borrowed: tuple[Borrowed, ...] = ()
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
+    due: bool = False
 
     @property
     def unread(self) -> bool:
-        """True if a stream has anything that the flow has not read."""
-        return bool(self.waiting)
+        """True if a stream has anything that the flow has not read, or a snapshot is due."""
+        return self.due or bool(self.waiting)
 
 
 class BoundInputs(Frozen):

@@ -13,6 +13,7 @@ from qanat.model.work import Merge, Output, Stored
 from qanat.run.memo import CompiledFlow
 from qanat.run.partitions import check_partitions
 from qanat.run.session import Session
+from qanat.run.snapshots import version_of
 
 
 def merge_of(
@@ -50,7 +51,8 @@ def merge_of(
         target = replace(target, schema=snapshot.schema, stored=stored)
         events = snapshot.events
     kept_ns = parse_retention(dataset.table_property(RETENTION)) * 1_000_000_000
-    return Merge(compiled.changes, target, events, at_ns - kept_ns, has_feed(dataset))
+    feed, version = has_feed(dataset), version_of(epoch)
+    return Merge(compiled.changes, target, events, at_ns - kept_ns, feed, version)
 
 
 def has_feed(dataset: Dataset) -> bool:

@@ -18,12 +18,14 @@ from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on
+from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.origins import ORIGIN, find_origins
 from qanat.run.recovery import start_clean
 from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
+from qanat.run.snapshots import takes_snapshots, way_back
 
 _SOURCE = "_quarantine_source"
 
@@ -211,7 +213,8 @@ def replayable(session: Session, dataset: str | None) -> list[Dataset]:
     """
     if dataset is None:
         all_ = [session.pipeline.dataset(n) for n in session.graph.order]
-        return [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
+        tables = [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
+        return [d for d in tables if not _snapshots_of(session, d)]
     table = _dataset(session, dataset)
     if table.kind is DatasetKind.MATERIALIZED_VIEW:
         raise PlanError(
@@ -223,7 +226,18 @@ def replayable(session: Session, dataset: str | None) -> list[Dataset]:
             f"{table.name} is a {table.kind}: it has no table to move rows into",
             hint="put the rule on the streaming table that reads it",
         )
+    for snapshots in _snapshots_of(session, table):
+        raise PlanError(
+            f"{table.name} takes snapshots: the rows in its quarantine are of the last one, and"
+            " come again with the next",
+            location=table.location,
+            hint=way_back(snapshots),
+        )
     return [table]
+
+
+def _snapshots_of(session: Session, dataset: Dataset) -> list[CompiledFlow]:
+    return [f for f in session.analysis.flows_into(dataset.name) if takes_snapshots(f)]
 
 
 def snapshot_of(session: Session, dataset: Dataset) -> Snapshot | None:

@@ -76,6 +76,7 @@ class DatasetResult(Frozen):
         notes: how columns have changed: new ones, wider ones, ones without a value any more.
         off: whether it is a sink of an environment that sends nothing.
         epochs: how many were committed.
+        snapshots: whether each of them was a snapshot of all that there is.
     """
 
     dataset: str
@@ -92,6 +93,7 @@ class DatasetResult(Frozen):
     notes: tuple[str, ...] = ()
     off: bool = False
     epochs: int = 0
+    snapshots: bool = False
 
 
 class UpdateResult(Frozen):

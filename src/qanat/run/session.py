@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from qanat import plugins
 from qanat.declare.files import find_spec
@@ -19,6 +19,7 @@ from qanat.model.name import same
 from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
+from qanat.model.snapshots import Version
 from qanat.model.table import TableRef
 from qanat.planning.graph import Graph, resolve
 from qanat.ports.engine import Engine
@@ -56,6 +57,8 @@ class Session:
         self._stores: dict[tuple[Path, str], TableStore] = {}
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
+        self.snapshots: dict[str, tuple[Any, Version] | None] = {}
+        """By flow, what the function that gives its snapshots has just given."""
 
     @classmethod
     def open(cls, start: Path, environment: str | None = None) -> Session:

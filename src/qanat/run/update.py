@@ -23,6 +23,7 @@ from qanat.run.identity import past_sources
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
+from qanat.run.snapshots import takes_snapshots
 
 
 def update(
@@ -214,6 +215,7 @@ def _run_dataset(
         notes=run.notes,
         off=dataset.sink is not None and not running.session.project.sinks,
         epochs=len(run.epochs),
+        snapshots=any(map(takes_snapshots, running.session.analysis.flows_into(dataset.name))),
     )
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from tests.acceptance.hinted.case import (
-    IMPORT,
     ORDERS,
-    PYTHON,
     SILVER,
     SQL,
     Case,
@@ -150,19 +148,5 @@ CASES = {
         "declare it with the type of SEQUENCE BY, or declare no columns",
         f"CREATE STREAMING TABLE kept (id BIGINT, amount BIGINT);\n{F} STORED AS SCD TYPE 2;\n",
         f"{CHANGES.removesuffix(';' + chr(10))} STORED AS SCD TYPE 2;\n",
-    ),
-    "changes from snapshots": Case(
-        "qanat validate",
-        "create_auto_cdc_flow() takes changes, and a materialized view has the newest snapshot",
-        before=(
-            {
-                PYTHON: IMPORT + "dp.create_auto_cdc_from_snapshot_flow('kept', 'orders',"
-                " ['id'], 1)\n",
-                SQL: ORDERS + KEPT,
-            },
-        ),
-        follow={
-            PYTHON: IMPORT + "dp.create_auto_cdc_flow('kept', 'orders', ['id'], 'amount')\n",
-        },
     ),
 }

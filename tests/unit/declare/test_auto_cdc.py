@@ -7,6 +7,7 @@ import pytest
 from qanat import pipelines as dp
 from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
 from qanat.model.pipeline import Flow
+from qanat.model.snapshots import Snapshots
 from tests.unit.declare.conftest import Load
 
 TABLES = (
@@ -355,7 +356,21 @@ def test_messages_in_python(load: Load, arguments: str, message: str) -> None:
     assert str(problem) == f"transformations/b.py:2: {message}"
 
 
-def test_snapshots_come_later(load: Load) -> None:
-    call = "dp.create_auto_cdc_from_snapshot_flow('t', 's', ['id'], 1)"
-    (problem,) = load({"a.sql": TABLES, "b.py": HEAD + call}).problems
-    assert "AUTO CDC from snapshots is not supported yet" in str(problem)
+def test_sql_and_python_say_the_same_of_snapshots(load: Load) -> None:
+    sql = "CREATE FLOW t AS AUTO CDC INTO t FROM SNAPSHOT s KEYS (id) STORED AS SCD TYPE 2"
+    call = "dp.create_auto_cdc_from_snapshot_flow('t', 's', ['id'], 2)"
+    found = [
+        load({"a.sql": f"{TABLES}{one}"} | ({"b.py": HEAD + two} if two else {}))
+        for one, two in ((sql, ""), ("", call))
+    ]
+    flows = [f for each in found for f in each.pipeline.flows if f.changes is not None]
+    assert [f.changes for f in flows] == 2 * [Snapshots(("id",), (), scd=ScdType.TWO)]
+    assert not any(read.streaming for flow in flows for read in flow.query.reads)
+
+
+def test_a_table_may_be_called_snapshot(load: Load) -> None:
+    sql = "CREATE FLOW f AS AUTO CDC ONCE INTO t FROM snapshot KEYS (id) SEQUENCE BY ts;"
+    tables = f"{TABLES}CREATE STREAMING TABLE snapshot;\n"
+    *_, flow = load({"a.sql": tables + sql}).pipeline.flows
+    assert flow.query.reads[0].source.place == "snapshot"
+    assert not isinstance(flow.changes, Snapshots)

@@ -248,7 +248,7 @@ class FilesSource(Everywhere):
         kept = tuple(replace(f, path=self._portable(f.path)) for f in files)
         # The ledger keeps the files of a range one by one, beside this value.
         value = {"kind": "files"} if kept else {"kind": "files", "files": []}
-        return Range(value, kept, amount=_amount(files))
+        return Range(value, kept, amount=_amount(files) if kept else Amount(rows=0))
 
     def _files(self, range: Range) -> list[FileRef]:
         return [replace(f, path=self._absolute(f.path)) for f in range.files]

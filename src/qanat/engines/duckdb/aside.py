@@ -83,9 +83,9 @@ class RowsAside:
         streams = {r.name for q in queries for r in q.reads if r.streaming} - views
         apart = streams <= set(sources_of(self.work))
         for name, bound in self.bindings.bound.items():
-            if name not in self.work.inputs:
-                continue  # what rules or a merge look up in tables
-            if RID in bound.hidden and name not in views and (apart or streams <= {name}):
+            # What the table has may be bound as well, by an attempt before this one.
+            input_ = name in self.work.inputs and name not in views
+            if input_ and RID in bound.hidden and (apart or streams <= {name}):
                 yield name
 
     def look(self, query: Computation, strictly: bool, view: str = "") -> None:

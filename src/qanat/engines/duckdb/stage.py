@@ -47,6 +47,7 @@ class Staging(Querying):
     waiting: Waiting = field(init=False)
     view_counts: dict[str, Counts] = field(default_factory=dict)
     aside: Any = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         Querying.__post_init__(self)
@@ -158,6 +159,7 @@ class Staging(Querying):
             missing={n: b.missing for n, b in bound.items() if b.missing},
             unparsed=unparsed_files(self.con, bound.values()) if counts.malformed else {},
             events=None if work.merge is None else fitted.schema,
+            notes=self.notes,
         )
 
     def _set_aside(self, strictly: bool) -> bool:
@@ -256,8 +258,22 @@ class Staging(Querying):
             if self.work.merge is None:
                 table = write(self.con, kept, fitted.schema, self.work.output)
                 return table, Counts(written=table.rows)
-            merged: tuple[StagedTable, Counts] = self._merging(self.work.merge).merge(kept)
+            merging = self._merging(self.work.merge)
+            merged: tuple[StagedTable, Counts] = merging.merge(kept, self._given(result))
+            self.notes = merging.notes
             return merged
+
+    def _given(self, result: Result) -> Any:
+        """What changes were made from: the rows before rules took some, and how many were lost."""
+        module = import_module("qanat.engines.duckdb.merge.kind")
+        malformed = sum(self._how_many(b.malformed) for b in self.bindings.bound.values())
+        aside = self.aside.total if self.aside is not None else 0
+        views = sum(c.quarantined for c in self.view_counts.values())
+        return module.Given(result.select, malformed + aside + views)
+
+    def _how_many(self, select: str | None) -> int:
+        row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
+        return int(row[0]) if row else 0
 
     def _merging(self, merge: Merge) -> Any:
         # Imported only here: few tables have changes.

@@ -6,7 +6,8 @@ asked of it). `by_events`: the rows are events, in columns that `shape` makes of
 of the keys that they touch are put together from three places (`events`): the new ones, those that
 earlier epochs kept beside the table, and those that the table's own rows tell. What these come to
 is computed anew, in the order of their sequence (`fold`), so that it never matters in which order
-or in how many epochs they came. `by_keys`: the rows replace those of their key or partition.
-`by_clauses`: clauses say what becomes of rows that match. Only files with a row that is another
-one afterwards are written again (`rewrite`). `pieces` has the SQL that all of them share.
+or in how many epochs they came. `snapshot`: a snapshot is made events first, by how it differs
+from the rows there. `by_keys`: the rows replace those of their key or partition. `by_clauses`:
+clauses say what becomes of rows that match. Only files with a row that is another one afterwards
+are written again (`rewrite`). `pieces` has the SQL that all of them share.
 """

@@ -18,7 +18,7 @@ from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Taken, Target
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.types import Conversion, fit
@@ -76,12 +76,14 @@ class ByClauses(Becoming):
         self._compile(select)
         return Target(self._schema, self._schema, self._schema.names[:1], casts)
 
-    def become(self, select: str, stored: str | None) -> Taken:
+    def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
 
         Args:
             stored: SELECT text of all rows of the table, with their places; None: it has none.
+            given: what the SELECT was made from.
         """
+        del given
         names = columns_in(self._schema.names)
         make(self.con, _SOURCE, f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})")
         rows = f"({self._nothing() if stored is None else stored})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
@@ -10,14 +11,14 @@ from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.events import ROWS, Events, places
 from qanat.engines.duckdb.merge.fold import rows, untold
-from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Taken, Target
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
 from qanat.engines.duckdb.merge.shape import SINCE, Shape, shape_of
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.errors import InvariantError
 from qanat.model.changes import AutoCdc
 from qanat.model.schema import DataType, Schema
-from qanat.model.work import Merge, TableBatch, Work
+from qanat.model.work import Batch, Merge, TableBatch, Work
 from qanat.text import literal, quote
 
 _AFTER, _UNTOLD = "__qanat_after", "__qanat_untold"
@@ -61,22 +62,24 @@ class ByEvents(Becoming):
         self._shape = found
         return Target(found.schema, found.stored, found.identity, found.casts, found.lacks)
 
-    def become(self, select: str, stored: str | None) -> Taken:
+    def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
 
         Args:
             stored: SELECT text of all rows of the table, with their places; None: it has none.
+            given: what the SELECT was made from.
         """
         shape, work = self._known, self.work
-        events = Events(self.con, self.bindings, shape, self.merge.events, work.at_ns // 1000)
-        taken = events.take(select)
-        events.remember(None if stored is None else places(shape, stored))
+        events = Events(self.con, self.bindings, shape, self._kept, work.at_ns // 1000)
+        there = None if stored is None else places(shape, stored)
+        taken = self._take(events, select, there, given)
+        events.remember(there)
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
         make(self.con, _AFTER, rows(shape, events.every, events.emptied))
         self._compare(shape, stored is not None)
         self._events = events
-        return Taken(taken, late)
+        return replace(taken, late=late)
 
     def untold(self) -> tuple[str, Schema] | None:
         """SELECT text and columns of the events that later ones may need.
@@ -105,6 +108,20 @@ class ByEvents(Becoming):
         return recent, shape.kept
 
     # -- parts -----------------------------------------------------------------------------
+
+    @property
+    def _kept(self) -> Batch | None:
+        """Events that earlier epochs kept beside the table."""
+        return self.merge.events
+
+    def _take(self, events: Events, select: str, stored: str | None, given: Given) -> Taken:
+        """Take the rows of a SELECT as new events.
+
+        Args:
+            stored: SELECT text of the rows of the table, with the sequence; None: it has none.
+        """
+        del stored, given
+        return Taken(events.take(select))
 
     @property
     def _known(self) -> Shape:

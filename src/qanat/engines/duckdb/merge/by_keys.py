@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Taken, Target
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
 from qanat.engines.duckdb.types import Fitted, fit
 from qanat.errors import ColumnNotFoundError, InvariantError, nearest
@@ -84,12 +84,14 @@ class ByKeys(Becoming):
         stored = Schema((*fitted.schema.fields, Field(SEQUENCE, _EPOCH)))
         return Target(fitted.schema, stored, self._by, fitted.casts, fitted.lacks)
 
-    def become(self, select: str, stored: str | None) -> Taken:
+    def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
 
         Args:
             stored: SELECT text of all rows of the table, with their places; None: it has none.
+            given: what the SELECT was made from.
         """
+        del given
         by, columns = columns_in(self._by), columns_in(self._known.schema.names, "r")
         self._take(select)
         newest = f"max({SEQUENCE}) AS {_LAST}"

@@ -64,9 +64,13 @@ class Events:
         """Take the rows of a query as new events; how many there are."""
         shape = self._shape
         make(self._con, NEW, f"SELECT {shape.events} FROM (SELECT {shape.given} FROM ({select}))")
-        keys = columns_in(shape.keys)
-        make(self._con, TOUCHED, f"SELECT DISTINCT {keys} FROM {NEW} WHERE {KIND} <> {TRUNCATE}")
+        self.touch()
         return count_of(self._con, NEW)
+
+    def touch(self) -> None:
+        """Note the keys of the new events."""
+        keys = columns_in(self._shape.keys)
+        make(self._con, TOUCHED, f"SELECT DISTINCT {keys} FROM {NEW} WHERE {KIND} <> {TRUNCATE}")
 
     def remember(self, stored: str | None) -> None:
         """Add what is known of the keys already.

@@ -38,10 +38,27 @@ class Target(Frozen):
 
 
 class Taken(Frozen):
-    """How many rows an epoch brought, and how many of them came too late to count."""
+    """How many rows an epoch brought, and how many of them came too late to count.
+
+    Args:
+        notes: what to tell of it.
+    """
 
     rows: int
     late: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class Given(Frozen):
+    """What the rows of an epoch were made from.
+
+    Args:
+        select: SELECT text of the rows of the query, before rules took some away.
+        lost: how many rows there would be besides, had they been parsed and computed.
+    """
+
+    select: str
+    lost: int
 
 
 class Becoming(ABC):
@@ -61,11 +78,12 @@ class Becoming(ABC):
         """The columns of the table after rows of a SELECT have changed it."""
 
     @abstractmethod
-    def become(self, select: str, stored: str | None) -> Taken:
+    def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
 
         Args:
             stored: SELECT text of all rows of the table, with their places; None: it has none.
+            given: what the SELECT was made from.
         """
 
     def untold(self) -> tuple[str, Schema] | None:

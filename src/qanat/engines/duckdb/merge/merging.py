@@ -12,9 +12,10 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.by_clauses import ByClauses
 from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
-from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Target
+from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Target
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
+from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
@@ -30,6 +31,7 @@ from qanat.model.changes import (
 from qanat.model.keyed import Keyed
 from qanat.model.merge_into import MergeInto
 from qanat.model.schema import STRING, Field, Schema
+from qanat.model.snapshots import Snapshots
 from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, Output, TableBatch, Work
 from qanat.text import quote
@@ -38,6 +40,7 @@ _KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
     AutoCdc: ByEvents,
     Keyed: by_keys,
     MergeInto: ByClauses,
+    Snapshots: BySnapshots,
 }
 """By kind of changes, what becomes of the rows of the table; of others as of their base."""
 
@@ -52,6 +55,9 @@ class Merging:
 
     Args:
         bindings: of the epoch; what is stored is bound there.
+
+    Attributes:
+        notes: what to tell of it.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Merging:
         self._con, self._bindings, self._work, self._merge = con, bindings, work, merge
         kind = next(_KINDS[each] for each in type(merge.changes).__mro__ if each in _KINDS)
         self._becoming = kind(con, bindings, work, merge, merge.changes)
+        self.notes: tuple[str, ...] = ()
 
     @property
     def dated(self) -> bool:
@@ -70,12 +77,17 @@ class Merging:
         """The columns of the table after rows of a SELECT have been merged into it."""
         return self._becoming.target(select)
 
-    def merge(self, select: str) -> tuple[StagedTable, Counts]:
-        """Stage what the table becomes by rows of a SELECT; and how many rows did what."""
+    def merge(self, select: str, given: Given) -> tuple[StagedTable, Counts]:
+        """Stage what the table becomes by rows of a SELECT; and how many rows did what.
+
+        Args:
+            given: what that SELECT was made from.
+        """
         target = self.target(select)
         stored = self._stored(target)
         bound = None if stored is None else self._bindings.bind(_STORED, stored).full
-        taken = self._becoming.become(select, bound)
+        taken = self._becoming.become(select, bound, given)
+        self.notes = taken.notes
         removed, files = self._rewrite(target, stored)
         table = StagedTable(
             target.schema,
