@@ -45,6 +45,14 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             location=flow.location,
             hint=f"AUTO CDC keeps a streaming table: CREATE STREAMING TABLE {target.name};",
         )
+    elif flow is not other and _any_whole(flow.changes, theirs):
+        yield FlowError(
+            f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
+            " what the other has brought",
+            location=flow.location,
+            hint="give each a table of its own; or take one snapshot of both: FROM SNAPSHOT"
+            " (SELECT … UNION ALL SELECT …)",
+        )
     elif flow.changes is None and target.kind is DatasetKind.STREAMING_TABLE:
         yield FlowError(
             f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
@@ -52,14 +60,6 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             location=flow.location,
             hint="make its rows changes, too: a first load is AUTO CDC ONCE INTO"
             f" {target.name}; or give it a table of its own",
-        )
-    elif flow.changes is not None and flow is not other and _any_whole(flow.changes, theirs):
-        yield FlowError(
-            f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
-            " what the other has brought",
-            location=flow.location,
-            hint="give each a table of its own; or take one snapshot of both: FROM SNAPSHOT"
-            " (SELECT … UNION ALL SELECT …)",
         )
     elif flow.changes is not None:
         for part, mine, wanted in _parts(flow.changes, theirs):
@@ -71,8 +71,8 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             )
 
 
-def _any_whole(*changes: AutoCdc) -> bool:
-    return any(each.whole for each in changes)
+def _any_whole(*changes: AutoCdc | None) -> bool:
+    return any(each.whole for each in changes if each is not None)
 
 
 def _parts(mine: AutoCdc, theirs: AutoCdc) -> Iterator[tuple[str, str, str]]:
