@@ -616,12 +616,19 @@ def test_what_sql_may_not_say(tmp_path: Path, sql: str, message: str) -> None:
     assert "transformations/all.sql:3:" in problem
 
 
-def test_a_table_takes_snapshots_of_one_flow_alone(shop: Shop) -> None:
-    shop.sql(
-        "CREATE STREAMING TABLE t;\n"
-        "CREATE FLOW a AS AUTO CDC INTO t FROM SNAPSHOT read_files('crm/*.csv') KEYS (id);\n"
-        "CREATE FLOW b AS AUTO CDC INTO t FROM SNAPSHOT read_files('erp/*.csv') KEYS (id);\n"
-    )
+@pytest.mark.parametrize(
+    "other",
+    [
+        "AUTO CDC INTO t FROM SNAPSHOT read_files('erp/*.csv') KEYS (id)",
+        "AUTO CDC INTO t FROM STREAM read_files('erp/*.csv') KEYS (id) SEQUENCE BY id",
+        "INSERT INTO t BY NAME SELECT * FROM STREAM read_files('erp/*.csv')",
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_table_takes_snapshots_of_one_flow_alone(shop: Shop, other: str, first: bool) -> None:
+    mine = "CREATE FLOW a AS AUTO CDC INTO t FROM SNAPSHOT read_files('crm/*.csv') KEYS (id);\n"
+    flows = [mine, f"CREATE FLOW b AS {other};\n"]
+    shop.sql("CREATE STREAMING TABLE t;\n" + "".join(flows if first else reversed(flows)))
     put(shop, DAYS[0])
     shop.file("erp/1.csv", HEAD)
     [problem] = shop.problems()

@@ -45,20 +45,20 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             location=flow.location,
             hint=f"{theirs.label} keeps a streaming table: CREATE STREAMING TABLE {target.name};",
         )
-    elif flow.changes is None and target.kind is DatasetKind.STREAMING_TABLE:
-        yield FlowError(
-            f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
-            f" {theirs.label}",
-            location=flow.location,
-            hint=f"{theirs.joining.format(target=target.name)}; or give it a table of its own",
-        )
-    elif flow.changes is not None and flow is not other and _any_whole(flow.changes, theirs):
+    elif flow is not other and _any_whole(flow.changes, theirs):
         yield FlowError(
             f"flows {other.name} and {flow.name} feed {target.name}, and a snapshot would delete"
             " what the other has brought",
             location=flow.location,
             hint="give each a table of its own; or take one snapshot of both: FROM SNAPSHOT"
             " (SELECT … UNION ALL SELECT …)",
+        )
+    elif flow.changes is None and target.kind is DatasetKind.STREAMING_TABLE:
+        yield FlowError(
+            f"flow {flow.name} adds rows to {target.name}, which flow {other.name} keeps by"
+            f" {theirs.label}",
+            location=flow.location,
+            hint=f"{theirs.joining.format(target=target.name)}; or give it a table of its own",
         )
     elif flow.changes is not None:
         for part, mine, wanted in _differences(flow.changes, theirs):
@@ -77,8 +77,8 @@ def _differences(mine: Changes, theirs: Changes) -> Iterator[tuple[str, str, str
         yield from mine.parts(theirs)
 
 
-def _any_whole(*changes: Changes) -> bool:
-    return any(each.whole for each in changes)
+def _any_whole(*changes: Changes | None) -> bool:
+    return any(each.whole for each in changes if each is not None)
 
 
 def problems_of_snapshot(flow: Flow, streamed: Sequence[Read]) -> Iterator[QanatError]:
