@@ -151,7 +151,7 @@ CASES: dict[str, Case] = {
     "changes that the log no longer tells": Case(
         "qanat run",
         "begin with version 1: starting_version => 1; and start over: qanat run --full-refresh",
-        stream("SELECT id FROM STREAM table_changes('orders')"),
+        stream("SELECT id FROM STREAM table_changes('orders', 0)"),
         before=("qanat run --select orders", MORE, "qanat run --select orders", without_entry),
         follow={SQL: ORDERS + stream("SELECT id FROM STREAM table_changes('orders', 1)")},
         again="qanat run --full-refresh silver",
@@ -160,7 +160,7 @@ CASES: dict[str, Case] = {
         "qanat run",
         "begin with a later version: starting_version => …; and start over: qanat run"
         " --full-refresh silver",
-        stream("SELECT id FROM STREAM table_changes('orders')"),
+        stream("SELECT id FROM STREAM table_changes('orders', 0)"),
         before=("qanat run --select orders", refreshed, without_first_file),
         follow={SQL: ORDERS + stream("SELECT id FROM STREAM table_changes('orders', 2)")},
         again="qanat run --full-refresh silver",
