@@ -187,7 +187,7 @@ def campaign(folder: Path, kind: str, most: int, scenario: str = "append") -> Se
 def verdicts(folder: Path, defect: Defect, most: int) -> Iterator[Verdict]:
     images = folder / "images"
     images.mkdir()
-    chosen = [s for s in scenarios(images) if s.name == defect.scenario]
+    chosen = scenarios(images, (defect.scenario,))
     only = [Case.parse(defect.case)] if defect.case else []
     extent = Extent(5, (defect.kind,), most=None if defect.site else most, only=only)
     with Crew(folder, 1) as crew:
