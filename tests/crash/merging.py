@@ -61,11 +61,12 @@ SEQUENCE BY (seq, lsn)
 COLUMNS * EXCEPT (op, seq, lsn)
 STORED AS SCD TYPE 2;
 
-CREATE OR REFRESH STREAMING TABLE told TBLPROPERTIES ({properties})
-AS SELECT * EXCLUDE (_commit_version, _commit_timestamp) FROM STREAM table_changes('now');
-
 CREATE OR REFRESH MATERIALIZED VIEW counted
 AS SELECT site, count(*) AS n, sum(a) AS total FROM versions GROUP BY site;
+"""
+TOLD = """
+CREATE OR REFRESH STREAMING TABLE told TBLPROPERTIES ({properties})
+AS SELECT * EXCLUDE (_commit_version, _commit_timestamp) FROM STREAM table_changes('now');
 """
 PYTHON = """\
 from qanat import pipelines as dp
@@ -119,18 +120,27 @@ class Merging:
 
     Args:
         write: writes a file of the project, by its path.
+        readers: whether anything reads what changes. How often a table was refreshed, which is not
+            the same after every crash, is a part of that.
     """
 
-    def __init__(self, write: Callable[[str, str], None], storage: str = "storage") -> None:
-        self._write = write
+    def __init__(
+        self,
+        write: Callable[[str, str], None],
+        storage: str = "storage",
+        readers: bool = True,
+    ) -> None:
+        self._write, self._readers = write, readers
         write("qanat.yml", SPEC.format(storage=storage))
-        write("transformations/flows.py", PYTHON)
+        if readers:
+            write("transformations/flows.py", PYTHON)
         self.declare()
 
     def declare(self, *properties: str) -> None:
         """Declare the tables with these properties."""
         text = ", ".join((OFTEN, *properties))
-        self._write("transformations/tables.sql", SQL.format(properties=text))
+        sql = SQL + TOLD if self._readers else SQL
+        self._write("transformations/tables.sql", sql.format(properties=text))
 
     def add(self, number: int) -> None:
         """Write the file of an epoch, from 1."""
@@ -154,8 +164,11 @@ def scenarios(folder: Path, operate: Callable[[Path], None]) -> Iterator[Scenari
             operate(root)
     # Two epochs of files in one, so that much changes.
     yield Scenario("merge", copy_project(root, folder / "merge-next"), Operation.RUN)
-    anew = copy_project(root, folder / "merge-refresh")
-    yield Scenario("merge-refresh", anew, Operation.REFRESH)
+    anew = _at(folder / "merge-refresh", readers=False)
+    for number in range(1, EPOCHS):
+        anew.add(number)
+    operate(folder / "merge-refresh")
+    yield Scenario("merge-refresh", folder / "merge-refresh", Operation.REFRESH)
     project.declare(FORGETS)
     forgetful = copy_project(root, folder / "merge-forgets")
     yield Scenario("merge-forgets", forgetful, Operation.RUN)
@@ -174,10 +187,10 @@ def scenarios(folder: Path, operate: Callable[[Path], None]) -> Iterator[Scenari
     yield Scenario("merge-behind", root, Operation.MAINTAIN, then=again)
 
 
-def _at(root: Path) -> Merging:
+def _at(root: Path, readers: bool = True) -> Merging:
     for name in ("in", "transformations"):
         (root / name).mkdir(parents=True)
-    return Merging(lambda path, text: _written(root / path, text))
+    return Merging(lambda path, text: _written(root / path, text), readers=readers)
 
 
 def _written(path: Path, text: str) -> None:
