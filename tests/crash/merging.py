@@ -1,6 +1,6 @@
 """A project whose tables are kept by changes, in every state that an update can meet.
 
-What its tables have to hold says the model of `tests/changes`: the same events, in the same epochs.
+What its tables have to hold says the model of `tests/changes`, of the same events and epochs.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ FORGETS = "'pipelines.cdc.tombstoneGCThresholdInSeconds' = '0'"
 
 
 def drawn(two: bool) -> Case:
-    """The history of one of the tables: deletions, emptyings of `now`, and events that come late."""
+    """The history of one of the tables: deletions, emptyings of `now`, late events."""
     chance = random.Random(SEED)  # noqa: S311
     events = draw_events(chance, truncates=True, least=60, most=60)
     epochs: list[list[Event]] = [[] for _ in range(EPOCHS)]

@@ -36,7 +36,9 @@ def _carry_out(scenario: Scenario, operation: Operation) -> None:
 def _compare(scenario: Scenario, epochs: int) -> None:
     project = qanat.open(scenario.image)
     for table, two in (("now", False), ("versions", True)):
-        found = [tuple(map(_plain, row.values())) for row in project.table(table).arrow().to_pylist()]
+        found = [
+            tuple(map(_plain, row.values())) for row in project.table(table).arrow().to_pylist()
+        ]
         assert sorted(found, key=repr) == merging.wanted(two, epochs), (scenario.name, table)
     if scenario.operation is Operation.REFRESH:
         return  # nobody reads its changes

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qanat.declare.captured import Captured, run_python
+from qanat.declare.enveloped import with_envelopes
 from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
@@ -64,7 +65,7 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
-    pipeline = Pipeline(project, registry.datasets, registry.flows)
+    pipeline = Pipeline(project, registry.datasets, with_envelopes(registry.flows))
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 

@@ -89,10 +89,14 @@ class Chosen(Frozen):
     Args:
         names: the columns.
         all_but: True for all others instead (`* EXCEPT (…)`).
+        hidden: columns that a star does not mean, whether they are there or not; a name that ends
+            in `*` stands for all that begin so.
 
     >>> Chosen(("op", "ts"), all_but=True).among(["id", "Op", "name", "ts"])
     ['id', 'name']
     >>> Chosen(("ID",)).among(["id", "name"])
+    ['id']
+    >>> Chosen((), all_but=True, hidden=("__op", "__source_*")).among(["id", "__source_lsn"])
     ['id']
     >>> str(Chosen(("op", "ts"), all_but=True)), str(Chosen(("id",))), str(EVERY)
     ('* EXCEPT (op, ts)', '(id)', '*')
@@ -100,6 +104,7 @@ class Chosen(Frozen):
 
     names: tuple[str, ...]
     all_but: bool = False
+    hidden: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         listed = f"({', '.join(self.names)})"
@@ -110,7 +115,12 @@ class Chosen(Frozen):
     def among(self, columns: Sequence[str]) -> list[str]:
         """Those of some columns that are chosen, in their order."""
         named = {fold(n) for n in self.names}
-        return [c for c in columns if (fold(c) in named) is not self.all_but]
+        chosen = [c for c in columns if (fold(c) in named) is not self.all_but]
+        return [c for c in chosen if not self._hides(fold(c))] if self.hidden else chosen
+
+    def _hides(self, column: str) -> bool:
+        exact = {n for n in self.hidden if not n.endswith("*")}
+        return column in exact or any(column.startswith(n[:-1]) for n in {*self.hidden} - exact)
 
 
 EVERY = Chosen((), all_but=True)

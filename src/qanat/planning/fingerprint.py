@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -192,7 +193,7 @@ def _changes(changes: AutoCdc) -> Iterator[str]:
         yield f"delete when {text(changes.deletes)}"
     if changes.truncates is not None:
         yield f"truncate when {text(changes.truncates)}"
-    if changes.columns != EVERY:
+    if changes.columns.names:
         yield f"columns {_sorted(changes.columns)}"
     if changes.keeps is not None:
         yield f"ignore null updates on {_sorted(changes.keeps)}"
@@ -203,7 +204,7 @@ def _changes(changes: AutoCdc) -> Iterator[str]:
 
 def _sorted(chosen: Chosen) -> Chosen:
     """The same columns in an order that does not depend on how they were written."""
-    return Chosen(tuple(sorted(map(fold, chosen.names))), chosen.all_but)
+    return replace(chosen, names=tuple(sorted(map(fold, chosen.names))))
 
 
 def _rule(rule: Rule) -> str:

@@ -66,7 +66,7 @@ def _events(properties: Mapping[str, str]) -> list[str]:
 
 
 def _checkpointed(log: Path) -> Iterator[tuple[str, int | None]]:
-    """The paths that the checkpoints of a log name, with the rows of files that are in the table."""
+    """The paths that the checkpoints of a log name, with the rows of files in the table."""
     found = [str(p) for p in log.glob("*.checkpoint*.parquet")]
     if not found:
         return

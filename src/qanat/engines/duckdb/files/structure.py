@@ -275,3 +275,22 @@ def too_deep(text: str) -> str:
         bare = f"regexp_replace({bare}, '\\[\\]|\\{{\\}}', '', 'g')"
     few = f"strlen({text}) <= {2 * _DEEPEST} OR {opened.format(text)} <= {_DEEPEST}"
     return f"(CASE WHEN {few} THEN false ELSE length({bare}) > {2 * _DEEPEST} END)"
+
+
+# A key with a NUL character, at any depth: no table can have a column of that name.
+NUL_KEY = (
+    r"(contains(text, '\u0000') AND regexp_matches(text,"
+    r""" '"([^"\\]|\\.)*\\u0000([^"\\]|\\.)*"\s*:'))"""
+)
+DIGITS = 4300
+"""Digits of a number at most: Python refuses longer ones, and a DECIMAL has 38."""
+ENDLESS = (
+    f"(strlen(text) > {DIGITS} AND regexp_matches(text, '[:,\\[]\\s*-?[0-9.]{{1000}}') AND "
+    "list_max(list_transform(regexp_extract_all(text, '[:,\\[]\\s*-?[0-9.]{1000,}'), "
+    f"lambda n: len(n))) > {DIGITS})"
+)
+OBJECT = (
+    "CASE WHEN NOT json_valid(text) THEN false ELSE json_type(text) = 'OBJECT' "
+    f"AND NOT {too_deep('text')} AND NOT {NUL_KEY} AND NOT coalesce({ENDLESS}, false) END"
+)
+"""SQL that is true for a `text` that is an object DuckDB's functions can take."""
