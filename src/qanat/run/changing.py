@@ -13,7 +13,8 @@ from qanat.model.changes import AutoCdc, Expression
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
 from qanat.planning.changes import expressions_of
 
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
+"""An expression that can only be a column."""
 
 KEY, SEQUENCE = "_key", "_sequence"
 """The rules that every change must keep: it says which row it is about, and when it happened."""
