@@ -20,7 +20,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.cast import Value
 from qanat.engines.duckdb.files.connect import Decoder, decoded, merged, row_of
-from qanat.engines.duckdb.files.numbers import NO_MARK, Mark, find_mark
+from qanat.engines.duckdb.files.numbers import NO_MARK, REWRITTEN, Mark, find_mark
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.files.structure import OBJECT, dump
 from qanat.frozen import Frozen
@@ -33,8 +33,6 @@ _PARTS = ("op", "before", "after", "source", "transaction", *TIMES)
 _OPS = {"c": "after", "r": "after", "u": "after", "d": "before", "t": ""}
 """By what a message tells the part of it that is the row; the table is emptied without one."""
 _IGNORED = "m"
-# Numbers that DuckDB's JSON functions write in another way than they were written.
-_REWRITTEN = r"[0-9]\.[0-9]*0[^0-9.]|[0-9][eE][-+]?[0-9]|[0-9.]{16}|[^0-9]0\.000"
 _AT_PAYLOAD = "strpos(text, ',\"payload\":')"
 # In a schema, `payload` can only be a value: no key of it is followed by that comma and colon.
 _SCHEMA = (
@@ -43,7 +41,7 @@ _SCHEMA = (
     f"WHEN contains(text, '\"payload\"') AND {OBJECT} "
     "THEN CAST((text -> '/schema') AS VARCHAR) END"
 )
-_KEY = r"([{,])\"([A-Za-z_][A-Za-z0-9_]*)\":"
+_KEY = r"(^|,)\"([A-Za-z_][A-Za-z0-9_]*)\":"
 
 
 class Opened(Frozen):
@@ -122,8 +120,7 @@ def opened(table: FileTable, options: Mapping[str, Any], source: str, scratch: P
         return Opened(source)
     con = table.con
     [(wrapped, rewritten)] = con.execute(
-        "SELECT bool_or(contains(text, '\"payload\"')), "
-        f"bool_or(regexp_matches(text, '{_REWRITTEN}')) FROM ({source})"
+        f"SELECT bool_or(contains(text, '\"payload\"')), bool_or({REWRITTEN}) FROM ({source})"
     ).fetchall()
     schemas = _schemas(con, source) if wrapped else []
     shapes = table.variable("schemas", schemas, "VARCHAR")
@@ -165,9 +162,7 @@ def _opening(source: str, mark: Mark, wrapped: bool, shapes: str) -> str:
     paths += [f"/payload/{name}" for name in _PARTS] if wrapped else []
     marked = "text"
     if mark.sign:
-        marked = (
-            f"CASE WHEN regexp_matches(text, '{_REWRITTEN}') THEN {mark.on('text')} ELSE text END"
-        )
+        marked = f"CASE WHEN {REWRITTEN} THEN {mark.on('text')} ELSE text END"
     parts = {
         name: f"coalesce(p[{i}], p[{i + len(_PARTS)}])" if wrapped else f"p[{i}]"
         for i, name in enumerate(_PARTS, 1)
@@ -186,13 +181,16 @@ def _opening(source: str, mark: Mark, wrapped: bool, shapes: str) -> str:
     inside = "CASE WHEN sound AND part_op IS NULL THEN json_type(text, '/payload') = 'NULL' END"
     tombstone = f"trim(text) = 'null' OR {inside}" if wrapped else "trim(text) = 'null'"
     kept = f"NOT coalesce(part_op = '\"{_IGNORED}\"' OR {tombstone}, false)"
-    body = mark.off(f"{_unclosed('row_')} || {_metadata()} || '}}'")
+    body = f"{_unclosed('row_')} || {_metadata()} || '}}'"
     shape = f"list_position({shapes}, {_SCHEMA})" if shapes else "NULL"
+    judged = (
+        f"SELECT *, {_refused()} AS refused FROM (SELECT *, CASE part_op {rows} END AS row_ "
+        f"FROM (SELECT *, {columns} FROM ({found})) WHERE {kept})"
+    )
     return (
-        f"SELECT CASE WHEN NOT sound THEN text WHEN refused IS NULL THEN {body} END AS text, "
-        f"text AS raw, refused, CAST({shape} AS INTEGER) AS shape, file, line "
-        f"FROM (SELECT *, {_refused()} AS refused FROM (SELECT *, CASE part_op {rows} END AS row_ "
-        f"FROM (SELECT *, {columns} FROM ({found})) WHERE {kept}))"
+        f"SELECT CASE WHEN sound THEN {mark.off('body')} ELSE text END AS text, text AS raw, "
+        f"refused, CAST({shape} AS INTEGER) AS shape, file, line "
+        f"FROM (SELECT *, CASE WHEN refused IS NULL THEN {body} END AS body FROM ({judged}))"
     )
 
 
@@ -225,11 +223,14 @@ def _metadata() -> str:
     parts = [f"'\"{OP}\":' || part_op || ',\"{DELETED}\":' || {deleted}"]
     parts += [f"coalesce(',\"__{name}\":' || part_{name}, '')" for name in TIMES]
     for part, prefix in (("source", SOURCE), ("transaction", TRANSACTION)):
-        # These have plain values. Between quotes, no comma or brace stands before a quote and a
-        # name with a colon: quotes in strings are escaped.
-        named = f"regexp_replace(part_{part}, '{_KEY}', '\\1\"{prefix}\\2\":', 'g')"
+        # These are objects of plain values. A comma before a quote is before a key, unless a text
+        # ends in one; a pattern sees that too, as quotes in texts are escaped, but takes longer.
+        inner = f"left(substr(part_{part}, 2), -1)"
+        ends = " OR ".join(f"contains(part_{part}, ',\"{c}')" for c in ",}:")
+        quick = f"'\"{prefix}' || replace(substr({inner}, 2), ',\"', ',\"{prefix}')"
+        careful = f"regexp_replace({inner}, '{_KEY}', '\\1\"{prefix}\\2\":', 'g')"
         parts.append(
-            f"CASE WHEN starts_with(part_{part}, '{{\"') "
-            f"THEN ',' || substr({named}, 2, length({named}) - 2) ELSE '' END"
+            f"CASE WHEN NOT coalesce(starts_with(part_{part}, '{{\"'), false) THEN '' "
+            f"WHEN {ends} THEN ',' || {careful} ELSE ',' || {quick} END"
         )
     return " || ".join(parts)
