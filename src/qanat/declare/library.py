@@ -65,7 +65,8 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
-    pipeline = Pipeline(project, registry.datasets, with_envelopes(registry.flows))
+    flows = with_envelopes(registry.flows)
+    pipeline = Pipeline(project, registry.datasets, flows, registry.functions)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 

@@ -248,7 +248,7 @@ def _data(complaint: Complaint) -> QanatError:
         snippet = ""
     source = re.search(r"casting from source column (\S+)", complaint.text)
     if isinstance(complaint.error, duckdb.InvalidInputException):
-        message = plain(complaint.text).partition(". Use TRY")[0]
+        message = _RAISED.sub("", plain(complaint.text)).partition(". Use TRY")[0]
         expression = re.search(r"in expression \((.+?)\)\.", complaint.text)
         return QueryError(
             complaint.who + complaint.cleaned(message),
@@ -279,6 +279,8 @@ def _other(complaint: Complaint) -> QanatError:
     )
 
 
+_RAISED = re.compile(r"python exception occurred while executing the UDF: Raised: ", re.IGNORECASE)
+"""What DuckDB says before the text of `udf.Raised`."""
 _Explain = Callable[[Complaint, "re.Match[str]"], QanatError]
 
 _KINDS: tuple[tuple[re.Pattern[str], _Explain], ...] = tuple(
