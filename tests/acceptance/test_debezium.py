@@ -108,17 +108,26 @@ def test_a_message_is_the_row_that_it_is_about(shop: Shop) -> None:
     found = rows(shop.run(), "changes")
     assert [{k: v for k, v in r.items() if v is not None} for r in found] == [
         {
-            "id": 1, "v": "x", "__op": "r", "__deleted": False, "__ts_ms": 5,
+            "id": 1,
+            "v": "x",
+            "__op": "r",
+            "__deleted": False,
+            "__ts_ms": 5,
             **{f"__source_{k}": v for k, v in source.items()},
         },
         {
-            "id": 1, "__op": "d", "__deleted": True,
+            "id": 1,
+            "__op": "d",
+            "__deleted": True,
             **{f"__source_{k}": v for k, v in {**source, "pos": 8}.items()},
         },
         {
-            "__op": "t", "__deleted": False, "__ts_us": 6,
+            "__op": "t",
+            "__deleted": False,
+            "__ts_us": 6,
             **{f"__source_{k}": v for k, v in source.items()},
-            "__transaction_id": "t1", "__transaction_total_order": 1,
+            "__transaction_id": "t1",
+            "__transaction_total_order": 1,
         },
         {"id": 2, "__op": "c", "__deleted": False, "__ts_ms": 90, "__source_lsn": 9},
     ]

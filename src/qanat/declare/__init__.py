@@ -11,7 +11,8 @@ arguments, `pyfile` runs the user's file, `captured` keeps what that declared an
 functions returned, `functions` makes declarations of it (`cdc_call` those of AUTO CDC, `udf_call`
 functions for SQL), with what a function uses beside its own text (`closure`).
 Both use `query`, which finds what a query reads (with `streams` and `calls`), `changes`, which
-checks what is declared of changes, and `registry`, which collects declarations and problems.
+checks what is declared of changes, and `registry`, which collects declarations and problems;
+what AUTO CDC takes from messages in envelopes, `enveloped` adds to all flows in the end.
 `adhoc` reads a query that no dataset declares. They share `arguments`, `frames` (arguments and
 annotations of decorated functions), `expression` (conditions and values over one row), `syntax`
 (sqlglot's parse errors) and `slips` (mistakes that are known by their form).
