@@ -30,7 +30,7 @@ from tests.crash.projects import scenarios
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.crash.run"
-SAMPLE_SECONDS = 220.0
+SAMPLE_SECONDS = 205.0
 """Seconds in which a sample starts cases; with preparation it takes at most five minutes."""
 
 

@@ -13,16 +13,17 @@ from qanat.run.upkeep import maintain
 from tests.crash import merging
 from tests.crash.projects import operate
 
-EPOCHS = {"merge-first": 1, "merge-run": 6, "merge-behind": 6}
+EPOCHS = {"merge": 5, "merge-maintain": 5, "merge-behind": 6, "merge-refresh": 5}
+"""Those that are tried: the others are steps on the way, or come to the same."""
 
 
 def test_undisturbed_scenarios_come_to_what_the_model_says(tmp_path: Path) -> None:
     made = list(merging.scenarios(tmp_path, operate))
     assert tuple(s.name for s in made) == merging.NAMES
-    for scenario in made:
+    for scenario in (s for s in made if s.name in EPOCHS):
         for operation in (scenario.operation, *scenario.then):
             _carry_out(scenario, operation)
-        _compare(scenario, EPOCHS.get(scenario.name, 5))
+        _compare(scenario, EPOCHS[scenario.name])
 
 
 def _carry_out(scenario: Scenario, operation: Operation) -> None:
