@@ -406,3 +406,16 @@ def test_an_envelope_is_around_json_alone(shop: Shop) -> None:
     shop.declare(TABLE.format(read="read_files('cdc/*.json', envelope => 'maxwell')"))
     with pytest.raises(QanatError, match="'envelope' of read_files does not fit"):
         shop.run()
+
+
+def test_a_query_of_its_own_says_what_deletes(shop: Shop) -> None:
+    select = "(SELECT id, upper(v) AS v, __op, __source_lsn FROM STREAM {read})"
+    source = select.format(read=READ.format(more=""))
+    shop.declare(CDC.format(source=source, keys="id", more="").replace("STREAM (", "("))
+    with pytest.raises(QanatError, match="does not say which of them delete a row"):
+        shop.run()
+    says = "APPLY AS DELETE WHEN __op = 'd' COLUMNS * EXCEPT (__op, __source_lsn)"
+    shop.declare(CDC.format(source=source, keys="id", more=says).replace("STREAM (", "("))
+    shop.tell(upsert(1, id=1, v="a"), upsert(2, id=2, v="b"))
+    shop.tell({"op": "d", "before": {"id": 1}, "source": {"lsn": 3}})
+    assert rows(shop.run(), "kept") == [{"id": 2, "v": "B"}]
