@@ -41,7 +41,7 @@ MAY_BE_LONG = r"regexp_matches(text, '[0-9.]{16}|[0-9][eE][-+]?[0-9]{3}')"
 """SQL that is true for a `text` that may have a long number (it is quick)."""
 
 REWRITTEN = (
-    rf"regexp_matches(text, '{_LONG_FRACTIONS}|[0-9]\.[0-9]*0[^0-9.]|[0-9][eE][-+]?[0-9]|0\.000')"
+    rf"regexp_matches(text, '{_LONG_FRACTIONS}|[0-9]\.[0-9]+0[^0-9.]|[0-9][eE][-+]?[0-9]|0\.000')"
 )
 """SQL that is true for a `text` with a number that DuckDB's JSON functions write otherwise."""
 
