@@ -130,6 +130,17 @@ PLANTED = {
         "the ledger counts",
         site="sync storage/tables/silver/_delta_log",
     ),
+    "what a merge keeps beside the rows is not synced": Defect(
+        "import os\n"
+        "real = os.fsync\n"
+        "def fsync(handle):\n"
+        "    if '/_events/' not in os.readlink(f'/proc/self/fd/{handle}'):\n"
+        "        real(handle)\n"
+        "os.fsync = fsync\n",
+        "/_events/",
+        "power",
+        scenario="merge-run",
+    ),
     "an error of the disk is called damage": Defect(
         "import qanat.disk\n"
         "from qanat.errors import TableCorruptError\n"
