@@ -91,7 +91,7 @@ object-crash-test: $(VENV)/.dev
 	@$(BIN)/python -m tests.objects.run $(ARGS)
 
 object-crash-sample: $(VENV)/.dev
-	@$(BIN)/python -m tests.objects.run --seconds 45 $(ARGS)
+	@$(BIN)/python -m tests.objects.run --seconds 40 $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -186,6 +186,35 @@ def test_what_plan_says_is_what_run_does(
             assert not complaint, (seed, step, selection, name, complaint)
 
 
+def test_a_plan_sees_what_recovery_will_settle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view whose first epoch readers see, and the ledger does not know yet, has run."""
+    (tmp_path / "transformations").mkdir()
+    (tmp_path / "transformations/all.sql").write_text(
+        "CREATE MATERIALIZED VIEW v AS SELECT 1 AS x;"
+        "CREATE MATERIALIZED VIEW above AS SELECT x FROM v;"
+    )
+    (tmp_path / "qanat.yml").write_text("name: p\n")
+
+    def dying(*_: Any) -> None:
+        raise _Dead
+
+    with monkeypatch.context() as patched, Session.open(tmp_path) as session:
+        patched.setattr(SqlLedger, "settle", dying)
+        for silent in ("give_up", "end_update"):
+            patched.setattr(SqlLedger, silent, lambda *_: None)
+        with pytest.raises(_Dead):
+            update(session)
+    with Session.open(tmp_path) as session:
+        said = {d.dataset: (d.step, d.reason) for d in plan(session).datasets}
+        done = {d.dataset: (d.status, d.reason) for d in update(session).datasets}
+    assert said["v"] == (Step.SKIP, "inputs and definition are unchanged")
+    assert done["v"] == ("unchanged", "inputs and definition are unchanged")
+    assert said["above"][0] is Step.CREATE
+    assert done["above"][0] == "updated"
+
+
 def _brought_nothing(reason: str, done: dict[str, DatasetResult]) -> bool:
     """True if a dataset was to follow others, of which a plan cannot know that no row comes."""
     names, follows, _ = reason.partition(" may bring new rows")

@@ -57,7 +57,7 @@ def draw(seed: int) -> Case:
     keeps = chance.choice([(), (), ("a",), ("a", "b")])
     tracked = chance.choice([None, None, ("a",), ("b",)]) if two else None
     shown = not two and chance.random() < 0.4
-    events = _events(chance, truncates=not two and chance.random() < 0.4)
+    events = draw_events(chance, truncates=not two and chance.random() < 0.4)
     epochs: list[list[Event]] = [[] for _ in range(chance.randint(1, 6))]
     for number, event in enumerate(events):
         # Mostly in order, some much too late, some long before their time.
@@ -71,10 +71,18 @@ def draw(seed: int) -> Case:
     return Case(seed, keeps, tracked, two, shown, tuple(map(tuple, epochs)))
 
 
-def _events(chance: random.Random, truncates: bool) -> list[Event]:
+def draw_events(
+    chance: random.Random, truncates: bool, least: int = 1, most: int = 40
+) -> list[Event]:
+    """Events in their order.
+
+    Args:
+        truncates: whether some of them empty the table.
+        least, most: how many there are.
+    """
     keys = [(n % 5, "ab"[n % 2]) for n in range(chance.randint(1, 6))]
     found = []
-    for number in range(chance.randint(1, 40)):
+    for number in range(chance.randint(least, most)):
         at = (number // 3, number % 3)
         if truncates and chance.random() < 0.06:
             found.append(Event((None, None), at, "T"))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from qanat.engines.duckdb.engine import DuckDBEngine
-from qanat.model.changes import EVERY, Chosen, ScdType
+from qanat.model.changes import ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.pipeline import Action, Expectation, Predicate
 from qanat.model.snapshots import Snapshots, Version
 from qanat.model.staged import Counts, Staged

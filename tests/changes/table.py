@@ -11,7 +11,8 @@ import pyarrow as pa
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.engines.duckdb.types import columns_of
 from qanat.errors import Location
-from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.changes import AutoCdc, Expression, ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.model.schema import NO_COLUMNS, Field, Schema
 from qanat.model.staged import Staged

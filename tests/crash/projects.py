@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from qanat.crash.case import Operation, Scenario
@@ -12,6 +13,7 @@ from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.run.upkeep import maintain
 from tests.acceptance.conftest import Paths
+from tests.crash import merging
 
 SPEC = """\
 name: growing
@@ -118,8 +120,20 @@ GOOD = {
 }
 
 
-def scenarios(folder: Path) -> list[Scenario]:
-    """Make all projects below a folder; returns their scenarios."""
+def scenarios(folder: Path, wanted: Collection[str] = ()) -> list[Scenario]:
+    """Make projects below a folder; returns their scenarios.
+
+    Args:
+        wanted: names; none means all.
+    """
+    merges = not wanted or {*wanted} & {*merging.NAMES}
+    others = not wanted or {*wanted} - {*merging.NAMES}
+    made = _others(folder) if others else []
+    made += merging.scenarios(folder, operate) if merges else []
+    return [s for s in made if not wanted or s.name in wanted]
+
+
+def _others(folder: Path) -> list[Scenario]:
     return [
         *_paths(folder),
         *_growing(folder),

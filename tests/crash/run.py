@@ -30,7 +30,7 @@ from tests.crash.projects import scenarios
 
 ROOT = Path(__file__).parents[2]
 AGAIN = "python -m tests.crash.run"
-SAMPLE_SECONDS = 220.0
+SAMPLE_SECONDS = 205.0
 """Seconds in which a sample starts cases; with preparation it takes at most five minutes."""
 
 
@@ -79,7 +79,7 @@ def run(folder: Path, extent: Extent, jobs: int, wanted: list[str], kept: bool) 
     """
     images = folder / "images"
     images.mkdir()
-    chosen = [s for s in scenarios(images) if not wanted or s.name in wanted]
+    chosen = scenarios(images, {*wanted, *(c.scenario for c in extent.only)})
     journal = Journal(cache() / "journal.jsonl" if kept else None, key(extent))
     with Crew(folder, jobs) as crew, Bar(sys.stderr, live=sys.stderr.isatty()) as bar:
         prepared = prepare(crew, chosen, extent)
@@ -146,8 +146,8 @@ def key(extent: Extent) -> str:
     drivers = [f"{name} {version(name)}" for name in libraries]
     digest = blake2b(f"{extent.seed} {sys.version} {drivers}".encode(), digest_size=16)
     paths = [*(ROOT / "src").rglob("*"), *(ROOT / "tests" / "crash").rglob("*")]
-    # Some scenarios use the project of the acceptance tests.
-    paths.append(ROOT / "tests" / "acceptance" / "conftest.py")
+    # Some scenarios use the project of the acceptance tests, and histories of changes.
+    paths += [ROOT / "tests/acceptance/conftest.py", ROOT / "tests/changes/model.py"]
     for path in sorted(paths):
         if path.suffix in (".py", ".c"):
             digest.update(path.read_bytes())

@@ -130,6 +130,17 @@ PLANTED = {
         "the ledger counts",
         site="sync storage/tables/silver/_delta_log",
     ),
+    "what a merge keeps beside the rows is not synced": Defect(
+        "import os\n"
+        "real = os.fsync\n"
+        "def fsync(handle):\n"
+        "    if '/_events/' not in os.readlink(f'/proc/self/fd/{handle}'):\n"
+        "        real(handle)\n"
+        "os.fsync = fsync\n",
+        "/_events/",
+        "power",
+        scenario="merge-run",
+    ),
     "an error of the disk is called damage": Defect(
         "import qanat.disk\n"
         "from qanat.errors import TableCorruptError\n"
@@ -187,7 +198,7 @@ def campaign(folder: Path, kind: str, most: int, scenario: str = "append") -> Se
 def verdicts(folder: Path, defect: Defect, most: int) -> Iterator[Verdict]:
     images = folder / "images"
     images.mkdir()
-    chosen = [s for s in scenarios(images) if s.name == defect.scenario]
+    chosen = scenarios(images, (defect.scenario,))
     only = [Case.parse(defect.case)] if defect.case else []
     extent = Extent(5, (defect.kind,), most=None if defect.site else most, only=only)
     with Crew(folder, 1) as crew:

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from qanat.frozen import Frozen
+from tests.crash.merging import AT_ONCE, EPOCHS, Merging
 from tests.objects.site import Image, Site
 
 SPEC = """\
@@ -35,10 +36,6 @@ CREATE OR REFRESH STREAMING TABLE {silver} (
 CREATE OR REFRESH MATERIALIZED VIEW gold AS
 SELECT kind, count(*) AS n, sum(amount) AS total FROM {silver} GROUP BY kind;
 """
-AT_ONCE = (
-    "'delta.deletedFileRetentionDuration' = '0 days', 'delta.logRetentionDuration' = '0 days'"
-)
-"""Nothing old is kept, but for streams that have still to read it."""
 SAME = "id + 0 AS id"
 """In place of `id` it makes another definition of what gives the same rows."""
 # Without silver and what reads it.
@@ -71,6 +68,8 @@ _DONE = re.compile("nothing that was ever run is called|no dataset .* was ever r
 
 SHOP = ("first", "append", "edited", "refresh", "replay", "rename", "drop", "maintain")
 """The scenarios of the project that `SQL` declares."""
+MERGES = ("merge-first", "merge", "merge-maintain")
+"""Those of the project whose tables are kept by changes."""
 DECLARED = "transformations/tables.sql"
 
 Words = tuple[str, ...]
@@ -121,6 +120,7 @@ class Maker:
             wanted: names; none means all.
         """
         makers = {("pair",): self._pair, ("large",): self._large, SHOP: self._shop}
+        makers[MERGES] = self._merges
         needed = [make for names, make in makers.items() if not wanted or {*names} & {*wanted}]
         return [s for make in needed for s in make() if not wanted or s.name in wanted]
 
@@ -150,6 +150,27 @@ class Maker:
             Scenario("maintain", short, MAINTAIN, (MAINTAIN, RUN)),
             Scenario("rename", renamed, RENAME, (RENAME, RUN), done=_DONE),
             Scenario("drop", dropped, DROP, (DROP, RUN), done=_DONE),
+        ]
+
+    def _merges(self) -> list[Scenario]:
+        self._new("")
+        project = Merging(self._write, self._site.storage)
+        project.add(1)
+        first = self._image()
+        self._run()
+        for number in range(2, EPOCHS):
+            project.add(number)
+            if number < EPOCHS - 1:
+                self._run()
+        following = self._image()
+        self._run()
+        project.add(EPOCHS)
+        project.declare(AT_ONCE)
+        self._run()
+        return [
+            Scenario("merge-first", first),
+            Scenario("merge", following),
+            Scenario("merge-maintain", self._image(), MAINTAIN, (MAINTAIN, RUN)),
         ]
 
     def _pair(self) -> list[Scenario]:

@@ -12,10 +12,11 @@ its functions returned, `functions` makes declarations of it (`cdc_call` and `sn
 of AUTO CDC, `udf_call` functions for SQL), with what a function uses beside its own text
 (`closure`). Both use `query`, which finds what a query reads (with `streams` and `calls`),
 `changes`, which checks what is declared of changes, and `registry`, which collects declarations
-and problems; `strategies` then makes of the keys of tables what their flows change. `adhoc` reads
-a query that no dataset declares. They share `arguments`, `frames` (arguments and annotations of
-decorated functions), `expression` (conditions and values over one row), `syntax` (sqlglot's parse
-errors) and `slips` (mistakes that are known by their form).
+and problems; `strategies` then makes of the keys of tables what their flows change, and
+`enveloped` adds what AUTO CDC takes from messages in envelopes. `adhoc` reads a query that no
+dataset declares. They share `arguments`, `frames` (arguments and annotations of decorated
+functions), `expression` (conditions and values over one row), `syntax` (sqlglot's parse errors)
+and `slips` (mistakes that are known by their form).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

@@ -26,7 +26,8 @@ from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry
 from qanat.errors import Location, QanatError, SqlSyntaxError, UnsupportedError, nearest
-from qanat.model.changes import EVERY, AutoCdc, Chosen, ScdType
+from qanat.model.changes import AutoCdc, ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.query import SqlQuery
 from qanat.model.snapshots import Snapshots
 

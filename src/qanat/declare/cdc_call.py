@@ -12,7 +12,8 @@ from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, quoted, strip_prefix
 from qanat.errors import Location, PythonFileError
-from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.changes import AutoCdc, Expression, ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.pipeline import Flow
 
 SPELLING = Spelling(

@@ -9,7 +9,8 @@ from qanat.declare.cursor import Cursor, Word
 from qanat.declare.expression import Role, parse_expression
 from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
-from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.changes import AutoCdc, Expression, ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.name import Names
 
 _Extent = tuple[int, int]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qanat.declare.captured import Captured, run_python
+from qanat.declare.enveloped import with_envelopes
 from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
@@ -65,7 +66,8 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
-    flows = with_strategies(registry.datasets, registry.flows, registry.problems)
+    told = with_envelopes(registry.flows)
+    flows = with_strategies(registry.datasets, told, registry.problems)
     pipeline = Pipeline(project, registry.datasets, flows, registry.functions)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 

@@ -13,7 +13,7 @@ from qanat.declare.cursor import SqlText
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, quoted
 from qanat.errors import PythonFileError
-from qanat.model.changes import EVERY
+from qanat.model.chosen import EVERY
 from qanat.model.pipeline import Flow
 from qanat.model.query import FunctionQuery, Query
 from qanat.model.snapshots import Snapshots

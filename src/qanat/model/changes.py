@@ -15,30 +15,16 @@ from typing import Any
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
+from qanat.model.chosen import EVERY, Chosen
+from qanat.model.envelope import Envelope
 from qanat.model.name import Names, fold
-from qanat.model.schema import STRING, Field, Primitive
 from qanat.secret import masked
 
 START_AT, END_AT = "__START_AT", "__END_AT"
 """The columns of SCD type 2 that tell from which sequence on a version holds, and up to which."""
 
-CHANGE_TYPE = "_change_type"
-COMMIT_VERSION, COMMIT_TIME = "_commit_version", "_commit_timestamp"
-CHANGE_FIELDS = (
-    Field(CHANGE_TYPE, STRING),
-    Field(COMMIT_VERSION, Primitive("long")),
-    Field(COMMIT_TIME, Primitive("timestamp")),
-)
-"""What a row of a table's changes has after the columns of the table."""
-INSERT, DELETE = "insert", "delete"
-UPDATE_BEFORE, UPDATE_AFTER = "update_preimage", "update_postimage"
-"""What became of a row, as `_change_type` says it: of one that was updated, before and after."""
-
 RETENTION = "pipelines.cdc.tombstoneGCThresholdInSeconds"
 """The table property that says how long events are kept which rows of the table do not tell."""
-CHANGE_FEED = "delta.enableChangeDataFeed"
-"""The table property that says whether readers of changes are told what merges did."""
-
 _RETENTION_SECONDS = 2 * 24 * 3600
 
 
@@ -83,49 +69,6 @@ class ScdType(StrEnum):
     """One row for each key, as it is now."""
     TWO = "2"
     """A row for each version of a key, with `__START_AT` and `__END_AT`."""
-
-
-class Chosen(Frozen):
-    """Some of the columns that a query gives.
-
-    Args:
-        names: the columns.
-        all_but: True for all others instead (`* EXCEPT (…)`).
-
-    >>> Chosen(("op", "ts"), all_but=True).among(["id", "Op", "name", "ts"])
-    ['id', 'name']
-    >>> Chosen(("ID",)).among(["id", "name"])
-    ['id']
-    >>> str(Chosen(("op", "ts"), all_but=True)), str(Chosen(("id",))), str(EVERY)
-    ('* EXCEPT (op, ts)', '(id)', '*')
-    """
-
-    names: tuple[str, ...]
-    all_but: bool = False
-
-    def __str__(self) -> str:
-        listed = f"({', '.join(self.names)})"
-        if self.all_but:
-            return f"* EXCEPT {listed}" if self.names else "*"
-        return listed
-
-    def among(self, columns: Sequence[str]) -> list[str]:
-        """Those of some columns that are chosen, in their order."""
-        named = {fold(n) for n in self.names}
-        return [c for c in columns if (fold(c) in named) is not self.all_but]
-
-    def same(self, other: Chosen) -> bool:
-        """True if the same columns are chosen, in whatever order and case."""
-        return self.all_but is other.all_but and Names(self.names) == Names(other.names)
-
-    @property
-    def in_order(self) -> Chosen:
-        """The same columns in an order that does not depend on how they were written."""
-        return Chosen(tuple(sorted(map(fold, self.names))), self.all_but)
-
-
-EVERY = Chosen((), all_but=True)
-"""All columns."""
 
 
 KEY, SEQUENCE = "_key", "_sequence"
@@ -187,6 +130,16 @@ class Changes(Frozen):
     def adds(self) -> tuple[str, ...]:
         """Columns of the table that no query gives."""
         return ()
+
+    @property
+    def may_delete(self) -> bool:
+        """True if messages in an envelope have to say which rows they delete, and it does not."""
+        return False
+
+    def enveloped(self, envelope: Envelope) -> Changes:
+        """The same for messages in an envelope, with what that says where nothing else does."""
+        del envelope
+        return self
 
     def given(self, names: Sequence[str]) -> list[str]:
         """The columns of the table, of those that the flow's query gives."""
@@ -300,6 +253,28 @@ class AutoCdc(Changes):
         """Columns of the table that no query gives."""
         return (START_AT, END_AT) if self.scd is ScdType.TWO else ()
 
+    @property
+    def may_delete(self) -> bool:
+        """True if messages in an envelope have to say which rows they delete, and it does not."""
+        return self.deletes is None and not self.whole
+
+    def enveloped(self, envelope: Envelope) -> AutoCdc:
+        """The same for messages in an envelope, with what that says where nothing else does."""
+        if self.whole:
+            return self
+        columns = self.columns
+        if columns.all_but:
+            columns = Chosen(columns.names, all_but=True, hidden=envelope.patterns)
+        # A history is not emptied: such messages wait in quarantine, as they have no key.
+        empties = self.scd is ScdType.ONE
+        truncates = Expression(envelope.truncates, "duckdb") if empties else None
+        return replace(
+            self,
+            deletes=self.deletes or Expression(envelope.deletes, "duckdb"),
+            truncates=self.truncates or truncates,
+            columns=columns,
+        )
+
     def given(self, names: Sequence[str]) -> list[str]:
         """The columns of the table, of those that the flow's query gives."""
         return self.columns.among(names)
@@ -365,7 +340,7 @@ class AutoCdc(Changes):
             yield f"delete when {text(self.deletes)}"
         if self.truncates is not None:
             yield f"truncate when {text(self.truncates)}"
-        if self.columns != EVERY:
+        if self.columns.names:
             yield f"columns {self.columns.in_order}"
         if self.keeps is not None:
             yield f"ignore null updates on {self.keeps.in_order}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
 from qanat.model.changes import Changes
+from qanat.model.envelope import envelope_of
 from qanat.model.name import Names
 from qanat.model.pipeline import (
     Action,
@@ -22,6 +23,7 @@ from qanat.model.pipeline import (
 )
 from qanat.model.query import Read
 from qanat.model.schema import Schema
+from qanat.planning.graph import view_of
 
 _FEW = 20
 """A message lists the known columns up to this many."""
@@ -68,6 +70,31 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
                 wanted=f"{part} {wanted}, as at {other.location}".lstrip(),
                 got=f"{part} {mine}".lstrip(),
             )
+        if flow.changes.may_delete and _opens(pipeline, flow):
+            yield FlowError(
+                f"flow {flow.name} computes rows from messages in an envelope, and does not say"
+                " which of them delete a row",
+                location=flow.location,
+                hint="keep their columns: FROM (SELECT * FROM STREAM …), or say it: APPLY AS"
+                " DELETE WHEN __op = 'd', with __op in the SELECT",
+            )
+
+
+def _opens(pipeline: Pipeline, flow: Flow, seen: frozenset[str] = frozenset()) -> bool:
+    """True if a query, or a temporary view in it, reads messages in an envelope.
+
+    Args:
+        seen: views that have been looked at: they may read each other in a circle.
+    """
+    for read in flow.query.reads:
+        if envelope_of(read.source) is not None:
+            return True
+        view = view_of(pipeline, read)
+        if view is not None and view.name not in seen:
+            below = pipeline.flows_into(view.name)
+            if any(_opens(pipeline, each, seen | {view.name}) for each in below):
+                return True
+    return False
 
 
 def _differences(mine: Changes, theirs: Changes) -> Iterator[tuple[str, str, str]]:

@@ -140,7 +140,7 @@ class TableStore(Protocol):
     ) -> Added:
         """What the versions after one, up to and with another, did to rows, each apart.
 
-        The columns are those of the table at `upto`, and `qanat.model.changes.CHANGE_FIELDS`.
+        The columns are those of the table at `upto`, and `qanat.model.feed.CHANGE_FIELDS`.
 
         Args:
             after: -1 to begin with the first version.

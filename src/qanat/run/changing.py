@@ -11,7 +11,8 @@ from qanat.errors import Location, Problems, QanatError
 from qanat.model.changes import Changes, Expression
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
 
-_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
+"""An expression that can only be a column."""
 
 
 def compile_changes(flow: Flow, dialect: str, own: frozenset[str]) -> Changes | None:

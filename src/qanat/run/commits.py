@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qanat.errors import HistoryMismatchError, full_refresh, located
-from qanat.model.changes import CHANGE_FEED
+from qanat.model.feed import CHANGE_FEED
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application, is_upkeep
 from qanat.model.record import Epoch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qanat.errors import UnsupportedError
-from qanat.model.changes import CHANGE_FEED, RETENTION, parse_retention
+from qanat.model.changes import RETENTION, parse_retention
+from qanat.model.feed import CHANGE_FEED
 from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Epoch

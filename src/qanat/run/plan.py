@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 
 from qanat.errors import PlanError, QanatError
-from qanat.model.name import fold
+from qanat.model.name import Named, fold
 from qanat.model.pipeline import Dataset
-from qanat.model.record import Definition
+from qanat.model.record import Definition, Epoch
 from qanat.run.commits import published
 from qanat.run.dataset import Around, changed_definitions, declared, gather
 from qanat.run.decide import (
@@ -18,6 +19,7 @@ from qanat.run.decide import (
     UpdatePlan,
     decide,
 )
+from qanat.run.defined import settled
 from qanat.run.facts import Facts
 from qanat.run.foresight import Foresight
 from qanat.run.identity import past_sources
@@ -37,8 +39,8 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     session.require()
     chosen = choose_datasets(session, selection or Selection())
     check_moves(session)
-    definitions = session.recorded.definitions()
     opened = {(e.flow, fold(e.dataset)): e for e in session.recorded.open_epochs()}
+    definitions = _definitions(session, opened.values())
     past = past_sources(session)
     changed = changed_definitions(session, definitions)
     decided: dict[str, Decision] = {}
@@ -54,6 +56,20 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
         gone = (old for key, old in definitions.items() if session.pipeline.get(key) is None)
         removed = [_removed(session, old) for old in gone]
     return UpdatePlan(session.project.environment, (*decided.values(), *removed))
+
+
+def _definitions(session: Session, opened: Iterable[Epoch]) -> Named[Definition]:
+    """The definitions of all datasets as an update finds them once recovery has been there.
+
+    Args:
+        opened: epochs that a crash left open. Recovery settles those that are published, and
+            records by which definition they were computed.
+    """
+    found = Named(session.recorded.definitions().items())
+    for epoch in opened:
+        if published(session, epoch) and (known := settled(session, epoch)) is not None:
+            found[known.dataset] = known
+    return found
 
 
 def check_moves(session: Session) -> None:

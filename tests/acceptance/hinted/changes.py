@@ -25,6 +25,11 @@ TWO_WAYS = (
     f"{KEPT}{KEYLESS};\n" + F.replace("FLOW f", "FLOW g") + " APPLY AS DELETE WHEN amount < 0;\n"
 )
 
+OPENED = (
+    "CREATE FLOW f AS AUTO CDC INTO kept FROM (SELECT {columns} FROM STREAM"
+    " read_files('cdc/*.json', envelope => 'debezium')) KEYS (id) SEQUENCE BY 1;\n"
+)
+
 
 def clause(hint: str, wrong: str, right: str = "") -> Case:
     """A clause of AUTO CDC."""
@@ -94,6 +99,14 @@ CASES = {
         "IGNORE NULL UPDATES leaves columns as they were where a change has NULL",
         " COLUMNS TO UPDATE amount",
         " IGNORE NULL UPDATES",
+    ),
+    "messages that delete": Case(
+        "qanat validate",
+        "keep their columns: FROM (SELECT * FROM STREAM …), or say it: APPLY AS DELETE WHEN"
+        " __op = 'd', with __op in the SELECT",
+        KEPT + OPENED.format(columns="id"),
+        before=({"cdc/1.json": '{"op": "c", "after": {"id": 1}, "source": {"lsn": 1}}\n'},),
+        follow={SQL: ORDERS + KEPT + OPENED.format(columns="*")},
     ),
     "two times": clause(
         "SCD TYPE 2 keeps versions by one time, that of SEQUENCE BY",

@@ -126,3 +126,41 @@ def test_a_delivery_names_its_epoch() -> None:
     assert Delivered(f"{'f' * 150}~{'0' * 16}-0000000001", ()).is_of("f" * 200, 1)
     for name in ("f-0000000002", "g-0000000001", "f-0000000001.csv", "f", "f-0000000001-1.csv"):
         assert not Delivered(name, ()).is_of("f", 1)
+
+
+def test_rows_of_merges_whose_files_were_added_before_the_log_begins(tmp_path: Path) -> None:
+    log = tmp_path / "t/_delta_log"
+
+    def file(path: str, rows: int) -> dict[str, object]:
+        return {"path": path, "stats": json.dumps({"numRecords": rows})}
+
+    def merge(number: int, removed: str, added: str, rows: int) -> str:
+        actions: list[dict[str, object]] = [
+            {"commitInfo": {"operation": "MERGE"}},
+            {"txn": {"appId": "flow", "version": number}},
+            {"remove": {"path": removed, "dataChange": True}},
+            {"add": file(added, rows)},
+        ]
+        return "\n".join(map(json.dumps, actions)) + "\n"
+
+    # Of the file that the first merge removes, nothing is left that says how many rows it had.
+    _write(log / f"{4:020}.json", merge(4, "a.parquet", "b.parquet", 7))
+    _write(log / f"{5:020}.json", merge(5, "c%20d.parquet", "e.parquet", 4))
+    _write(log / f"{6:020}.json", merge(6, "e.parquet", "f.parquet", 5))
+    pq.write_table(
+        pa.table(
+            {
+                "add": [file("b.parquet", 7), file("c%20d.parquet", 10)],
+                "remove": [{"path": "a.parquet"}, None],
+                "metaData": pa.array(
+                    [{"configuration": None}, None],
+                    pa.struct([("configuration", pa.map_(pa.string(), pa.string()))]),
+                ),
+            }
+        ),
+        log / f"{4:020}.checkpoint.parquet",
+    )
+    found = DeltaWitness().log(tmp_path / "t")
+    assert [found.rows("flow", n) for n in (4, 5, 6)] == [None, -6, 1]
+    assert found.knows("a.parquet")
+    assert found.knows("c d.parquet")

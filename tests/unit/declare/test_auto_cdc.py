@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from qanat import pipelines as dp
-from qanat.model.changes import EVERY, AutoCdc, Chosen, Expression, ScdType
+from qanat.model.changes import AutoCdc, Expression, ScdType
+from qanat.model.chosen import EVERY, Chosen
 from qanat.model.pipeline import Flow
 from qanat.model.snapshots import Snapshots
 from tests.unit.declare.conftest import Load

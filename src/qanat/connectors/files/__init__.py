@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from qanat.connectors.files.format import FORMATS
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction, ValueType
+from qanat.model.envelope import OPTION as ENVELOPE
 
 _TEXT_COMPRESSION = {"none": "none", "uncompressed": "none", "gzip": "gzip", "zstd": "zstd"}
 _PARQUET_COMPRESSION = _TEXT_COMPRESSION | {n: n for n in ("snappy", "lz4", "brotli")}
@@ -60,6 +61,7 @@ _READ = OptionTable(
         Option(
             "schema", "the columns, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'", ("columns",)
         ),
+        ENVELOPE,
         Option(
             "infer_schema",
             "whether to infer types; false reads every column as text",

@@ -8,6 +8,7 @@ from typing import Any
 from qanat.connectors.files.content import UTF_8, encoding_named
 from qanat.errors import OptionError
 from qanat.frozen import Frozen
+from qanat.model.envelope import OPTION as ENVELOPE, envelope_of
 from qanat.model.query import SourceRef
 
 _OWN = frozenset(
@@ -86,6 +87,20 @@ def read_options(ref: SourceRef) -> ReadOptions:
         encoding=encoding_named(str(given.get("encoding", UTF_8))),
         engine=tuple((k, v) for k, v in given.items() if k not in _OWN),
     )
+
+
+def check_enveloped(ref: SourceRef, format: str) -> None:
+    """Refuse an envelope around what is no JSON.
+
+    Raises:
+        OptionError: the files have another format.
+    """
+    if envelope_of(ref) is not None and format not in ("json", "ndjson"):
+        raise OptionError(
+            f"the option {ENVELOPE.name!r} is for messages in JSON",
+            wanted="format => 'json' or 'ndjson'",
+            got=format,
+        )
 
 
 def _moment(name: str, value: Any) -> int | None:

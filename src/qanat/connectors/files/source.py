@@ -14,7 +14,7 @@ from qanat.connectors.files.copies import check_libraries, readable
 from qanat.connectors.files.folder import Folder, check_allowed
 from qanat.connectors.files.format import FileFormat, compression_named, shapes, suffixes
 from qanat.connectors.files.glob import Place, described, name_regex
-from qanat.connectors.files.options import ReadOptions, read_options
+from qanat.connectors.files.options import ReadOptions, check_enveloped, read_options
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
     FileChangedError,
@@ -222,6 +222,7 @@ class FilesSource(Everywhere):
     ) -> FilesBatch:
         paths = [f.path for f in files]
         format, each = _shapes(paths, ref, options)
+        check_enveloped(ref, format)
         own = scratch / f"files-{uuid4().hex}"  # several reads of one query share the scratch
         fetched = self._place(ref.place).fetch(files, own)
         ready = readable(fetched, each, own, guess=options.compression is None)

@@ -14,7 +14,7 @@ from qanat.connectors.postgres.bookkeeping import Books
 from qanat.connectors.postgres.server import Bulk, ask
 from qanat.connectors.postgres.target import Transfer
 from qanat.errors import ColumnNotFoundError, SchemaMismatchError, nearest
-from qanat.model.changes import (
+from qanat.model.feed import (
     CHANGE_FIELDS,
     CHANGE_TYPE,
     COMMIT_VERSION,

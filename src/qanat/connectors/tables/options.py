@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.model.adapter import Effect, Option, ValueType
-from qanat.model.changes import CHANGE_FIELDS
+from qanat.model.feed import CHANGE_FIELDS
 
 SKIPS, CHANGES = "skip_change_commits", "read_change_feed"
 START, END = "starting_version", "ending_version"

@@ -25,7 +25,7 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.frozen import Frozen
-from qanat.model.changes import (
+from qanat.model.feed import (
     CHANGE_FEED,
     CHANGE_FIELDS,
     CHANGE_TYPE,

@@ -65,19 +65,23 @@ def _events(properties: Mapping[str, str]) -> list[str]:
     return [unquote(file["path"]) for file in kept.get("files", ())]
 
 
-def _checkpointed(log: Path) -> Iterator[str]:
-    """The paths that the checkpoints of a log name."""
+def _checkpointed(log: Path) -> Iterator[tuple[str, int | None]]:
+    """The paths that the checkpoints of a log name, with the rows of files in the table."""
     found = [str(p) for p in log.glob("*.checkpoint*.parquet")]
     if not found:
         return
     # Loaded only here: most tables of a crash test have no checkpoint.
     with import_module("duckdb").connect(":memory:") as con:
         rows = con.execute(
-            "SELECT add.path, remove.path, metaData.configuration FROM read_parquet(?)", [found]
+            "SELECT add, remove, metaData.configuration FROM read_parquet(?)", [found]
         )
-        for *paths, properties in rows.fetchall():
-            yield from (unquote(p) for p in paths if p is not None)
-            yield from _events(properties or {})
+        for added, removed, properties in rows.fetchall():
+            if added is not None:
+                stats = json.loads(added.get("stats") or "{}")
+                yield unquote(added["path"]), stats.get("numRecords")
+            if removed is not None:
+                yield unquote(removed["path"]), None
+            yield from ((path, None) for path in _events(properties or {}))
 
 
 class DeltaLog:
@@ -90,11 +94,14 @@ class DeltaLog:
         self._mentioned: set[str] = set()
         self._rows: dict[tuple[str, int], int] = {}
         self._sizes: dict[str, int] = {}
+        for path, rows in _checkpointed(table / _LOG):
+            self._mentioned.add(path)
+            if rows is not None:
+                self._sizes[path] = rows
         for entry in sorted((table / _LOG).glob("*.json")):
             if _ENTRY.fullmatch(entry.name):
                 lines = entry.read_text("utf-8").splitlines()
                 self._read([json.loads(line) for line in lines if line])
-        self._mentioned.update(_checkpointed(table / _LOG))
 
     def _read(self, actions: Sequence[Mapping[str, Any]]) -> None:
         """Take over what one entry says."""
@@ -110,21 +117,27 @@ class DeltaLog:
         gone = self._count(actions, "remove")
         rows = self._count(actions, "add")
         if info.get("operation") == "MERGE":
-            rows -= gone
+            rows = None if rows is None or gone is None else rows - gone
         for action in actions:
-            if made := action.get("txn"):
+            if (made := action.get("txn")) and rows is not None:
                 self._rows[made["appId"], made["version"]] = rows
 
-    def _count(self, actions: Sequence[Mapping[str, Any]], kind: str) -> int:
-        """The rows of the files that an entry adds or removes."""
+    def _count(self, actions: Sequence[Mapping[str, Any]], kind: str) -> int | None:
+        """The rows of the files that an entry adds or removes.
+
+        None if one of them was added by an entry that is gone, and removed before any checkpoint.
+        """
         rows = 0
         for file in (a[kind] for a in actions if kind in a):
+            path = unquote(file["path"])
             if kind == "add":
                 stats = json.loads(file.get("stats") or "{}")
-                self._sizes[file["path"]] = stats.get("numRecords", 0)
+                self._sizes[path] = stats.get("numRecords", 0)
             # Rows that were written again for wider types are neither new nor gone.
             if file.get("dataChange", True):
-                rows += self._sizes.get(file["path"], 0)
+                if path not in self._sizes:
+                    return None
+                rows += self._sizes[path]
         return rows
 
     def _rename(self, old: str, new: str | None) -> None:

@@ -36,6 +36,7 @@ from qanat.engines.duckdb.files.leaves import (
 )
 from qanat.engines.duckdb.files.lines import Texts, is_closed, shape_of
 from qanat.engines.duckdb.files.many import beside, text_values
+from qanat.engines.duckdb.files.messages import opened
 from qanat.engines.duckdb.files.numbers import (
     MAY_BE_LONG,
     NO_MARK,
@@ -45,6 +46,10 @@ from qanat.engines.duckdb.files.numbers import (
 )
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
+    DIGITS,
+    ENDLESS,
+    NUL_KEY,
+    OBJECT,
     changes,
     converted,
     dump,
@@ -56,29 +61,13 @@ from qanat.engines.duckdb.files.structure import (
 from qanat.engines.duckdb.files.twice import given_twice
 from qanat.engines.duckdb.files.wide import FEW, spread
 from qanat.model.name import Named
-from qanat.model.schema import STRING, Array, Field, MapType, Struct
+from qanat.model.schema import STRING, Array, DataType, Field, MapType, Struct
 from qanat.model.work import FilesBatch
 from qanat.text import quote
 
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
 _NAMELESS = "_"
-# A key with a NUL character, at any depth: no table can have a column of that name.
-_NUL_KEY = (
-    r"(contains(text, '\u0000') AND regexp_matches(text,"
-    r""" '"([^"\\]|\\.)*\\u0000([^"\\]|\\.)*"\s*:'))"""
-)
-_DIGITS = 4300
-"""Digits of a number at most: Python refuses longer ones, and a DECIMAL has 38."""
-_ENDLESS = (
-    f"(strlen(text) > {_DIGITS} AND regexp_matches(text, '[:,\\[]\\s*-?[0-9.]{{1000}}') AND "
-    "list_max(list_transform(regexp_extract_all(text, '[:,\\[]\\s*-?[0-9.]{1000,}'), "
-    f"lambda n: len(n))) > {_DIGITS})"
-)
-_OBJECT = (
-    "CASE WHEN NOT json_valid(text) THEN false ELSE json_type(text) = 'OBJECT' "
-    f"AND NOT {too_deep('text')} AND NOT {_NUL_KEY} AND NOT coalesce({_ENDLESS}, false) END"
-)
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -164,8 +153,8 @@ def _fault(various: bool, structure: dict[str, Any]) -> str:
         "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
         "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
         f"WHEN {too_deep('text')} THEN 'nested too deeply' "
-        f"WHEN {_ENDLESS} THEN 'a number of more than {_DIGITS} digits' "
-        f"WHEN {_NUL_KEY} THEN 'a key has a NUL character' "
+        f"WHEN {ENDLESS} THEN 'a number of more than {DIGITS} digits' "
+        f"WHEN {NUL_KEY} THEN 'a key has a NUL character' "
         f"WHEN list_unique({compared}) < len({keys}) "
         "THEN 'a key is given twice (names are compared without case)' "
         f"{inner}END"
@@ -180,7 +169,8 @@ class _Objects:
         options = dict(batch.options)
         self.formats: Formats = formats(options)
         self.infers = infers(options)
-        self.source = " UNION ALL ".join(texts.paths)
+        self.messages = opened(table, options, " UNION ALL ".join(texts.paths), scratch)
+        self.source = self.messages.source
 
     def bind(self) -> BoundFiles:
         structure, long = self._look()
@@ -194,7 +184,7 @@ class _Objects:
         names = (n for n in keys if not is_folder(self.table, n))
         found = Named((n, where) for n in (*names, *self.table.partitions.names))
         types = Named(
-            (n, type_of(structure[k[0]], exact, (k[0],)) if len(k) == 1 else STRING)
+            (n, self._type(structure[k[0]], exact, k[0]) if len(k) == 1 else STRING)
             for n, k in keys.items()
         )
         layout = lay_out(
@@ -220,13 +210,16 @@ class _Objects:
         spools.bad += self.texts.salvage.finish()
         return spools.bind(self.formats)
 
+    def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
+        return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
+
     def _look(self) -> tuple[dict[str, Any], bool]:
         """All keys with what was seen of them; whether there may be long numbers."""
         if not self.source:
             return {}, False
         [row] = self.table.con.execute(
             "SELECT json_group_structure(CAST(text AS JSON)), "
-            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {_OBJECT}"
+            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {OBJECT}"
         ).fetchall()
         structure = json.loads(row[0]) if row[0] else {}
         return (structure if isinstance(structure, dict) else {}), row[1]
@@ -238,7 +231,7 @@ class _Objects:
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
         weighed = weigh(
-            self.table.con, f"SELECT * FROM ({some}) WHERE {_OBJECT}", list(paths), mark
+            self.table.con, f"SELECT * FROM ({some}) WHERE {OBJECT}", list(paths), mark
         )
         strained = [
             path
@@ -251,7 +244,7 @@ class _Objects:
         ]
         if not strained:
             return weighed
-        every = f"SELECT text FROM ({self.source}) WHERE {_OBJECT}"
+        every = f"SELECT text FROM ({self.source}) WHERE {OBJECT}"
         return {**weighed, **weigh(self.table.con, every, strained, mark)}
 
     @cached_property
@@ -263,11 +256,12 @@ class _Objects:
         structure: dict[str, Any], mark: Mark,
     ) -> None:  # fmt: skip
         various = any(spelled != [name] for name, spelled in keys.items())
+        more = "".join(f"{name}, " for name in self.messages.more)
         rows = (
-            "SELECT text AS raw_text, "
-            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, file, line "
-            f"FROM (SELECT *, {_fault(various, structure)} AS fault FROM ({self.source}) "
-            "WHERE trim(text) <> '')"
+            f"SELECT {self.messages.raw} AS raw_text, "
+            f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "
+            f"FROM (SELECT *, coalesce({self.messages.refused}, {_fault(various, structure)}) "
+            f"AS fault FROM ({self.source}) WHERE trim({self.messages.raw}) <> '')"
         )
         columns = [
             (f, () if is_folder(self.table, f.name) else tuple(keys.get(f.name, ())))
@@ -278,6 +272,12 @@ class _Objects:
             source, values = self._wide(target, rows, columns, structure, mark)
         else:
             source, values = self._narrow(rows, columns, structure, mark)
+        if self.messages.columns:
+            source = f"SELECT *, {self.messages.carried} AS carried FROM ({source})"
+            values = [
+                v and self.messages.value(f, _single(spelled) or "", v)
+                for v, (f, spelled) in zip(values, columns, strict=True)
+            ]
         extras = [
             (k, f"nullif({mark.off(f'CAST((text -> {pointer(k)}) AS VARCHAR)')}, 'null')")
             for name, spelled in keys.items()
@@ -346,7 +346,7 @@ class _Objects:
                 values[at] = _shown(value, pattern, key)
             else:
                 values[at] = self._several(f, spelled, structure, mark)
-        source = spread(self.table.con, target, rows, types, structure, mark)
+        source = spread(self.table.con, target, rows, types, structure, mark, self.messages.more)
         return beside(source, lists), values
 
     def _several(

@@ -33,11 +33,17 @@ _BEFORE = r"[:,\[]\s*-?"
 _LONG_FRACTIONS = "|".join(
     [rf"[0-9]{{{n}}}\.[0-9]{{{16 - n},}}" for n in range(1, 15)] + [r"[0-9]{15,}\.[0-9]"]
 )
-_LONG_WHOLES = "[0-9]{19}|[0-9]{16,}[eE]"
+# 64 bits hold all of 19 digits below 92…: nanoseconds since 1970 are among them.
+_LONG_WHOLES = "[0-9]{20}|9[2-9][0-9]{17}|[0-9]{16,}[eE]"
 _EXTREMES = r"[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{3}"
 
 MAY_BE_LONG = r"regexp_matches(text, '[0-9.]{16}|[0-9][eE][-+]?[0-9]{3}')"
 """SQL that is true for a `text` that may have a long number (it is quick)."""
+
+REWRITTEN = (
+    rf"regexp_matches(text, '{_LONG_FRACTIONS}|[0-9]\.[0-9]+0[^0-9.]|[0-9][eE][-+]?[0-9]|0\.000')"
+)
+"""SQL that is true for a `text` with a number that DuckDB's JSON functions write otherwise."""
 
 
 def is_long(wide: Collection[str | None]) -> str:

@@ -37,6 +37,7 @@ def spread(
     types: Mapping[str, str],
     keys: Iterable[str],
     mark: Mark,
+    more: Mapping[str, str],
 ) -> str:
     """Write objects to a file; a SELECT of their values by key, in the same order.
 
@@ -48,15 +49,17 @@ def spread(
             its quotes) or as JSON; no two of them are the same name.
         keys: all keys that the objects have.
         mark: that numbers in `text` have.
+        more: further columns of `rows` with their types; `opened` is `text` without marks, where
+            that is not `raw_text`.
 
     Returns:
         SELECT of the columns of `rows` and c0, c1, … for `types`; those that are VARCHAR are
         without marks.
     """
     [(longest,)] = con.execute(f"SELECT max(strlen(raw_text)) FROM ({rows})").fetchall()
-    taken = Names(keys)
-    prefix = next(p for p in map("_".__mul__, count()) if not any(p + n in taken for n in _OWN))
-    own = ", ".join(f"{literal(prefix + name)}, {name}" for name in _OWN)
+    taken, kept = Names(keys), _OWN | dict(more)
+    prefix = next(p for p in map("_".__mul__, count()) if not any(p + n in taken for n in kept))
+    own = ", ".join(f"{literal(prefix + name)}, {name}" for name in kept)
     first = f"rtrim(CAST(json_object({own}) AS VARCHAR), '}}')"
     body = f"ltrim(substr(ltrim(text, {_SPACES}), 2), {_SPACES})"
     con.execute(
@@ -65,19 +68,20 @@ def spread(
         f"FROM (SELECT *, {body} AS body FROM ({rows}))) TO {literal(target)} "
         f"(FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER {literal(_NEVER)})"
     )
-    columns = {prefix + name: type_ for name, type_ in _OWN.items()} | dict(types)
+    columns = {prefix + name: type_ for name, type_ in kept.items()} | dict(types)
     places = [f"c{i}" for i in range(len(types))]
     described = ", ".join(f"{literal(name)}: '{type_}'" for name, type_ in columns.items())
     size = max(_DEFAULT_SIZE, _LONGER * (longest or 0))
     found = (
         f"read_json({literal(target)}, format = 'newline_delimited', columns = {{{described}}}, "
-        f"maximum_object_size = {size}) AS r({', '.join([*_OWN, *places])})"
+        f"maximum_object_size = {size}) AS r({', '.join([*kept, *places])})"
     )
-    text = f"CASE WHEN fault IS NULL THEN {mark.on('raw_text')} END AS text"
+    plain = "opened" if "opened" in more else "raw_text"
+    text = f"CASE WHEN fault IS NULL THEN {mark.on(plain)} END AS text"
     if not mark.sign:
         return f"SELECT *, {text} FROM {found}"
     marked = [c for c, type_ in zip(places, types.values(), strict=True) if type_ == "VARCHAR"]
-    plain = f"list_transform([{', '.join(marked)}], lambda x: {mark.off('x')}) AS plain"
+    unmarked = f"list_transform([{', '.join(marked)}], lambda x: {mark.off('x')}) AS plain"
     at = {c: f"plain[{i}]" for i, c in enumerate(marked, start=1)}
     values = ", ".join(f"{at.get(c, c)} AS {c}" for c in places)
-    return f"SELECT {', '.join(_OWN)}, {text}, {values} FROM (SELECT *, {plain} FROM {found})"
+    return f"SELECT {', '.join(kept)}, {text}, {values} FROM (SELECT *, {unmarked} FROM {found})"

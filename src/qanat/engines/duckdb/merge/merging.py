@@ -19,15 +19,8 @@ from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
-from qanat.model.changes import (
-    CHANGE_TYPE,
-    DELETE,
-    INSERT,
-    UPDATE_AFTER,
-    UPDATE_BEFORE,
-    AutoCdc,
-    Changes,
-)
+from qanat.model.changes import AutoCdc, Changes
+from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 from qanat.model.keyed import Keyed
 from qanat.model.merge_into import MergeInto
 from qanat.model.schema import STRING, Field, Schema
