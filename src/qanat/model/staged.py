@@ -61,6 +61,8 @@ class StagedTable(Frozen):
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
         removed, feed, events: of a merge, or of rows that only move, see `Commit`.
+        sourced: whether rows tell, in a column that the schema does not have, which source file
+            they come from.
     """
 
     schema: Schema
@@ -69,6 +71,7 @@ class StagedTable(Frozen):
     removed: tuple[str, ...] = ()
     feed: tuple[DataFile, ...] = ()
     events: tuple[DataFile, ...] | None = None
+    sourced: bool = False
 
     @property
     def rows(self) -> int:
@@ -152,6 +155,7 @@ class Staged(Frozen):
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         missing: by `Read.name`, columns that earlier files had, and none of these.
         events: of a merge, the columns of its rows; the table's may be others.
+        told: where rows of files go, the source files that the rows of the table came from.
     """
 
     table: StagedTable
@@ -165,6 +169,7 @@ class Staged(Frozen):
     unparsed: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: Schema | None = None
+    told: frozenset[str] = frozenset()
 
     @property
     def given(self) -> Schema:

@@ -22,6 +22,7 @@ from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
+from qanat.run.correcting import replaced
 from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
@@ -64,6 +65,11 @@ class Around(Frozen):
     decided: Mapping[str, Decision] = field(default_factory=dict)
     open: Mapping[tuple[str, Name], Epoch] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
+
+    @property
+    def corrects(self) -> dict[str, tuple[str, ...]]:
+        """By dataset, the source files whose rows the update replaces there first."""
+        return {n: d.corrects for n, d in self.decided.items() if d.corrects and d.step.works}
 
     def opened(self, compiled: CompiledFlow) -> Epoch | None:
         """The epoch of a flow that a crash left open."""
@@ -198,7 +204,8 @@ def _flow_facts(
             return FlowFacts(name, {}, once=True, done=True)
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
-    intake = find_unread(session, compiled, generation, without, visible)
+    intake = find_unread(session, compiled, generation, without, visible, chosen.corrects)
+    corrects = replaced(session, compiled, generation, intake.ranges, around.corrects)
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
@@ -218,6 +225,7 @@ def _flow_facts(
         looked=intake.looked,
         idle=intake.idle,
         merges=compiled.changes is not None,
+        corrects=corrects,
     )
 
 

@@ -78,13 +78,14 @@ class Decision(Frozen):
         waiting: unread input by source.
         difference: unified diff of the canonical text, where the definition changed.
         consequence: what that means for rows already written, or the way out of a failure.
-        takes: the next epoch of each flow that has something to do. A plan leaves out flows that
-            get input only from datasets that are updated before them.
+        takes: the next epoch of each flow that has work. A plan leaves out flows that get input
+            only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
         error: what stands in its way.
         lacks: what to tell of columns that its query gives no more; empty if there are none.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
+        corrects: source files whose rows are replaced.
     """
 
     dataset: str
@@ -101,6 +102,7 @@ class Decision(Frozen):
     lacks: str = field(default="", compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
+    corrects: tuple[str, ...] = field(default=(), compare=False)
 
 
 class UpdatePlan(Frozen):
@@ -152,8 +154,8 @@ def decide(facts: Facts) -> Decision:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
-    # A dataset that waits for another one has not come to its definition yet.
-    waits = bool(facts.flows) and all(_waits(f) for f in facts.flows)
+    # A dataset that waits for another has not come to its definition.
+    waits = bool(facts.flows) and all(map(_waits, facts.flows))
     return replace(
         undecided,
         step=step,
@@ -163,6 +165,7 @@ def decide(facts: Facts) -> Decision:
         borrowed=tuple(dict.fromkeys(b for f in facts.flows for b in f.borrowed)),
         inputs=inputs,
         records_definition=not waits,
+        corrects=tuple(dict.fromkeys(n for f in facts.flows for n in f.corrects)),
     )
 
 
@@ -231,7 +234,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
-    step = Step.MERGE if any(f.merges for f in ready) else Step.APPEND
+    step = Step.MERGE if any(f.merges or f.corrects for f in ready) else Step.APPEND
     if new:
         return step, UNREAD
     if changing:

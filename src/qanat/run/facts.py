@@ -60,6 +60,8 @@ class FlowFacts(Frozen):
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
         merges: whether its rows change those of the table.
+        corrects: source files whose rows it replaces, as far as that is known before what it reads
+            is updated.
     """
 
     name: str
@@ -78,6 +80,7 @@ class FlowFacts(Frozen):
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     merges: bool = False
+    corrects: tuple[str, ...] = ()
 
 
 class TableFacts(Frozen):

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from qanat.engines.duckdb.files.bound import SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.remembered import Queries
@@ -58,9 +60,11 @@ def copy_input(
         return None
     keep_order(con, (batch,), work.ordered)
     con.execute(f"SET SESSION operator_memory_limit = '{_AHEAD}'")
-    columns = f"SELECT {fitted.projection} FROM ({result.select})"
+    sourced = SOURCE in result.hidden
+    own = f", {SOURCE}" if sourced else ""
+    columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
     try:
-        table = write(con, columns, fitted.schema, work.output)
+        table = replace(write(con, columns, fitted.schema, work.output), sourced=sourced)
         if once.complete():
             counts = Counts(out=table.rows, written=table.rows)
             found = {name: once.schema}

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from qanat.engines.duckdb.files.bound import SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.shape import SEQUENCE
 from qanat.engines.duckdb.order import keep_sorted
@@ -80,7 +81,7 @@ class Rearrange(Staging):
             )
 
     def _with_hidden(self, batch: TableBatch) -> TableBatch:
-        """The files with the column that they have and the table has not."""
+        """The files with the columns that they have and the table has not."""
         batch.ready()
         paths = ", ".join(map(literal, batch.files))
         found = self.con.sql(
@@ -88,10 +89,8 @@ class Rearrange(Staging):
             " hive_partitioning = false) LIMIT 0"
         )
         types = dict(zip(found.columns, found.types, strict=True))
-        if SEQUENCE not in types:
-            return batch
-        hidden = Field(SEQUENCE, from_duckdb(types[SEQUENCE]))
-        return replace(batch, schema=Schema((*batch.schema.fields, hidden)))
+        hidden = (Field(n, from_duckdb(types[n])) for n in (SEQUENCE, SOURCE) if n in types)
+        return replace(batch, schema=Schema((*batch.schema.fields, *hidden)))
 
     def _sorted(self, rows: str, columns: Sequence[str], parts: int, total: int) -> list[str]:
         """Sort rows; SELECT texts of as many parts of them."""

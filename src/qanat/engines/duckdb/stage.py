@@ -9,16 +9,17 @@ from typing import Any, TypeVar
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
-from qanat.engines.duckdb.widening import Widening
+from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     DeclarationError,
@@ -55,7 +56,7 @@ class Staging(Querying):
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
         try:
-            staged = self._run()
+            staged = self._corrected(self._run())
         except BaseException:
             self._discard()
             raise
@@ -86,6 +87,16 @@ class Staging(Querying):
     def _run(self) -> Staged:
         return self._or_narrower(self._staged)
 
+    def _corrected(self, staged: Staged) -> Staged:
+        """What was staged, and what is left of tables without the rows that it replaces."""
+        correction = self.work.correction
+        if correction is None or staged.failed:
+            return staged
+        # Imported only here: few files come back with new content.
+        module = import_module("qanat.engines.duckdb.correcting")
+        corrected: Staged = module.correct(self.con, self.bindings, self.work, staged)
+        return corrected
+
     def _or_narrower(self, act: Callable[[], T]) -> T:
         """What `act` gives; with the types of before if wider ones stand in its way."""
         try:
@@ -95,7 +106,9 @@ class Staging(Querying):
                 raise
         # The query, a rule or the table cannot take the wider types: what needs them waits in
         # quarantine.
-        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        self.bindings = Bindings(
+            self.con, self.work.scratch, self.footers, sourced=self.work.sourced
+        )
         self.aside = None
         self._start_over()
         return act()
@@ -135,11 +148,13 @@ class Staging(Querying):
         rewritten = None
         if fitted.widens:
             # Before new rows are written: files are read in the order in which they were made.
-            rewritten = self._widening().rewrite(fitted.schema, work.query)
+            gone = gone_of(work.correction.files) if work.correction else "false"
+            rewritten = self._widening().rewrite(fitted.schema, work.query, gone)
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
-            columns = f"SELECT {fitted.projection} FROM ({result.select})"
+            own = f", {SOURCE}" if SOURCE in result.hidden else ""
+            columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
             table, counts = self._write(columns, result, fitted)
             counts = replace(counts, out=counts.written)
         aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
@@ -221,7 +236,8 @@ class Staging(Querying):
     @property
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
-        return bool(self.work.expectations) or self.work.ordered or self.aside is not None
+        work = self.work
+        return bool(work.expectations or work.sourced) or work.ordered or self.aside is not None
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
@@ -241,7 +257,8 @@ class Staging(Querying):
         )
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
-        columns = ", ".join(quote(n) for n in fitted.schema.names)
+        own = (SOURCE,) if SOURCE in result.hidden else ()
+        columns = ", ".join((*map(quote, fitted.schema.names), *own))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         if work.ordered and split.kept:
             # With several threads DuckDB 2.0 keeps no order through a join, as `kept` is.
@@ -255,7 +272,8 @@ class Staging(Querying):
         with explained(self.work.query, result.names, views=self._views):
             if self.work.merge is None:
                 table = write(self.con, kept, fitted.schema, self.work.output)
-                return table, Counts(written=table.rows)
+                sourced = SOURCE in result.hidden
+                return replace(table, sourced=sourced), Counts(written=table.rows)
             merged: tuple[StagedTable, Counts] = self._merging(self.work.merge).merge(kept)
             return merged
 
@@ -300,7 +318,10 @@ class Staging(Querying):
         }
         current = None
         if existing is not None:
-            current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
+            known = f"__existing_{file_name(name)}"
+            current = self.bindings.bind(known, existing, self.work.correction is not None).plain
+            if self.work.correction is not None:
+                current = self._staying(self.bindings.bound[known], self.work.correction.files)
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
@@ -309,6 +330,12 @@ class Staging(Querying):
         split = splitter.split()
         self.rules.extend(split.rules)
         return result, splitter, split
+
+    def _staying(self, stored: Bound, files: Sequence[str]) -> str:
+        """SELECT text of the rows of a table without those of files."""
+        hidden = ", ".join(stored.hidden)
+        rows = f"SELECT * FROM ({stored.full}) WHERE ({gone_of(files)}) IS NOT TRUE"
+        return f"SELECT * EXCLUDE ({hidden}) FROM ({rows})"
 
     def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
         counts = written + Counts(split.total, 0, split.dropped, split.quarantined)
