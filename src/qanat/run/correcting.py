@@ -23,7 +23,7 @@ from qanat.errors import (
 )
 from qanat.model.location import is_url
 from qanat.model.pipeline import DatasetKind
-from qanat.model.query import Read, SqlQuery
+from qanat.model.query import Read
 from qanat.model.record import Epoch, EpochStatus, Range
 from qanat.model.staged import Staged
 from qanat.model.work import Correction, Output, Stale, Stored
@@ -158,36 +158,10 @@ def why_not(session: Session, compiled: CompiledFlow) -> str:
     """Why rows that come from a source file cannot go again; empty if they can."""
     if not session.store.merges:
         return f"rows of {session.project.table_format} tables do not tell it"
-    return _why_not(compiled)
-
-
-def _why_not(compiled: CompiledFlow) -> str:
-    dataset = compiled.dataset
-    if dataset.sink is not None:
-        return "what a sink has sent stays where it is"
-    if compiled.changes is not None:
-        return f"AUTO CDC keeps the rows of {dataset.name} by their keys"
-    streams = {r.name for r in compiled.reads if r.streaming}
-    if not streams or not streams <= _row_inputs(compiled):
-        return f"rows of {dataset.name} do not each come from one row of what is read"
-    return ""
-
-
-def _row_inputs(compiled: CompiledFlow) -> frozenset[str]:
-    """The inputs whose rows those of a flow come from, one by one; none if there are others."""
     # Imported only here: with it comes the parser.
-    paths = import_module("qanat.planning.levels").paths
-    views, names = {v.dataset.name: v.query for v in compiled.views}, dict(compiled.view_reads)
-
-    def below(query: object) -> frozenset[str]:
-        found = paths(query) if isinstance(query, SqlQuery) else ()
-        each = [sources(path[0].relation) for path in found]
-        return frozenset().union(*each) if each and all(each) else frozenset()
-
-    def sources(relation: str) -> frozenset[str]:
-        return below(views[names[relation]]) if relation in names else frozenset({relation})
-
-    return below(compiled.query)
+    asked = import_module("qanat.planning.corrections").why_not
+    why: str = asked(session.pipeline, compiled.flow, compiled.dataset)
+    return why
 
 
 def _ways(

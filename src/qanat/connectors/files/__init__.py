@@ -92,6 +92,7 @@ _READ = OptionTable(
             "what to do with a file that comes back with new content: error; append (read it"
             " again, beside what was read of it); or replace (in the place of that)",
             choices={n: n for n in ("error", "append", "replace")},
+            corrects="replace",
         ),
         Option(
             "allow_overwrites",
