@@ -61,8 +61,8 @@ class StagedTable(Frozen):
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
         removed, feed, events: of a merge, or of rows that only move, see `Commit`.
-        sourced: whether rows tell, in a column that the schema does not have, which source file
-            they come from.
+        sourced: whether rows tell which source file they come from.
+        by_column: whether they tell it in a column, which the schema does not have.
     """
 
     schema: Schema
@@ -72,6 +72,7 @@ class StagedTable(Frozen):
     feed: tuple[DataFile, ...] = ()
     events: tuple[DataFile, ...] | None = None
     sourced: bool = False
+    by_column: bool = False
 
     @property
     def rows(self) -> int:
@@ -155,7 +156,8 @@ class Staged(Frozen):
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         missing: by `Read.name`, columns that earlier files had, and none of these.
         events: of a merge, the columns of its rows; the table's may be others.
-        told: where rows of files go, the source files that the rows of the table came from.
+        told: where rows of files go, the numbers of the source files that those of the table come
+            from.
     """
 
     table: StagedTable
@@ -169,7 +171,7 @@ class Staged(Frozen):
     unparsed: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: Schema | None = None
-    told: frozenset[str] = frozenset()
+    told: frozenset[int] = frozenset()
 
     @property
     def given(self) -> Schema:

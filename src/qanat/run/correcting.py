@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
 
+from qanat.digest import number
 from qanat.errors import (
     NotAppendOnlyError,
     SelectionError,
@@ -203,16 +204,20 @@ def check_told(
     reads = corrected(session, compiled, ranges)
     if not staged.told or not any(r.source.dataset is None for r, _ in reads):
         return
-    known: set[str] = set()
-    for flow in session.analysis.flows_into(compiled.dataset.name):
-        for read in (r for r in flow.reads if r.streaming):
-            known |= brought(session, flow, read, staged.told - known)
-    if unknown := sorted(staged.told - known):
+    above = session.graph.upstream(compiled.dataset.name)
+    known = {
+        number(f.path)
+        for name in (compiled.dataset.name, *above)
+        for epoch in session.recorded.epochs(dataset=name, files=True)
+        if epoch.generation == session.recorded.generation(name)
+        for range_ in epoch.ranges.values()
+        for f in range_.files
+    }
+    if staged.told - known:
         raise UnsupportedError(
             f"rows of {compiled.dataset.name} come from files that it does not know by these names"
             " any more, so that those of a file cannot be replaced",
             location=compiled.flow.location,
-            got=_shown(unknown),
             hint=f"start over: {full_refresh(compiled.dataset.name)}",
         )
 

@@ -47,7 +47,7 @@ class _Correcting:
         self._correction = correction
 
     def correct(self, staged: Staged) -> Staged:
-        table, counts, told = staged.table, staged.counts, frozenset[str]()
+        table, counts, told = staged.table, staged.counts, frozenset[int]()
         if table.files and not table.sourced:
             raise _untold(self._work)
         quarantines = dict(staged.quarantines)
@@ -86,8 +86,8 @@ class _Correcting:
             )
         return batch if batch.files else None
 
-    def _told(self, stored: TableBatch) -> frozenset[str]:
-        """The files that rows of the table come from."""
+    def _told(self, stored: TableBatch) -> frozenset[int]:
+        """The numbers of the files that rows of the table come from."""
         full = self._bindings.bind("__qanat_told", stored, sourced=True).full
         found = self._con.execute(f"SELECT DISTINCT {SOURCE} FROM ({full})").fetchall()
         return frozenset(name for (name,) in found)

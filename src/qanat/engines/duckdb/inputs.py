@@ -17,10 +17,11 @@ from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf, with_lines
 from qanat.engines.duckdb.remembered import Footers
+from qanat.engines.duckdb.sources import of_paths, of_rows
 from qanat.engines.duckdb.tables import Bound, bind_table
 from qanat.errors import FileUnreadableError
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
-from qanat.text import literal, quote
+from qanat.text import quote
 
 _NEEDS_VIEWS = re.compile(r"\b(?:pivot|show|at)\b", re.IGNORECASE)
 """Words for which inputs that a query carries along (WITH) are not as good as views in DuckDB: the
@@ -74,7 +75,7 @@ class Bindings:
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch, self.widens)
                 if sourced:
-                    found = _with_sources(found, batch)
+                    found = _with_sources(self.con, name, found, batch)
                 self.widened |= found.widened
             case ArrowBatch():
                 # Registered objects are held weakly by DuckDB's replacement: keep them.
@@ -115,7 +116,8 @@ class Bindings:
         full = found.relation
         hidden: tuple[str, ...] = (METADATA,)
         if name in self.sourced:
-            full = f"SELECT *, {_source(batch, f'{METADATA}.file_path')} FROM ({full})"
+            source = of_paths(self.con, name, batch, f"{METADATA}.file_path")
+            full = f"SELECT *, {source} AS {SOURCE} FROM ({full})"
             hidden = (*hidden, SOURCE)
         self.bound[name] = Bound(plain, full, hidden, found.schema)
         return found
@@ -179,30 +181,17 @@ class Bindings:
         return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
 
 
-def source_of(root: str, path: str) -> str:
-    """SQL of the name by which rows tell their file, of SQL of its path."""
-    if not root:
-        return path
-    below = f"starts_with({path}, {literal(root)})"
-    return f"CASE WHEN {below} THEN {path}[{len(root) + 1}:] ELSE {path} END"
-
-
-def _source(batch: FilesBatch, path: str) -> str:
-    """SQL of the hidden column that tells the file of a row."""
-    if len(batch.files) == 1:
-        # A constant: a file of a million rows says it once.
-        return f"{literal(batch.files[0].path.removeprefix(batch.root))} AS {SOURCE}"
-    return f"{source_of(batch.root, path)} AS {SOURCE}"
-
-
-def _with_sources(found: Bound, batch: FilesBatch) -> Bound:
+def _with_sources(con: DuckDBPyConnection, name: str, found: Bound, batch: FilesBatch) -> Bound:
     """Files whose rows tell which one they come from, also through tables."""
+    malformed = found.malformed
+    if malformed:
+        source = of_paths(con, name, batch, "file")
+        malformed = f"SELECT *, {source} AS {SOURCE} FROM ({malformed})"
     return replace(
         found,
-        full=f"SELECT *, {_source(batch, FILE)} FROM ({found.full})",
+        full=f"SELECT *, {of_rows(con, name, batch)} AS {SOURCE} FROM ({found.full})",
         hidden=(*found.hidden, SOURCE),
-        malformed=found.malformed
-        and f"SELECT *, {source_of(batch.root, 'file')} AS {SOURCE} FROM ({found.malformed})",
+        malformed=malformed,
     )
 
 

@@ -19,6 +19,7 @@ from qanat.engines.duckdb.files.bound import SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.remembered import Queries
+from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
@@ -60,11 +61,13 @@ def copy_input(
         return None
     keep_order(con, (batch,), work.ordered)
     con.execute(f"SET SESSION operator_memory_limit = '{_AHEAD}'")
-    sourced = SOURCE in result.hidden
-    own = f", {SOURCE}" if sourced else ""
+    told, only = SOURCE in result.hidden, only_file(work)
+    output = work.output if only is None or not told else named(work.output, only)
+    own = f", {SOURCE}" if told and only is None else ""
     columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
     try:
-        table = replace(write(con, columns, fitted.schema, work.output), sourced=sourced)
+        table = write(con, columns, fitted.schema, output)
+        table = replace(table, sourced=told, by_column=bool(own))
         if once.complete():
             counts = Counts(out=table.rows, written=table.rows)
             found = {name: once.schema}

@@ -189,7 +189,7 @@ def quarantine_table(
     select = ", ".join(f"{_value(f, values, have)} AS {quote(f.name)}" for f in fields)
     own = f", q.{SOURCE}" if sourced else ""
     table = write(con, f"SELECT {select}{own} FROM ({rows}) AS q", Schema(fields), output)
-    return replace(table, rewritten=rewritten, sourced=sourced)
+    return replace(table, rewritten=rewritten, sourced=sourced, by_column=sourced)
 
 
 def _widened(

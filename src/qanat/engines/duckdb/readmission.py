@@ -53,7 +53,7 @@ class Readmitting(Staging):
         gone = total - rest.rows
         if gone != staying.leaving or written.written != self._count(kept):
             raise unbalanced(work.dataset, staying.leaving, gone)
-        rest = replace(rest, sourced=rows.sourced)
+        rest = replace(rest, sourced=rows.sourced, by_column=rows.sourced)
         # Those that stay were counted when they came. What the query leaves out now is gone.
         moved = self._count(f"SELECT DISTINCT {ENTRY} FROM ({passing})")
         counts = written + Counts(out=written.written + gone - moved, dropped=gone - moved)

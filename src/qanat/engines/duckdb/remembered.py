@@ -24,7 +24,7 @@ from qanat.engines.duckdb.types import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.query import SqlQuery
-from qanat.model.schema import STRING, Schema
+from qanat.model.schema import Schema
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output, TableBatch
 
@@ -48,7 +48,7 @@ class Footers:
     def remember(self, output: Output, table: StagedTable) -> None:
         """Remember the columns of files that were written."""
         with self._lock:
-            known = table.schema, table.sourced
+            known = table.schema, table.by_column
             for file in table.all_files:
                 self._written[str(output.folder / file.path)] = known
             while len(self._written) > _FILES:
@@ -84,7 +84,7 @@ class Footers:
             if known is None or [(f.name, f.type) for f in known[0].fields] != columns:
                 return None
             sourced = sourced or known[1]
-        own = [(SOURCE, to_duckdb(STRING))] if sourced else []
+        own = [(SOURCE, "BIGINT")] if sourced else []
         return Named([*((name, to_duckdb(type_)) for name, type_ in columns), *own])
 
 

@@ -15,6 +15,7 @@ from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
+from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
 from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
@@ -153,7 +154,7 @@ class Staging(Querying):
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
-            own = f", {SOURCE}" if SOURCE in result.hidden else ""
+            own = f", {SOURCE}" if self._tells(result) else ""
             columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
             table, counts = self._write(columns, result, fitted)
             counts = replace(counts, out=counts.written)
@@ -257,7 +258,7 @@ class Staging(Querying):
         )
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
-        own = (SOURCE,) if SOURCE in result.hidden else ()
+        own = (SOURCE,) if self._tells(result) else ()
         columns = ", ".join((*map(quote, fitted.schema.names), *own))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         if work.ordered and split.kept:
@@ -271,11 +272,18 @@ class Staging(Querying):
         """Stage the rows that stay, as rows of the table or as changes of its rows."""
         with explained(self.work.query, result.names, views=self._views):
             if self.work.merge is None:
-                table = write(self.con, kept, fitted.schema, self.work.output)
-                sourced = SOURCE in result.hidden
-                return replace(table, sourced=sourced), Counts(written=table.rows)
+                output, told = self.work.output, SOURCE in result.hidden
+                if told and (only := only_file(self.work)) is not None:
+                    output = named(output, only)
+                table = write(self.con, kept, fitted.schema, output)
+                table = replace(table, sourced=told, by_column=self._tells(result))
+                return table, Counts(written=table.rows)
             merged: tuple[StagedTable, Counts] = self._merging(self.work.merge).merge(kept)
             return merged
+
+    def _tells(self, result: Result) -> bool:
+        """True if rows have to tell by a column which source file they come from."""
+        return SOURCE in result.hidden and only_file(self.work) is None
 
     def _merging(self, merge: Merge) -> Any:
         # Imported only here: few tables have changes.

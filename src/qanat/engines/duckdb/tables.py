@@ -9,10 +9,12 @@ from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
 
+from qanat.digest import number
 from qanat.engines.duckdb.files.bound import FILE, NULL_FOLDER, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.remembered import Footers
+from qanat.engines.duckdb.sources import of_table
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.name import Named
@@ -81,7 +83,7 @@ def bind_table(
         empty = f"SELECT {typed} WHERE false"
         hidden = (
             f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID}"
-            f"{f', NULL::VARCHAR AS {SOURCE}' if sourced else ''} WHERE false"
+            f"{f', NULL::BIGINT AS {SOURCE}' if sourced else ''} WHERE false"
         )
         return Bound(empty, hidden, (FILE, ROW, RID, *own), rows=0)
     files = f"[{literal(batch.files[0])}]"
@@ -125,12 +127,15 @@ def bind_table(
         folder, url = batch.copied
         file = f"concat({literal(url)}, f.filename[{len(folder) + 1}:])"
     positions = f"{file} AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
-    source = f"f.{SOURCE}" if SOURCE in have else "NULL::VARCHAR"
+    at = _number_of_file(name) if len(batch.files) > 1 else "1"
+    source = None
+    if sourced or batch.without:
+        source = of_table(con, name, batch, SOURCE in have, at)
     if sourced:
-        positions += f", {source} AS {SOURCE}"
+        positions += f", {source or 'NULL::BIGINT'} AS {SOURCE}"
     rows = _counted(con, files) if batch.told else None
-    if batch.without and SOURCE in have:
-        table += f" WHERE {_left(name, batch)}"
+    if batch.without and source:
+        table += f" WHERE {_left(batch, at, source)}"
         [(rows,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
     return Bound(
         f"SELECT {visible} FROM {table}",
@@ -140,11 +145,10 @@ def bind_table(
     )
 
 
-def _left(name: str, batch: TableBatch) -> str:
+def _left(batch: TableBatch, file: str, source: str) -> str:
     """SQL that is true of rows but those of files that have been corrected since."""
-    number = _number_of_file(name) if len(batch.files) > 1 else "1"
     gone = (
-        f"({number} <= {first} AND f.{SOURCE} IN ({', '.join(map(literal, files))}))"
+        f"({file} <= {first} AND {source} IN ({', '.join(str(number(f)) for f in files)}))"
         for first, files in batch.without
     )
     return f"({' OR '.join(gone)}) IS NOT TRUE"
@@ -170,13 +174,13 @@ def _bind_widened(
     parts = (*batch.narrower, newest)
     plain, full, first = [], [], 0
     rows: list[int | None] = []
-    for number, part in enumerate(parts):
+    for at, part in enumerate(parts):
         if not part.files and part is not newest:
             continue
         without = tuple((n - first, files) for n, files in batch.without if n > first)
         part = replace(part, without=without)
-        found = bind_table(con, f"{name}_{number}", part, footers, sourced)
-        steps = [s for s in pairwise(p.schema for p in parts[number:]) if s[0] != s[1]]
+        found = bind_table(con, f"{name}_{at}", part, footers, sourced)
+        steps = [s for s in pairwise(p.schema for p in parts[at:]) if s[0] != s[1]]
         rid = f"{RID} + {first << ROW_BITS} AS {RID}"
         rows.append(found.rows)
         plain.append(_recast(found.plain, steps))

@@ -104,6 +104,7 @@ class Waiting:
                     before,
                     files=before.files + staged.files,
                     sourced=before.sourced and staged.sourced,
+                    by_column=before.by_column or staged.by_column,
                 )
                 if before
                 else staged

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from qanat.digest import number
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
@@ -120,15 +121,15 @@ class Widening:
         stored, output = self._output.stored, replace(self._output, schema=schema)
         files: list[DataFile] = []
         with in_order(self._con):
-            for number, batch in enumerate(_parts(stored.batch) if stored else ()):
-                name = f"__rewritten_{self._name}_{number}"
+            for at, batch in enumerate(_parts(stored.batch) if stored else ()):
+                name = f"__rewritten_{self._name}_{at}"
                 bound = self._bindings.bind(name, batch, sourced=True)
                 rows, hidden = bound.plain, tuple(h for h in bound.hidden if h == SOURCE)
                 if hidden:
                     rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
                     rows += f" WHERE ({gone}) IS NOT TRUE"
                 # Their names come before those of new rows, as the rows do.
-                one = replace(output, prefix=f"{output.prefix}--{number:06d}")
+                one = replace(output, prefix=f"{output.prefix}--{at:06d}")
                 recast = self.recast(rows, schema, query, hidden)
                 written = write(self._con, recast, schema, one)
                 known = self._con.execute(f"SELECT count(*) FROM ({rows})").fetchone()
@@ -167,7 +168,7 @@ def gone_of(files: Sequence[str], flow: str = "") -> str:
         files: none: of all files.
         flow: of a quarantine, whose rows go; empty: all.
     """
-    parts = [f"{SOURCE} IN ({', '.join(map(literal, files))})"] if files else []
+    parts = [f"{SOURCE} IN ({', '.join(str(number(f)) for f in files)})"] if files else []
     parts += [f"_quarantine_flow = {literal(flow)}"] if flow else []
     return " AND ".join(parts) or "true"
 
