@@ -466,21 +466,56 @@ def test_the_same_rows_in_another_order_are_no_change(tmp_path: Path) -> None:
     assert DeltaTable(shop.table("gold")).version() == version
 
 
-def test_rows_of_before_files_were_noted_are_refused(
+def test_rows_of_before_files_were_noted_are_known_by_their_epoch_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop(tmp_path)
     levels(shop, "")
-    put(shop, "1", "1,1")
+    shop.sql(
+        f"CREATE STREAMING TABLE t (CONSTRAINT good EXPECT (v > 0) ON VIOLATION QUARANTINE ROW)"
+        f" AS SELECT * FROM {READ.format(options='')};"
+    )
     with monkeypatch.context() as earlier:
         earlier.setattr("qanat.run.attempt.sourced", lambda *_: frozenset())
+        for name in "12":
+            put(shop, name, f"{name},1", f"{name},-1")
+            shop.run()
+    put(shop, "1", "1,2", "1,-2")
+    shop.run(replace=("in/1.csv",))
+    assert shop.rows("t") == [(1, 2), (2, 1)]
+    assert [w[:2] for w in waiting(shop, "t")] == [(1, -2), (2, -1)]
+    with monkeypatch.context() as earlier:
+        earlier.setattr("qanat.run.attempt.sourced", lambda *_: frozenset())
+        put(shop, "3", "3,1")
+        put(shop, "4", "4,1")
         shop.run()
-    put(shop, "1", "1,2")
-    error = shop.failures(replace=("in/1.csv",))["bronze"]
+    put(shop, "1", "1,3")
+    error = shop.failures(replace=("in/1.csv",))["t"]
     assert isinstance(error, UnsupportedError)
     assert "do not tell which file" in error.message
-    assert "qanat run --full-refresh bronze" in str(error.hint)
-    assert shop.rows("bronze") == [(1, 1)]
+    assert "qanat run --full-refresh t" in str(error.hint)
+    assert shop.rows("t") == [(1, 2), (2, 1), (3, 1), (4, 1)]
+
+
+def test_a_source_that_was_moved_is_refused(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    declared = "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('{}/*.csv');"
+    shop.sql(declared.format("in"))
+    put(shop, "1", "1,1")
+    put(shop, "2", "2,1")
+    shop.run()
+    (shop.folder / "in").rename(shop.folder / "there")
+    shop.sql(declared.format("there"))
+    with Session.open(shop.folder) as session:
+        rename(session, "in/*.csv", "there/*.csv")
+    assert shop.run()["t"].status == "unchanged"
+    (shop.folder / "there").rename(shop.folder / "in")
+    put(shop, "1", "1,2")
+    (shop.folder / "in").rename(shop.folder / "there")
+    error = shop.failures(replace=("there/1.csv",))["t"]
+    assert isinstance(error, UnsupportedError)
+    assert "by these names" in error.message
+    assert shop.rows("t") == [(1, 1), (2, 1)]
 
 
 def test_a_limit_of_files_holds_for_those_that_come_back(tmp_path: Path) -> None:

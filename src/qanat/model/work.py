@@ -69,6 +69,8 @@ class TableBatch(Frozen):
         told: columns that the files lack: by name, the value of each file as text.
         without: numbers of files, and the source files whose rows are left out of so many of the
             first files: they have been corrected since.
+        sources: by path, the source file that all rows of a file come from, where the file itself
+            does not say it.
     """
 
     files: tuple[str, ...]
@@ -79,6 +81,7 @@ class TableBatch(Frozen):
     copied: tuple[str, str] | None = None
     told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     without: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -266,11 +269,14 @@ class Stale(Frozen):
 
     Args:
         output: where its files are staged, with the rows that it has as `stored`.
+        known: tells of files of it that do not say so from which source file all rows come, as
+            far as that is known otherwise.
         flow: of whose rows; empty: of all.
         flows: those whose rows there may be.
     """
 
     output: Output
+    known: Callable[[Sequence[str]], Mapping[str, str]]
     flow: str = ""
     flows: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TypeAlias
@@ -29,6 +30,7 @@ from qanat.model.record import Epoch, EpochStatus, Range
 from qanat.model.staged import Staged
 from qanat.model.work import Correction, Output, Stale, Stored
 from qanat.planning.graph import resolve
+from qanat.run.earlier import known_sources
 from qanat.run.inputs import PROMOTED, FlowPast, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.merging import has_feed
@@ -81,16 +83,17 @@ def correction_of(
         return None
     own = compiled.dataset.name
     flows = tuple(session.analysis.flows)
+    known = partial(known_sources, session, own)
     stale = {}
     for name, each in quarantines.items():
         table = session.table(session.pipeline.dataset(name).quarantine)
         if session.store.version(table) is not None:
             # Rows of other flows wait in the quarantine of a view.
             stored = _stored(session, table.name, each)
-            others = Stale(stored, compiled.flow.name, flows)
-            stale[name] = Stale(stored) if name == own else others
+            others = Stale(stored, known, compiled.flow.name, flows)
+            stale[name] = Stale(stored, known) if name == own else others
     there = session.store.version(session.table(own)) is not None
-    target = Stale(_stored(session, own, output)) if there else None
+    target = Stale(_stored(session, own, output), known) if there else None
     return Correction(files, target, stale, has_feed(compiled.dataset))
 
 

@@ -69,7 +69,7 @@ class Around(Frozen):
     @property
     def corrects(self) -> dict[str, tuple[str, ...]]:
         """By dataset, the source files whose rows the update replaces there first."""
-        return {n: d.corrects for n, d in self.decided.items() if d.corrects and d.step.works}
+        return {n: d.corrects for n, d in self.decided.items() if d.corrects}
 
     def opened(self, compiled: CompiledFlow) -> Epoch | None:
         """The epoch of a flow that a crash left open."""
@@ -128,13 +128,6 @@ def gather(
             flows = tuple(replace(f, adds=columns.adds.get(f.name, ())) for f in flows)
             facts = replace(facts, lacks=columns.lacks)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
-
-
-def changed_definitions(session: Session, definitions: Named[Definition]) -> frozenset[str]:
-    """The datasets that are declared otherwise than they were last run."""
-    declared = session.analysis.definitions
-    known = ((n, definitions.get(n), text) for n, text in declared.items())
-    return frozenset(n for n, old, (new, _) in known if old and old.fingerprint != new)
 
 
 def _queried(session: Session, name: str) -> frozenset[str]:
@@ -202,8 +195,7 @@ def _flow_facts(
         last = visible or session.recorded.last_epoch(name, compiled.dataset.name)
         if last is not None and last.generation == generation:
             return FlowFacts(name, {}, once=True, done=True)
-        # A flow that runs once must not leave files out: no later update would take them.
-        without = frozenset()
+        without = frozenset()  # what it leaves out, no later update would take
     intake = find_unread(session, compiled, generation, without, visible, chosen.corrects)
     corrects = replaced(session, compiled, generation, intake.ranges, around.corrects)
     check_kept(session, compiled, generation, around.decided, intake)

@@ -132,8 +132,7 @@ UNCHANGED = "inputs and definition are unchanged"
 
 def decide(facts: Facts) -> Decision:
     """What an update does with a dataset, and why."""
-    dataset = facts.dataset
-    status = _status(facts)
+    dataset, status = facts.dataset, _status(facts)
     changed = difference(facts.before.text, facts.text) if facts.before and facts.changed else ""
     undecided = Decision(
         dataset=dataset.name,
@@ -165,7 +164,7 @@ def decide(facts: Facts) -> Decision:
         borrowed=tuple(dict.fromkeys(b for f in facts.flows for b in f.borrowed)),
         inputs=inputs,
         records_definition=not waits,
-        corrects=tuple(dict.fromkeys(n for f in facts.flows for n in f.corrects)),
+        corrects=tuple(dict.fromkeys(n for f in facts.flows for n in f.corrects if step.works)),
     )
 
 
@@ -184,9 +183,8 @@ def _version(range_: Range) -> Mapping[str, object]:
 
 
 def _status(facts: Facts) -> DefinitionStatus:
-    if facts.before is None:
-        return DefinitionStatus.NEW
-    return DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
+    known = DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
+    return DefinitionStatus.NEW if facts.before is None else known
 
 
 def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
@@ -236,7 +234,8 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.CREATE, NEVER_RUN
     step = Step.MERGE if any(f.merges or f.corrects for f in ready) else Step.APPEND
     if new:
-        return step, UNREAD
+        again = tuple(dict.fromkeys(n for f in ready for n in f.corrects))
+        return step, f"new content of {listed(again)}" if again else UNREAD
     if changing:
         return step, f"{listed(changing)} may bring new rows"
     return step, f"its query has new columns: {listed(adds)}"
@@ -257,8 +256,7 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
     """The next epoch of each flow that has something to do."""
     if not step.works:
         return ()
-    view = facts.dataset.kind is _VIEW
-    ready = _ready(facts)
+    view, ready = facts.dataset.kind is _VIEW, _ready(facts)
     # An epoch without rows gives the table new columns, which its readers can use at once.
     working = [f for f in ready if view or f.unread or f.once or f.adds]
     if facts.restarted and not working:

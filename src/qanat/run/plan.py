@@ -10,7 +10,7 @@ from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition
 from qanat.run.commits import published
-from qanat.run.dataset import Around, changed_definitions, declared, gather
+from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import (
     Decision,
     DefinitionStatus,
@@ -18,6 +18,7 @@ from qanat.run.decide import (
     UpdatePlan,
     decide,
 )
+from qanat.run.defined import changed_definitions
 from qanat.run.facts import Facts
 from qanat.run.foresight import Foresight
 from qanat.run.identity import past_sources

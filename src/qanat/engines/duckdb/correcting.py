@@ -84,7 +84,7 @@ class _Correcting:
                 location=self._work.query.location,
                 hint=f"start over: {full_refresh(self._work.dataset)}",
             )
-        return batch if batch.files else None
+        return replace(batch, sources=stale.known(batch.files)) if batch.files else None
 
     def _told(self, stored: TableBatch) -> frozenset[int]:
         """The numbers of the files that rows of the table come from."""

@@ -79,6 +79,12 @@ def of_table(
         file: SQL of the 1-based number of the row's file in the batch.
     """
     told = [by_name(f) for f in batch.files]
+    if batch.sources:
+        known = (batch.sources.get(f) for f in batch.files)
+        told = [
+            number(k) if t is None and k is not None else t
+            for t, k in zip(told, known, strict=True)
+        ]
     own = f"f.{SOURCE}" if column else "NULL::BIGINT"
     if told.count(None) == len(told):
         return own if column else None

@@ -270,6 +270,7 @@ def age_of(add: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def live_of(add: Mapping[str, Any]) -> LiveFile:
+    """The file of an `add` action."""
     values = add.get("partitionValues") or {}
     return LiveFile(add["path"], add["size"], rows_of(add), values, add["modificationTime"])
 

@@ -221,9 +221,7 @@ FILE = "__qanat_file"
 ROW = "__qanat_row"
 RID = "__qanat_rid"
 SOURCE = "__qanat_source"
-"""Which source file a row comes from, also through tables, as a number (see `sources`).
-
-A column of files of streaming tables and quarantines, and of no table that readers see."""
+"""Which source file a row comes from, also through tables: a number (see `sources`)."""
 # A row identifier has the file's index above the row's 40 bits: up to 2^23 files of 2^40 rows.
 ROW_BITS = 40
 RESERVED = "__qanat_"
