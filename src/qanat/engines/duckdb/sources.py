@@ -1,7 +1,8 @@
 """Which source file a row comes from, as files of tables tell it: by a number.
 
-Where an epoch reads a single file, the names of the files that it stages say it, and no row has
-to. Else each row has the number in a column of its own (`SOURCE`).
+Where an epoch reads a single file, or rows of a table that all come from one, the names of the
+files that it stages say it, and no row has to. Else each row has the number in a column of its own
+(`SOURCE`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ _NAMED = re.compile(r"-src([0-9a-f]{16})[-.]")
 def only_file(work: Work) -> int | None:
     """The number of the one file that rows of an epoch can come from; None if of several."""
     batches = [batch for name, batch in work.inputs.items() if name in work.sourced]
-    found = [batch for batch in batches if isinstance(batch, FilesBatch)]
-    if len(found) != 1 or len(batches) > 1 or len(found[0].files) != 1:
-        return None
-    return numbers(found[0])[0]
+    found: set[int | None] = {None}
+    if len(batches) == 1 and isinstance(batches[0], FilesBatch):
+        found = set(numbers(batches[0]))
+    elif len(batches) == 1 and isinstance(batches[0], TableBatch):
+        found = {by_name(f) for f in batches[0].files}
+    return found.pop() if len(found) == 1 else None
 
 
 def named(output: Output, source: int) -> Output:
