@@ -543,3 +543,51 @@ def test_a_stream_of_a_quarantine_sees_rows_go(tmp_path: Path) -> None:
     put(shop, "1", ",5", "3,3")
     shop.run()
     assert shop.rows("bad") == [(None, 4), (None, 5)]
+
+
+def test_a_stream_of_another_project_follows(tmp_path: Path) -> None:
+    shop, other = Shop(tmp_path / "shop"), Shop(tmp_path / "other")
+    levels(shop)
+    read = "SELECT id, v FROM STREAM read_table('gold', project => '../shop')"
+    other.sql(f"CREATE STREAMING TABLE copied AS {read};")
+    put(shop, "1", "1,1", "2,2")
+    put(shop, "2", "3,3")
+    shop.run()
+    other.run()
+    put(shop, "1", "1,1", "4,4")
+    shop.run()
+    assert other.run()["copied"].counts.effects == {"inserted": 2, "deleted": 2}
+    assert other.rows("copied") == [(1, 1), (3, 3), (4, 4)]
+    # Which rows of a file came by which of two ways, nobody can tell.
+    other.sql(
+        f"CREATE STREAMING TABLE copied AS {read};"
+        f"CREATE STREAMING TABLE twice AS {read} UNION ALL"
+        f" {read.replace('gold', 'silver')};"
+    )
+    other.run()
+    put(shop, "1", "5,5")
+    shop.run()
+    failed = other.failures()
+    assert set(failed) == {"twice"}
+    assert "several ways" in failed["twice"].message
+
+
+def test_a_widened_table_loses_rows_of_a_file(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(
+        "CREATE STREAMING TABLE bronze (CONSTRAINT a EXPECT (id > 0) ON VIOLATION QUARANTINE ROW)"
+        " AS SELECT * FROM STREAM read_files('in/*.csv', on_overwrite => 'replace');"
+        "CREATE STREAMING TABLE silver AS SELECT * FROM STREAM bronze;"
+    )
+    put(shop, "1", "1,1", "-1,1")
+    put(shop, "2", "2,2", "-2,2")
+    shop.run()
+    put(shop, "1", "3,0.5", "-3,0.5", "4,99999999999")
+    shop.run()
+    for table in ("bronze", "silver"):
+        rows = [(r[0], float(r[1])) for r in shop.rows(table)]
+        assert rows == [(2, 2.0), (3, 0.5), (4, 99999999999.0)]
+        assert shop.count(table) == 3
+    assert [w[0] for w in waiting(shop, "bronze")] == [-2, -3]
+    deleted = [c for c in changes(shop, "silver", 1) if c[0] == "delete"]
+    assert [c[:2] for c in deleted] == [("delete", 1)]

@@ -182,12 +182,13 @@ def _ways(
 def brought(
     session: Session, compiled: CompiledFlow, read: Read, files: Iterable[str]
 ) -> frozenset[str]:
-    """Those of some source files that a stream of a flow has read, itself or through tables."""
+    """Those of some source files that a stream of a flow may have read, also through tables."""
     asked, dataset = tuple(files), session.pipeline.get(read.source.dataset or "")
     if read.source.dataset is None:
         generation = session.recorded.generation(compiled.dataset.name)
         past = FlowPast(session.recorded, compiled, read.source.key, generation)
-        return frozenset(past.seen(asked))
+        # A table of others may have rows of any file.
+        return frozenset(asked if past.position is not None else past.seen(asked))
     dataset = dataset or resolve(session.pipeline, read.source.dataset)
     flows = session.analysis.flows_into(dataset.name) if dataset is not None else []
     below = ((flow, r) for flow in flows for r in flow.reads if r.streaming)
@@ -205,7 +206,7 @@ def check_told(
         UnsupportedError: there are some.
     """
     reads = corrected(session, compiled, ranges)
-    if not staged.told or not any(r.source.dataset is None for r, _ in reads):
+    if not staged.told or not any(ranges[key_of(r)].files for r, _ in reads):
         return
     above = session.graph.upstream(compiled.dataset.name)
     known = {
@@ -285,15 +286,16 @@ def foreseen(
     """
     found: list[tuple[Read, tuple[str, ...]]] = []
     for read in compiled.reads:
-        files = corrects.get(read.source.dataset or "", ())
-        if not files or not read.streaming or read.source.survives:
+        dataset = session.pipeline.get(read.source.dataset or "")
+        files = () if dataset is None else corrects.get(dataset.name, ())
+        if dataset is None or not files or not read.streaming or read.source.survives:
             continue
         past = FlowPast(session.recorded, compiled, read.source.key, generation)
         position = past.position
         reached = None if position is None else session.source(read.source).reached(position)
         if reached is None:
             continue
-        first = first_versions(session, read.source.dataset or "", files)
+        first = first_versions(session, dataset.name, files)
         if had := tuple(n for n in sorted(files) if first[n] <= reached):
             found.append((read, had))
     return tuple(found)
@@ -316,7 +318,7 @@ def asked_for(session: Session, files: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     for file in files:
         names = {file, file if is_url(file) else _portable(session, file)}
-        known = frozenset().union(*(brought(session, f, r, names) for f, r in streams))
+        known = frozenset().union(*(_seen(session, f, r, names) for f, r in streams))
         if not known:
             raise SelectionError(
                 f"no flow has read a file {file!r}",
@@ -324,6 +326,14 @@ def asked_for(session: Session, files: Iterable[str]) -> frozenset[str]:
             )
         found |= known
     return frozenset(found)
+
+
+def _seen(
+    session: Session, compiled: CompiledFlow, read: Read, names: Iterable[str]
+) -> frozenset[str]:
+    generation = session.recorded.generation(compiled.dataset.name)
+    past = FlowPast(session.recorded, compiled, read.source.key, generation)
+    return frozenset(past.seen(names))
 
 
 def read_files(session: Session) -> list[str]:
