@@ -47,26 +47,28 @@ def problems_of_corrections(
                 )
 
 
-def _reads(pipeline: Pipeline, query: Query) -> Iterator[Read]:
-    """What a query reads, itself and through temporary views."""
+def _reads(pipeline: Pipeline, query: Query, above: tuple[Query, ...] = ()) -> Iterator[Read]:
+    """What a query reads, itself and through temporary views; of views in a circle, nothing."""
     for read in query.reads:
         below = _view(pipeline, read)
         if below is None:
             yield read
-        else:
-            yield from _reads(pipeline, below)
+        elif below not in above:
+            yield from _reads(pipeline, below, (*above, below))
 
 
-def _row_reads(pipeline: Pipeline, query: Query) -> tuple[Read, ...]:
+def _row_reads(
+    pipeline: Pipeline, query: Query, above: tuple[Query, ...] = ()
+) -> tuple[Read, ...]:
     """The reads whose rows those of a query come from, one by one; none if there are others."""
     found: list[Read] = []
     names = {r.name: r for r in query.reads}
     for path in paths(query) if isinstance(query, SqlQuery) else ():
         read = names.get(path[0].relation)
-        if read is None:
+        view = None if read is None else _view(pipeline, read)
+        if read is None or view in above:
             return ()
-        view = _view(pipeline, read)
-        below = (read,) if view is None else _row_reads(pipeline, view)
+        below = (read,) if view is None else _row_reads(pipeline, view, (*above, view))
         if not below:
             return ()
         found += below
