@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         materialized_view as materialized_view,
         table as table,
         temporary_view as temporary_view,
+        udf as udf,
     )
     from qanat.project import Project as Project, open_project
 
@@ -55,6 +56,7 @@ _DECORATORS = frozenset(
         "materialized_view",
         "table",
         "temporary_view",
+        "udf",
     }
 )
 

@@ -25,6 +25,7 @@ from qanat.declare.python_cdc import (
     create_auto_cdc_flow,
     create_auto_cdc_from_snapshot_flow,
 )
+from qanat.declare.python_udf import udf
 
 __all__ = [
     "append_flow",
@@ -45,4 +46,5 @@ __all__ = [
     "materialized_view",
     "table",
     "temporary_view",
+    "udf",
 ]

@@ -10,7 +10,8 @@ from deltalake import DeltaTable
 
 import qanat
 from qanat.errors import SequenceTieError
-from qanat.run.look import show
+from qanat.report.history import history_text
+from qanat.run.look import history, show
 from qanat.run.plan import plan
 from qanat.run.session import Session
 from tests.acceptance.crashing import copy, count_steps, die_at, operate
@@ -86,8 +87,10 @@ def test_the_counts_say_what_became_of_rows(shop: Shop) -> None:
     assert dict(results["history"].counts.effects) == {"inserted": 2, "updated": 2, "late": 2}
     with Session.open(shop.folder) as session:
         kept, *_ = session.ledger.epochs(dataset="history")
+        text = history_text(history(session))
     assert kept.counts is not None
     assert dict(kept.counts.effects) == {"inserted": 2, "updated": 2, "late": 2}
+    assert "2 inserted, 2 updated, 2 late" in text
 
 
 def test_a_plan_says_that_it_merges(shop: Shop) -> None:

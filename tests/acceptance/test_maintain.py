@@ -401,3 +401,39 @@ def test_iceberg_tables_are_left_alone(root: Path) -> None:
         assert project.run().status == "succeeded"
         (found,) = project.maintain().tables
         assert (found.idle, "does not maintain Iceberg tables" in found.note) == (True, True)
+
+
+def told(project: Project) -> list[tuple[Any, ...]]:
+    return sorted(project.query("SELECT * FROM each").rows())
+
+
+def test_a_stream_of_changes_begins_with_the_rows_where_the_log_tells_no_more(
+    project: Project, root: Path
+) -> None:
+    more = SHORT + ", 'delta.enableChangeDataFeed' = 'true'"
+    kept = (
+        f"CREATE STREAMING TABLE t {NOW.format(more=more)};"
+        "CREATE FLOW f AS AUTO CDC INTO t FROM STREAM read_files('in/*.csv') KEYS (id)"
+        " SEQUENCE BY seq;"
+        "CREATE STREAMING TABLE each AS SELECT id, name, _change_type"
+        " FROM STREAM table_changes('t');"
+    )
+    declare(root, kept)
+    for seq in range(1, 8):
+        add(root, seq, f"id,name,seq\n1,v{seq},{seq}\n{seq + 1},new,{seq}\n")
+        assert project.run().status == "succeeded"
+    history = told(project)
+    assert len(history) == 2 * 7 + 6 * 1
+    project.maintain()
+    assert DeltaTable(root / "storage/tables/t").version() > 6
+    assert not (root / "storage/tables/t/_delta_log/00000000000000000000.json").exists()
+    assert project.run(full_refresh=["each"], only=True).status == "succeeded"
+    there = [(1, "v7"), *((n, "new") for n in range(2, 9))]
+    assert told(project) == sorted((*row, "insert") for row in there)
+    add(root, 8, "id,name,seq\n1,v8,8\n")
+    assert project.run().status == "succeeded"
+    assert told(project)[:3] == [
+        (1, "v7", "insert"),
+        (1, "v7", "update_preimage"),
+        (1, "v8", "update_postimage"),
+    ]

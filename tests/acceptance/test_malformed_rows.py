@@ -308,19 +308,37 @@ def test_failed_and_malformed_rows_of_one_quarantine(shop: Shop) -> None:
     assert shop.rows("t") == [(1, 2), (3, None), (9, 3)]
 
 
-def test_a_flow_of_two_streams_leaves_them(shop: Shop) -> None:
+def test_each_of_two_streams_takes_those_of_its_files(shop: Shop) -> None:
     shop.file("data/1.csv", "id,n\n1,2\n2,x\n")
-    shop.file("more/1.csv", "id,n\n3,7\n")
+    shop.file("more/1.csv", "id;n\n3;7\ny;8\n")
     both = (
         "CREATE STREAMING TABLE t AS SELECT id, TRY_CAST(n AS BIGINT) AS n FROM"
-        " STREAM read_files('data/*.csv', schema => 'id BIGINT, n {}') UNION ALL SELECT * FROM"
-        " STREAM read_files('more/*.csv', schema => 'id BIGINT, n BIGINT');"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, n {first}') UNION ALL"
+        " SELECT coalesce(TRY_CAST(id AS BIGINT), 4), n FROM"
+        " STREAM read_files('more/*.csv', delimiter => ';', schema => 'id {second}, n BIGINT');"
+    )
+    shop.sql(both.format(first="BIGINT", second="BIGINT"))
+    shop.run()
+    shop.sql(both.format(first="VARCHAR", second="BIGINT"))
+    assert replayed(shop).remaining == 1
+    assert shop.rows("t") == [(1, 2), (2, None), (3, 7)]
+    shop.sql(both.format(first="VARCHAR", second="VARCHAR"))
+    assert replayed(shop).remaining == 0
+    assert shop.rows("t") == [(1, 2), (2, None), (3, 7), (4, 8)]
+
+
+def test_rows_of_a_file_that_two_streams_have_read_stay(shop: Shop) -> None:
+    shop.file("data/1.csv", "id,n\n1,2\n2,x\n")
+    both = (
+        "CREATE STREAMING TABLE t AS SELECT id, TRY_CAST(n AS BIGINT) AS n FROM"
+        " STREAM read_files('data/*.csv', schema => 'id BIGINT, n {}') UNION ALL SELECT id + 10, n"
+        " FROM STREAM read_files('data/1.csv', schema => 'id BIGINT, n BIGINT');"
     )
     shop.sql(both.format("BIGINT"))
     shop.run()
     shop.sql(both.format("VARCHAR"))
-    assert replayed(shop).remaining == 1
-    assert shop.rows("t") == [(1, 2), (3, 7)]
+    assert replayed(shop).remaining == 2
+    assert shop.rows("t") == [(1, 2), (11, 2)]
 
 
 def test_rows_of_a_file_that_is_also_looked_up_stay(shop: Shop) -> None:

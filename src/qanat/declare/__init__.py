@@ -6,9 +6,10 @@ places, `settings` has the keys that it may have, `environments` what may differ
 
 SQL: `statements` moves a `cursor` over the words of a statement and parses its parts with
 `columns`, `properties`, `types` and `auto_cdc`. Python: `python` has the decorators, `python_cdc`
-the functions of AUTO CDC, `capture` stores their arguments, `pyfile` runs the user's file,
-`captured` keeps what that declared and what its functions returned, `functions` makes declarations
-of it (`cdc_call` those of AUTO CDC), with what a function uses beside its own text (`closure`).
+the functions of AUTO CDC, `python_udf` the decorator of functions for SQL; `capture` stores their
+arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what its
+functions returned, `functions` makes declarations of it (`cdc_call` those of AUTO CDC, `udf_call`
+functions for SQL), with what a function uses beside its own text (`closure`).
 Both use `query`, which finds what a query reads (with `streams` and `calls`), `changes`, which
 checks what is declared of changes, and `registry`, which collects declarations and problems.
 `adhoc` reads a query that no dataset declares. They share `arguments`, `frames` (arguments and

@@ -70,6 +70,16 @@ class ChangesCall(Frozen):
     function: None = None
 
 
+class UdfCall(Frozen):
+    """A call of `@udf`, with its unchecked arguments."""
+
+    name: Any
+    location: Location
+    function: Function
+    parameters: Any = None
+    return_type: Any = None
+
+
 class RuleCall(Frozen):
     """A call of `@expect` or one of its variants: rules by name, with one action."""
 
@@ -89,12 +99,14 @@ class Capture:
     Args:
         root: the project's folder.
         calls: declarations of datasets and flows.
+        functions: those that SQL can call.
         rules: expectations.
         problems: what is already known to be wrong.
     """
 
     root: Path
     calls: list[Call] = field(default_factory=list)
+    functions: list[UdfCall] = field(default_factory=list)
     rules: list[RuleCall] = field(default_factory=list)
     problems: list[QanatError] = field(default_factory=list)
 

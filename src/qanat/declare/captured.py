@@ -35,7 +35,7 @@ class Captured(Frozen):
             raised; None if it has none, `FRAME` if it takes or returns data frames: then it is
             called when the dataset is run.
         helpers: a digest of the project's modules that the file imported; empty if there are none,
-            or no function takes or returns data frames.
+            or none of its functions is called later.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Captured(Frozen):
     @property
     def facts(self) -> str | None:
         """All of it as text; None if that cannot be all, or something is wrong."""
-        if self.error is not None or self.capture.problems:
+        if self.error is not None or self.capture.problems or self.capture.functions:
             return None
         functions: dict[int, int] = {}
         try:
@@ -83,8 +83,8 @@ def run_python(path: Path, text: str, root: Path) -> Captured:
             error = caught
         queries = tuple(_called(c, capture, path) for c in capture.calls)
         # Of a function that returns SQL the SQL says all.
-        frames = any(query is FRAME for query in queries)
-        helpers = _contents([f for f in imported() if f != path]) if frames else ""
+        later = capture.functions or any(query is FRAME for query in queries)
+        helpers = _contents([f for f in imported() if f != path]) if later else ""
     return Captured(text, capture, error, queries, helpers)
 
 

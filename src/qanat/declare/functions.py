@@ -18,7 +18,15 @@ from qanat.declare.arguments import (
     with_values,
 )
 from qanat.declare.calls import with_options
-from qanat.declare.capture import Call, ChangesCall, DatasetCall, FlowCall, Function, RuleCall
+from qanat.declare.capture import (
+    Call,
+    ChangesCall,
+    DatasetCall,
+    FlowCall,
+    Function,
+    RuleCall,
+    UdfCall,
+)
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
 from qanat.declare.closure import closure_of
@@ -29,6 +37,7 @@ from qanat.declare.properties import check_property, check_table_format
 from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
+from qanat.declare.udf_call import function_of_call
 from qanat.errors import (
     Location,
     PythonFileError,
@@ -58,6 +67,9 @@ def declare_python(path: Path, ran: Captured, registry: Registry) -> None:
     for call, query in zip(ran.capture.calls, ran.queries, strict=True):
         with registry.problems.collecting():
             maker.declare(call, query)
+    for udf in ran.capture.functions:
+        with registry.problems.collecting():
+            maker.function(udf)
     maker.unattached()
 
 
@@ -80,6 +92,11 @@ class _Maker:
             self.registry.add_flow(flow_of_call(call, self.registry))
         else:
             self._dataset(call, result)
+
+    def function(self, call: UdfCall) -> None:
+        """Make the function of SQL that a call declares."""
+        made = function_of_call(call, self._def(call.function), self.registry, self.helpers)
+        self.registry.add_function(made)
 
     def unattached(self) -> None:
         """Add a problem for each expectation on a function that declares no dataset."""

@@ -64,7 +64,7 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
-    pipeline = Pipeline(project, registry.datasets, registry.flows)
+    pipeline = Pipeline(project, registry.datasets, registry.flows, registry.functions)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from sqlglot import exp
 
 from qanat.errors import DuplicateNameError, Location, OptionError, Problems, QanatError
 from qanat.model.adapter import Connectors
+from qanat.model.function import UserFunction
 from qanat.model.name import Named, Names, fold
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
 
 _MAX_BYTES = 200
 _FORBIDDEN = frozenset('/\\:*?"<>|')
+_Declared: TypeAlias = Dataset | Flow | Expectation | UserFunction
 
 
 def strip_prefix(parts: tuple[str, ...], project: ProjectSpec) -> str:
@@ -91,6 +94,7 @@ class Registry:
         self.unread: list[str | None] = []
         self._datasets: Named[Dataset] = Named()
         self._flows: Named[Flow] = Named()
+        self._functions: Named[UserFunction] = Named()
         self._twice = Names()
 
     @property
@@ -102,6 +106,11 @@ class Registry:
     def flows(self) -> tuple[Flow, ...]:
         """All flows so far."""
         return tuple(self._flows.values())
+
+    @property
+    def functions(self) -> tuple[UserFunction, ...]:
+        """All functions of SQL so far."""
+        return tuple(self._functions.values())
 
     def add(self, dataset: Dataset) -> None:
         """Add a dataset; if another one has its name, add a problem instead."""
@@ -122,6 +131,12 @@ class Registry:
         # Two datasets with the same name also have flows with the same name: report that once.
         if other is not flow and not (flow.name == flow.target and flow.name in self._twice):
             self.problems.append(_duplicate("flows", flow, other))
+
+    def add_function(self, function: UserFunction) -> None:
+        """Add a function; if another one has its name, add a problem instead."""
+        other = self._functions.setdefault(function.name, function)
+        if other is not function:
+            self.problems.append(_duplicate("functions", function, other))
 
     @contextmanager
     def nameless(self, text: str | None) -> Iterator[None]:
@@ -154,9 +169,7 @@ def duplicate_rules(dataset: str, expectations: Iterable[Expectation]) -> Iterat
             yield _duplicate(f"expectations of {dataset!r}", rule, other)
 
 
-def _duplicate(
-    what: str, new: Dataset | Flow | Expectation, old: Dataset | Flow | Expectation
-) -> DuplicateNameError:
+def _duplicate(what: str, new: _Declared, old: _Declared) -> DuplicateNameError:
     hint = f"the first is at {old.location}; rename one of them"
     if isinstance(new, Flow) and new.name == new.target:
         # It has no name of its own: it is APPLY CHANGES INTO, or the table's own query.

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from qanat.dialect.spark.translation import Translation
 
 
-def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
+def to_engine(query: SqlQuery, dialect: str, own: frozenset[str] = frozenset()) -> SqlQuery:
     """A query in the engine's dialect; the same object if it is already in that dialect.
 
     Args:
         query: the query to translate.
         dialect: the engine's dialect.
+        own: names of the project's own functions, in lower case.
 
     Raises:
         UnsupportedError: a construct has another meaning in the engine's dialect, or none.
@@ -32,17 +33,23 @@ def to_engine(query: SqlQuery, dialect: str) -> SqlQuery:
     """
     if query.dialect == dialect:
         return query
-    Problems(unsupported(query, dialect)).require()
-    return replace(query, sql=_translated(query.sql).sql, dialect=dialect)
+    Problems(unsupported(query, dialect, own)).require()
+    return replace(query, sql=_translated(query.sql, own).sql, dialect=dialect)
 
 
-def predicate(rule: Predicate | Expression, dialect: str, location: Location) -> str:
+def predicate(
+    rule: Predicate | Expression,
+    dialect: str,
+    location: Location,
+    own: frozenset[str] = frozenset(),
+) -> str:
     """The SQL of a condition, or another value that is computed from one row, for the engine.
 
     Args:
         rule: the condition.
         dialect: the engine's dialect.
         location: the condition's place in the author's file, for errors.
+        own: names of the project's own functions, in lower case.
 
     Raises:
         UnsupportedError, FunctionNotFoundError, ProblemsError: as `to_engine`.
@@ -50,15 +57,18 @@ def predicate(rule: Predicate | Expression, dialect: str, location: Location) ->
     if rule.dialect == dialect:
         return rule.sql
     query = SqlQuery(rule.sql, rule.sql, rule.dialect, (), location)
-    return to_engine(query, dialect).sql
+    return to_engine(query, dialect, own).sql
 
 
-def unsupported(query: SqlQuery, dialect: str) -> list[QanatError]:
+def unsupported(
+    query: SqlQuery, dialect: str, own: frozenset[str] = frozenset()
+) -> list[QanatError]:
     """An error for every construct of a query that the engine cannot run with its meaning.
 
     Args:
         query: the query to check.
         dialect: the engine's dialect.
+        own: names of the project's own functions, in lower case.
     """
     if query.dialect == dialect:
         return []
@@ -70,8 +80,18 @@ def unsupported(query: SqlQuery, dialect: str) -> list[QanatError]:
                 hint=f"set `dialect: {dialect}` in the spec and write the queries in it",
             )
         ]
-    problems = _translated(query.sql).problems
+    problems = _translated(query.sql, own).problems
     return [_error(query, problem) for problem in problems]
+
+
+def has_function(name: str, dialect: str) -> bool:
+    """True if a dialect that is translated has a function of that name itself.
+
+    Of the engine's own dialect only the engine knows.
+    """
+    if dialect != "spark":
+        return False
+    return name.lower() in import_module("qanat.dialect.spark.names").KNOWN
 
 
 def _error(query: SqlQuery, problem: Problem) -> QanatError:
@@ -85,8 +105,8 @@ def _error(query: SqlQuery, problem: Problem) -> QanatError:
 
 
 @lru_cache(maxsize=4096)
-def _translated(sql: str) -> Translation:
+def _translated(sql: str, own: frozenset[str]) -> Translation:
     # Imported on first use: a project in the engine's own dialect need not load the tables of
     # another dialect.
-    found: Translation = import_module("qanat.dialect.spark.translation").translate(sql)
+    found: Translation = import_module("qanat.dialect.spark.translation").translate(sql, own)
     return found

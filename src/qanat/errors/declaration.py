@@ -42,7 +42,7 @@ class PythonFileError(DeclarationError):
 
 
 class DuplicateNameError(DeclarationError):
-    """Two datasets, flows or expectations have one name."""
+    """Two datasets, flows, expectations or functions have one name."""
 
     code = "Q1005"
 

@@ -2,11 +2,11 @@
 
 Read the modules in this order. How names are compared: `name`; where things lie: `location`. What
 an author writes: `dialect` (of SQL), `schema` (columns and types), `query` (and what it reads),
-`changes` (what AUTO CDC makes of rows), `pipeline` (expectations, datasets, flows, the project).
-What adapters say of themselves: `adapter` (options and connectors), `kind` (the others). What
-happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the data of one epoch,
-bound for an engine), `staged` (what that made of it), `limit` (how much of that may go to
-quarantine), `record` (what the ledger remembers, such as how far a flow has read), `table` (a
-stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets another name,
-or goes), `event` (what an update tells while it runs).
+`changes` (what AUTO CDC makes of rows), `function` (what SQL can call), `pipeline` (expectations,
+datasets, flows, the project). What adapters say of themselves: `adapter` (options and connectors),
+`kind` (the others). What happens when a pipeline runs: `upkeep` (how tables are maintained),
+`work` (the data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how
+much of that may go to quarantine), `record` (what the ledger remembers, such as how far a flow has
+read), `table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what
+gets another name, or goes), `event` (what an update tells while it runs).
 """

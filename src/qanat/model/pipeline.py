@@ -12,6 +12,7 @@ from urllib.parse import quote
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.changes import AutoCdc
+from qanat.model.function import UserFunction
 from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
@@ -326,11 +327,16 @@ class ProjectSpec(Frozen):
 
 
 class Pipeline(Frozen):
-    """The datasets and flows of a project, in the order they were declared."""
+    """The datasets and flows of a project, in the order they were declared.
+
+    Args:
+        functions: those of the project that its SQL can call.
+    """
 
     project: ProjectSpec
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
+    functions: tuple[UserFunction, ...] = ()
     _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)
     _by_target: Named[list[Flow]] = field(init=False, repr=False, compare=False)
 
@@ -341,6 +347,11 @@ class Pipeline(Frozen):
             flows.setdefault(flow.target, []).append(flow)
         object.__setattr__(self, "_by_name", names)
         object.__setattr__(self, "_by_target", flows)
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The names of its functions, in lower case."""
+        return frozenset(fold(f.name) for f in self.functions)
 
     def get(self, name: str) -> Dataset | None:
         """The dataset of that name, compared without case; None if there is none."""

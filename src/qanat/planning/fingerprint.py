@@ -6,7 +6,7 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -161,8 +161,18 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
             parts.append(f"{head} as\n{canonical(flow.query)}")
             if flow.changes is not None:
                 parts.extend(_changes(flow.changes))
+    parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:
+    """The functions of the project that are named in parts of a definition."""
+    for function in sorted(pipeline.functions, key=lambda f: fold(f.name)):
+        named = re.compile(rf"\b{re.escape(function.name)}\b", re.IGNORECASE)
+        if any(map(named.search, parts)):
+            types = ", ".join(map(str, function.parameters))
+            yield f"function {function.name}({types}) returns {function.returns}\n{function.text}"
 
 
 def volatile(query: Query) -> bool:

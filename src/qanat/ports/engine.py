@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.function import UserFunction
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
@@ -98,6 +99,14 @@ class Engine(Protocol):
     @property
     def dialect(self) -> str:
         """The SQL dialect that queries and predicates come in."""
+        ...
+
+    def define(self, functions: Sequence[UserFunction]) -> None:
+        """Let queries, rules and conditions call these functions from now on, and no others.
+
+        Raises:
+            DeclarationError: the engine cannot call one of them.
+        """
         ...
 
     def stage(self, work: Work, progress: Progress) -> Staged:

@@ -135,7 +135,9 @@ class TableStore(Protocol):
         """
         ...
 
-    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+    def changed(
+        self, table: TableRef, after: int, upto: int, fed: bool = False, begins: bool = False
+    ) -> Added:
         """What the versions after one, up to and with another, did to rows, each apart.
 
         The columns are those of the table at `upto`, and `qanat.model.changes.CHANGE_FIELDS`.
@@ -144,6 +146,8 @@ class TableStore(Protocol):
             after: -1 to begin with the first version.
             fed: whether each version must have kept a feed of changes; else those without one
                 count that tell by their files alone what they did.
+            begins: whether all rows at `upto` are given as inserted by it, where the table does
+                not tell any more what its first versions did.
 
         Raises:
             UnsupportedError: a version does not tell what it did, or this store cannot.

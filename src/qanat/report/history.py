@@ -59,6 +59,8 @@ _HEADERS = (
     *("Dataset", "Epoch", "Status", "Version", "Written", "Quarantined", "Dropped"),
     *("Time", "Violations"),
 )
+_EFFECTS = "What became of rows"
+"""A further column, where rows of a table have changed."""
 
 
 def history_text(entries: Sequence[HistoryEntry], layout: Layout = PLAIN) -> str:
@@ -78,7 +80,7 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
         if update.error:
             parts.append(heading(update.error.partition("\n")[0], "bad"))
         if entry.epochs:
-            parts.append(table(_HEADERS, [_epoch(e) for e in entry.epochs]))
+            parts.append(table(*_epochs(entry)))
     return page(*(parts or [heading("No update has run yet.", "plain")]))
 
 
@@ -101,9 +103,20 @@ def _update(entry: HistoryEntry, layout: Layout) -> list[str]:
     if update.error:
         lines.append("  " + printable(update.error.partition("\n")[0]))
     if entry.epochs:
-        rows = [_epoch(e) for e in entry.epochs]
-        lines += [f"  {line}" for line in grid(_HEADERS, rows, layout.narrower(2))]
+        headers, rows = _epochs(entry)
+        lines += [f"  {line}" for line in grid(headers, rows, layout.narrower(2))]
     return lines
+
+
+def _epochs(entry: HistoryEntry) -> tuple[tuple[str, ...], list[list[Value]]]:
+    """The headers and rows of a table of epochs."""
+    rows = [_epoch(e) for e in entry.epochs]
+    effects = [(e.counts or Counts()).effects for e in entry.epochs]
+    if not any(effects):
+        return _HEADERS, rows
+    for row, each in zip(rows, effects, strict=True):
+        row.append(", ".join(f"{number:,} {name}" for name, number in each.items()))
+    return (*_HEADERS, _EFFECTS), rows
 
 
 def _epoch(epoch: Epoch) -> list[Value]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from qanat import plugins
 from qanat.declare.captured import Captured
 from qanat.declare.library import load_pipeline
-from qanat.dialect import predicate, to_engine, unsupported
+from qanat.dialect import has_function, predicate, to_engine, unsupported
 from qanat.errors import CycleError, Location, QanatError
 from qanat.frozen import Frozen
+from qanat.model.function import taken
 from qanat.model.pipeline import (
     Dataset,
     DatasetKind,
@@ -62,7 +63,7 @@ def analyse(
         pipeline,
         graph,
         flows,
-        {d.name: rules_of(d, dialect) for d in pipeline.datasets},
+        {d.name: rules_of(d, dialect, pipeline.own) for d in pipeline.datasets},
         {name: definition(pipeline, pipeline.dataset(name)) for name in sorted(targets)},
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
     )
@@ -115,19 +116,23 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
                 continue
             own = next(pipeline.flows_into(view.name)).query
             gather(own)
-            views[view.name] = CompiledView(view, _query(own, dialect), rules_of(view, dialect))
+            rules = rules_of(view, dialect, pipeline.own)
+            views[view.name] = CompiledView(view, _query(own, dialect, pipeline.own), rules)
 
     gather(flow.query)
     return CompiledFlow(
         flow,
         dataset,
-        _query(flow.query, dialect),
-        (*rules_of(dataset, dialect), *rules_of_changes(flow, dialect)),
+        _query(flow.query, dialect, pipeline.own),
+        (
+            *rules_of(dataset, dialect, pipeline.own),
+            *rules_of_changes(flow, dialect, pipeline.own),
+        ),
         tuple(views.values()),
         # The only epoch of a flow that runs once takes all that is there.
         tuple(_unlimited(r) for r in reads) if flow.once else tuple(reads),
         tuple(view_reads),
-        changes=compile_changes(flow, dialect),
+        changes=compile_changes(flow, dialect, pipeline.own),
     )
 
 
@@ -139,15 +144,18 @@ def _unlimited(read: Read) -> Read:
 
 def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:
     """What the engine's dialect cannot carry, in all queries and rules."""
+    for function in pipeline.functions:
+        if has_function(function.name, pipeline.project.dialect):
+            yield taken(function)
     for flow in pipeline.flows:
         if isinstance(flow.query, SqlQuery):
-            yield from unsupported(flow.query, dialect)
-        yield from problems_of_expressions(flow, dialect)
+            yield from unsupported(flow.query, dialect, pipeline.own)
+        yield from problems_of_expressions(flow, dialect, pipeline.own)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
             if isinstance(expectation.rule, Predicate):
                 try:
-                    predicate(expectation.rule, dialect, expectation.location)
+                    predicate(expectation.rule, dialect, expectation.location, pipeline.own)
                 except QanatError as error:
                     yield error
 
@@ -157,20 +165,20 @@ def _volatile(pipeline: Pipeline, compiled: CompiledFlow) -> bool:
     return any(volatile(f.query) for f in (compiled.flow, *views))
 
 
-def _query(query: Query, dialect: str) -> Query:
-    return to_engine(query, dialect) if isinstance(query, SqlQuery) else query
+def _query(query: Query, dialect: str, own: frozenset[str]) -> Query:
+    return to_engine(query, dialect, own) if isinstance(query, SqlQuery) else query
 
 
-def rules_of(dataset: Dataset, dialect: str) -> tuple[Expectation, ...]:
+def rules_of(dataset: Dataset, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:
     """A dataset's expectations with their predicates in the engine's dialect."""
     return tuple(
-        replace(e, rule=_translated(e.rule, dialect, e.location))
+        replace(e, rule=_translated(e.rule, dialect, e.location, own))
         if isinstance(e.rule, Predicate) and e.rule.dialect != dialect
         else e
         for e in dataset.expectations
     )
 
 
-def _translated(rule: Predicate, dialect: str, where: Location) -> Predicate:
+def _translated(rule: Predicate, dialect: str, where: Location, own: frozenset[str]) -> Predicate:
     # Reports and quarantine show the rule as its author wrote it, not its translation.
-    return Predicate(predicate(rule, dialect, where), dialect, written=str(rule))
+    return Predicate(predicate(rule, dialect, where, own), dialect, written=str(rule))

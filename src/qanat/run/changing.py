@@ -19,7 +19,7 @@ KEY, SEQUENCE = "_key", "_sequence"
 """The rules that every change must keep: it says which row it is about, and when it happened."""
 
 
-def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
+def compile_changes(flow: Flow, dialect: str, own: frozenset[str]) -> AutoCdc | None:
     """How a flow's rows change its target, with expressions in the engine's dialect.
 
     Raises:
@@ -31,7 +31,7 @@ def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
         return None
 
     def translated(value: Expression) -> Expression:
-        return _translated(value, dialect, flow.location)
+        return _translated(value, dialect, flow.location, own)
 
     return replace(
         changes,
@@ -41,23 +41,24 @@ def compile_changes(flow: Flow, dialect: str) -> AutoCdc | None:
     )
 
 
-def problems_of_expressions(flow: Flow, dialect: str) -> Iterator[QanatError]:
+def problems_of_expressions(flow: Flow, dialect: str, own: frozenset[str]) -> Iterator[QanatError]:
     """What the engine's dialect cannot carry in the expressions of a flow's changes."""
     for _, value in expressions_of(flow.changes):
         try:
-            _translated(value, dialect, flow.location)
+            _translated(value, dialect, flow.location, own)
         except QanatError as error:
             yield error
 
 
-def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
+def rules_of_changes(flow: Flow, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:
     """The rules that a flow's changes must keep, or go to quarantine.
 
     Args:
         flow: the flow; there are none if its rows are no changes.
         dialect: the engine's.
+        own: names of the project's own functions, in lower case.
     """
-    changes = compile_changes(flow, dialect)
+    changes = compile_changes(flow, dialect, own)
     if flow.changes is None or changes is None:
         return ()
     key = " AND ".join(f"{quoted(k, dialect)} IS NOT NULL" for k in changes.keys)
@@ -75,10 +76,12 @@ def rules_of_changes(flow: Flow, dialect: str) -> tuple[Expectation, ...]:
     )
 
 
-def _translated(value: Expression, dialect: str, default: Location) -> Expression:
+def _translated(
+    value: Expression, dialect: str, default: Location, own: frozenset[str]
+) -> Expression:
     sql = value.sql
     if value.dialect != dialect:
-        sql = predicate(value, dialect, value.location or default)
+        sql = predicate(value, dialect, value.location or default, own)
     if _WORD.fullmatch(sql):
         # A column may have a name that the engine keeps for itself, such as `at`.
         sql = quoted(sql, dialect)

@@ -61,7 +61,9 @@ def condition_of(session: Session, where: str | None) -> Predicate | None:
     if where is None:
         return None
     rule = Predicate(where, session.project.dialect)
-    return Predicate(predicate(rule, session.dialect, Location("--where", 1, 1)), session.dialect)
+    where_given = Location("--where", 1, 1)
+    sql = predicate(rule, session.dialect, where_given, session.pipeline.own)
+    return Predicate(sql, session.dialect)
 
 
 def history(

@@ -50,7 +50,7 @@ def query(
             continue
         with located(read.location):
             inputs[name] = _batch(session, read, table)
-    executable = to_engine(asked.query, session.dialect)
+    executable = to_engine(asked.query, session.dialect, session.pipeline.own)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading
 

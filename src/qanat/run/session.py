@@ -74,6 +74,8 @@ class Session:
         """Go on with what the project's files declare now; connections and caches stay open."""
         self.analysis, self.problems = analysis, problems
         self._tables.clear()
+        if "engine" in vars(self):
+            self.engine.define(self.pipeline.functions)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -164,7 +166,9 @@ class Session:
             notes=self._notes,
             folders=self.folders,
         )
-        return cast("Engine", made)
+        engine = cast("Engine", made)
+        engine.define(self.pipeline.functions)
+        return engine
 
     @property
     def folders(self) -> tuple[str, ...] | None:

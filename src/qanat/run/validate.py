@@ -21,7 +21,7 @@ def validate(session: Session) -> Validation:
         session.check_store()
     known: Named[Schema] = Named()
     before = session.recorded.definitions()
-    for name in session.graph.order:
+    for name in session.graph.order if _knows_functions(session, problems) else ():
         checked = check(session, session.pipeline.dataset(name), known, before.get(name))
         problems += checked.problems
         if checked.schema is not None:
@@ -34,3 +34,12 @@ def validate(session: Session) -> Validation:
         flows=len(session.pipeline.flows),
         expectations=sum(len(d.expectations) for d in session.pipeline.datasets),
     )
+
+
+def _knows_functions(session: Session, problems: Problems) -> bool:
+    """True unless the engine refuses a function of the project, which is a problem then."""
+    before = len(problems)
+    if session.pipeline.functions:
+        with problems.collecting():
+            session.engine.define(session.pipeline.functions)
+    return len(problems) == before

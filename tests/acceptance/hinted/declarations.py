@@ -58,6 +58,7 @@ LATE = {
 REPLACING = FILES.replace("schema", "on_overwrite => 'replace', schema")
 JOINED = "SELECT d.id, s.amount FROM d JOIN {} AS s USING (id)"
 DIMENSION = view("SELECT 1 AS id").replace("gold", "d")
+UDF = "@dp.udf\ndef double(x{}){}: return 2 * x\n"
 
 CASES = {
     "files that cannot replace rows": mended(
@@ -65,6 +66,37 @@ CASES = {
         " a MATERIALIZED VIEW over it",
         DIMENSION + stream(JOINED.format(f"STREAM {REPLACING}")),
         DIMENSION + stream(f"SELECT * FROM STREAM {REPLACING}") + view(JOINED.format("silver")),
+    ),
+    "an unannotated parameter of a function for SQL": python(
+        "annotate it, or write @udf(parameters=[…]) before double",
+        UDF.format("", " -> int"),
+        UDF.format(": int", " -> int"),
+    ),
+    "an unannotated result of a function for SQL": python(
+        'annotate it, or write @udf("DECIMAL(10, 2)") before double, say',
+        UDF.format(": int", ""),
+        UDF.format(": int", "").replace("@dp.udf", '@dp.udf("DECIMAL(10, 2)")'),
+    ),
+    "a function for SQL that has no parameters": python(
+        "write what it returns into the query, or as ${…} into the configuration",
+        "@dp.udf\ndef two() -> int: return 2\n"
+        "@dp.materialized_view\ndef gold(): return 'SELECT id + two() AS id FROM orders'\n",
+        "@dp.materialized_view\ndef gold(): return 'SELECT id + 2 AS id FROM orders'\n",
+    ),
+    "a name that SQL cannot call": python(
+        "@udf(name=…) gives it another name",
+        "@dp.udf(name='my double')\ndef double(x: int) -> int: return 2 * x\n",
+        "@dp.udf(name='my_double')\ndef double(x: int) -> int: return 2 * x\n",
+    ),
+    "a name that SQL has": python(
+        "give yours another name: @udf(name='my_lower')",
+        "@dp.udf\ndef lower(x: int) -> int: return 2 * x\n",
+        "@dp.udf(name='my_lower')\ndef lower(x: int) -> int: return 2 * x\n",
+    ),
+    "an annotation that means nothing": python(
+        "import what it names outside `if TYPE_CHECKING`",
+        UDF.format(": 'date'", " -> int"),
+        "from datetime import date\n" + UDF.format(": 'date'", " -> int"),
     ),
     **{
         f"{clause} behind the query": mended(

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from hashlib import blake2b
+from functools import partial
+from hashlib import blake2b, sha256
 from itertools import takewhile
 from pathlib import Path
 from threading import Lock
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from qanat.connectors.files.glob import Glob, alternatives, described, has_wildcard
@@ -102,7 +104,9 @@ class Folder:
     def same(self, before: FileRef, now: FileRef) -> bool:
         """See `Place.same`: reads the file only when the sizes agree."""
         return (
-            before.size == now.size and before.digest is not None and before.digest == _digest(now)
+            before.size == now.size
+            and before.digest is not None
+            and before.digest == _digest(now, before.digest.partition(":")[0])
         )
 
     def _verified(self, file: FileRef) -> FileRef:
@@ -287,8 +291,16 @@ def _current(file: FileRef) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _digest(file: FileRef) -> str:
-    hasher = blake2b(digest_size=20)
+_HASHERS: dict[str, Callable[[], Any]] = {
+    "sha256": sha256,
+    "blake2b": partial(blake2b, digest_size=20),
+}
+"""By the start of a digest. Processors compute SHA-256 twice as fast as BLAKE2, which earlier
+releases took."""
+
+
+def _digest(file: FileRef, algorithm: str = "sha256") -> str:
+    hasher = _HASHERS.get(algorithm, sha256)()
     buffer = memoryview(bytearray(min(_CHUNK, max(file.size, 1))))
     try:
         with Path(file.path).open("rb", buffering=0) as content:
@@ -304,7 +316,7 @@ def _digest(file: FileRef) -> str:
         raise FileUnreadableError(
             f"the file {file.path!r} cannot be read: {error.strerror}"
         ) from error
-    return f"blake2b:{hasher.hexdigest()}"
+    return f"{hasher.name}:{hasher.hexdigest()}"
 
 
 def _forbidden(path: str) -> FileUnreadableError:

@@ -64,18 +64,23 @@ def taken(ref: SourceRef, read: Readable, range: Mapping[str, Any]) -> Added:
     """
     if "after" in range:
         return gained(ref, read, range["after"], range["upto"])
-    return gained(ref, read, begin(ref, -1), end(ref, range["upto"]))
+    return gained(ref, read, begin(ref, -1), end(ref, range["upto"]), stream=False)
 
 
-def gained(ref: SourceRef, read: Readable, after: int, upto: int) -> Added:
+def gained(ref: SourceRef, read: Readable, after: int, upto: int, *, stream: bool = True) -> Added:
     """What a read takes of the versions after one, up to and with another.
+
+    Args:
+        stream: whether it goes on where it ended before. One that begins without naming a version
+            takes the rows that are there where the table no longer tells how they came.
 
     Raises:
         NotAppendOnlyError: rows were removed or rewritten, and the read is not made for that.
         UnsupportedError: it is of changes, and the table does not tell them.
     """
     if reads_changes(ref):
-        return read.store.changed(read.table, after, upto, read.foreign)
+        begins = stream and after < 0 and ref.option(START) is None
+        return read.store.changed(read.table, after, upto, read.foreign, begins)
     # All rows, from the files that compaction has made of many.
     upto = upto if after >= 0 else read.store.same_rows(read.table, upto)
     return read.store.added(read.table, after, upto, bool(ref.option(SKIPS)))

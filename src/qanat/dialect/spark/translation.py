@@ -31,14 +31,17 @@ class Translation(Frozen):
     problems: tuple[Problem, ...]
 
 
-def translate(sql: str) -> Translation:
+def translate(sql: str, own: frozenset[str] = frozenset()) -> Translation:
     """Translate a query or an expression from Spark's SQL to DuckDB's.
+
+    Args:
+        own: names of functions, in lower case, that are called as they are.
 
     >>> translate("SELECT size(array(1, 2)) AS n").sql
     'SELECT CAST(CARDINALITY(LIST_VALUE(1, 2)) AS INT) AS n'
     """
     try:
-        return _translate(parse_spark(sql))
+        return _translate(parse_spark(sql), own)
     except RecursionError:
         hint = "split it: a temporary view can hold a part"
         return _unparsed("the query is nested too deeply", hint)
@@ -50,7 +53,7 @@ def _unparsed(message: str, hint: str | None) -> Translation:
     return Translation("", (Problem(message, hint, None, SqlSyntaxError, None, None),))
 
 
-def _translate(tree: exp.Expr) -> Translation:
+def _translate(tree: exp.Expr, own: frozenset[str]) -> Translation:
     holder = exp.Paren(this=tree)
     for select in holder.find_all(exp.Select):
         # Optimizer hints do not change the result.
@@ -61,7 +64,7 @@ def _translate(tree: exp.Expr) -> Translation:
         if node is not holder.this and node.parent is None:
             continue
         try:
-            result = _translate_node(node)
+            result = _translate_node(node, own)
         except Refused as refused:
             problems.append(_problem(node, refused))
             continue
@@ -73,11 +76,13 @@ def _translate(tree: exp.Expr) -> Translation:
     return Translation("" if problems else holder.this.sql(dialect="duckdb"), tuple(problems))
 
 
-def _translate_node(node: exp.Expr) -> exp.Expr:
+def _translate_node(node: exp.Expr, own: frozenset[str]) -> exp.Expr:
     if isinstance(node, exp.Anonymous):
         if isinstance(node.parent, exp.Lateral | exp.Table):
             return node
         _remove_marks(node)
+        if node.name.lower() in own:
+            return node
         return translate_call(node.name, list(node.expressions))
     if isinstance(node, _AROUND):
         return _attach_to_aggregates(node)

@@ -30,7 +30,9 @@ from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
+from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
+from qanat.model.function import UserFunction
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
@@ -77,10 +79,23 @@ class DuckDBEngine:
         self._working: set[DuckDBPyConnection] = set()
         self._lent: set[DuckDBPyConnection] = set()
         self._closed = False
+        self._functions: tuple[UserFunction, ...] = ()
         self._stopping = threading.Event()
         self._teller = _Teller()
         self._footers = Footers()
         self._queries = Queries({} if notes is None else notes)
+
+    def define(self, functions: Sequence[UserFunction]) -> None:
+        """Let queries call these functions, and no others of a project."""
+        with self._lock:
+            if tuple(functions) == self._functions:
+                return
+            if self._instance is None:
+                self._instance = self._open()
+            remove(self._instance, self._functions)
+            self._functions = ()
+            install(self._instance, functions)
+            self._functions = tuple(functions)
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""

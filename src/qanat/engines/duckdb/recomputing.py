@@ -8,7 +8,7 @@ these rows in the place of what its stream has to give.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 
@@ -179,7 +179,7 @@ class Recomputing(Staging):
         # Imported only here: it reads files.
         again = import_module("qanat.engines.duckdb.files.again")
         rows = self.con.execute(self._rows.unparsed(self.work.flow, again.RAW_LIMIT)).fetchall()
-        others = self._files_beside(stream)
+        others = self._files_beside(stream, {path for _, path, *_ in rows})
         rows = [] if others is None else [row for row in rows if row[1] not in others]
         paths = {path for _, path, *_ in rows}
         found = self._again.files(stream, sorted(paths)) if rows else None
@@ -197,17 +197,29 @@ class Recomputing(Staging):
         )
         return parsed
 
-    def _files_beside(self, stream: str) -> set[str] | None:
-        """Files whose malformed rows may be another input's; None if there is another stream.
+    def _files_beside(self, stream: str, paths: Collection[str]) -> set[str] | None:
+        """Files whose malformed rows may be another input's; None if it cannot be told.
 
-        What else an epoch of several streams would have read cannot be said any more.
+        What else an epoch of several streams would have read cannot be said any more, unless
+        each row of the result comes from one of them.
+
+        Args:
+            paths: of the files that are asked about.
         """
         reads = [r for q in (*self._views, self.work.query) for r in q.reads]
         inputs = {n: b for n, b in self.work.inputs.items() if n != stream}
         views = {n for n, b in inputs.items() if isinstance(b, ViewBatch)}
-        if any(r.streaming and r.name in inputs and r.name not in views for r in reads):
+        streams = {
+            r.name for r in reads if r.streaming and r.name in inputs and r.name not in views
+        }
+        if not streams <= set(self._sources):
             return None
-        return {f.path for b in inputs.values() if isinstance(b, FilesBatch) for f in b.files}
+        beside = {f.path for b in inputs.values() if isinstance(b, FilesBatch) for f in b.files}
+        for other in streams if paths else ():
+            found = self._again.files(other, sorted(paths))
+            if isinstance(found, FilesBatch):
+                beside.update(f.path for f in found.files)
+        return beside
 
 
 def recomputing(staging: Staging, again: Recomputation, rows: Quarantined) -> Recomputing:

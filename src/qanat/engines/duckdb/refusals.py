@@ -236,6 +236,9 @@ def _type(complaint: Complaint, found: re.Match[str]) -> QanatError:
     )
 
 
+_IN_RULE = "use TRY_CAST or TRY(…) in the rule: then such a value breaks it"
+
+
 def _data(complaint: Complaint) -> QanatError:
     """The query is fine, but not for every value that came."""
     marked = re.search(r"(?P<line>LINE \d+: .*)\n(?P<before> *)(?P<marks>\^+)", complaint.text)
@@ -248,20 +251,23 @@ def _data(complaint: Complaint) -> QanatError:
         snippet = ""
     source = re.search(r"casting from source column (\S+)", complaint.text)
     if isinstance(complaint.error, duckdb.InvalidInputException):
-        message = plain(complaint.text).partition(". Use TRY")[0]
+        message = _RAISED.sub("", plain(complaint.text)).partition(". Use TRY")[0]
         expression = re.search(r"in expression \((.+?)\)\.", complaint.text)
+        called = re.match(r"(\w+)\(\) raised ", message)
+        hint = "TRY(…) around it gives NULL instead" if expression else None
         return QueryError(
             complaint.who + complaint.cleaned(message),
             location=complaint.place(
                 expression[1] if expression else "",
+                *([f"{called[1]}("] if called else []),
                 *(f"'{text}'" for text in (*re.findall(r'"([^"]+)"', complaint.text), message)),
             ),
-            hint="TRY(…) around it gives NULL instead" if expression else None,
+            hint=_IN_RULE if complaint.rule and (expression or called) else hint,
         )
     return ConversionError(
         f"{complaint.who}a value does not fit: {complaint.cleaned(plain(complaint.text))}",
         location=complaint.place(snippet, source[1] if source else ""),
-        hint="use TRY_CAST or TRY(…) in the rule: then such a value breaks it"
+        hint=_IN_RULE
         if complaint.rule
         else "use TRY_CAST or TRY(…), and an expectation (… IS NOT NULL) ON VIOLATION QUARANTINE"
         " ROW, so that one bad value does not stop the rest",
@@ -279,6 +285,8 @@ def _other(complaint: Complaint) -> QanatError:
     )
 
 
+_RAISED = re.compile(r"python exception occurred while executing the UDF: Raised: ", re.IGNORECASE)
+"""What DuckDB says before the text of `udf.Raised`."""
 _Explain = Callable[[Complaint, "re.Match[str]"], QanatError]
 
 _KINDS: tuple[tuple[re.Pattern[str], _Explain], ...] = tuple(

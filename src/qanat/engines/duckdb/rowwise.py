@@ -302,7 +302,7 @@ class RowWise(Frozen):
         return exact_casts(self._sql(node))
 
     def _sql(self, node: exp.Expr) -> str:
-        return str(node.sql(dialect=self.dialect, comments=False))
+        return str(node.sql(dialect=self.dialect, comments=False, normalize_functions=False))
 
 
 def reason(expression: str, columns: Collection[str]) -> str:

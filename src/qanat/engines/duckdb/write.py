@@ -120,6 +120,11 @@ _MOMENTS = frozenset({"date", "timestamp", "timestamp_ntz"})
 
 
 _PARQUET: dict[str, str] = {"none": "uncompressed", "lz4": "lz4_raw"}
+_DICTIONARIES = "DICTIONARY_SIZE_LIMIT 4096"
+"""How many different values DuckDB puts into a dictionary, of a column in a group of rows.
+
+By default it tries so many that a seventh of writing goes there where columns have more (for
+lineitem of TPC-H 3.9 instead of 3.3 s), and files are hardly smaller (206 instead of 215 MB)."""
 _SUFFIXES = {"gzip": ".gz", "zstd": ".zst"}
 _KEYWORDS = {
     "delimiter": "DELIMITER",
@@ -142,7 +147,7 @@ def copy_text(select: str, schema: Schema, output: Output) -> str:
             f"COPY ({_in_order(select)}) TO {literal(str(output.folder))} "
             f"(FORMAT parquet, RETURN_STATS, PARTITION_BY ({by}), "
             f"FILENAME_PATTERN {literal(output.prefix + '-{i}')}, "
-            "OVERWRITE_OR_IGNORE)"
+            f"OVERWRITE_OR_IGNORE, {_DICTIONARIES})"
         )
     options = dict(output.options)
     if "quote" in options:
@@ -156,6 +161,8 @@ def copy_text(select: str, schema: Schema, output: Output) -> str:
     returned = "RETURN_STATS" if output.format == "parquet" else "RETURN_FILES"
     # No temporary name: a staged file is not read before it is whole.
     parts = [f"FORMAT {output.format}", returned, "USE_TMP_FILE false"]
+    if output.format == "parquet":
+        parts.append(_DICTIONARIES)
     if compression:
         codecs = _PARQUET if output.format == "parquet" else {}
         parts.append(f"COMPRESSION {codecs.get(compression, compression)}")

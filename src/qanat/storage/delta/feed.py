@@ -105,6 +105,7 @@ def changed(
     upto: int,
     state_at: Callable[[int], TableState],
     fed: bool,
+    begins: bool = False,
 ) -> Added:
     """See `TableStore.changed`.
 
@@ -117,6 +118,36 @@ def changed(
         TableCorruptError: the log no longer reaches back that far.
         TableTooNewError: its files cannot be read as they are.
     """
+    oldest = next(iter(there.log.commits()), 0)
+    if begins and oldest > 0:
+        return _inserted(table, there, state_at(upto))
+    try:
+        return _told(table, there, after, upto, state_at, fed)
+    except FileVanishedError:
+        # A file may be gone although the entry is there that removed it.
+        if not begins:
+            raise
+        return _inserted(table, there, state_at(upto))
+
+
+def _inserted(table: TableRef, there: Files, state: TableState) -> Added:
+    """All rows of a table as if its version had inserted them."""
+    if state.masked or state.mapped:
+        raise TableTooNewError(f"cannot read the changes of {table}: it hides rows, or columns")
+    actions = tuple(there.log.actions(state.version))
+    commit = _Commit(state.version, actions, 0, 0, _time(actions))
+    changes = [_Change(file, 0, INSERT, commit) for file in state.files]
+    return _added(changes, there, [state.schema], state.schema)
+
+
+def _told(
+    table: TableRef,
+    there: Files,
+    after: int,
+    upto: int,
+    state_at: Callable[[int], TableState],
+    fed: bool,
+) -> Added:
     state = state_at(upto)
     if state.mapped:
         raise TableTooNewError(f"cannot read the changes of {table}: it needs columnMapping")
@@ -137,7 +168,6 @@ def changed(
             _check_columns(table, commit, schemas[number], state.schema)
         changes += found
     files = [c.file for c in changes]
-    paths = absolute(there.log, files)
     if there.fetching(files) is None and (gone := there.missing(files)):
         raise FileVanishedError(
             f"{table} lost rows whose changes have not been read yet",
@@ -145,8 +175,15 @@ def changed(
             hint="begin with a later version: starting_version => …; and start over:"
             f" {full_refresh()}",
         )
+    return _added(changes, there, schemas, state.schema)
+
+
+def _added(
+    changes: Sequence[_Change], there: Files, schemas: Sequence[Schema], columns: Schema
+) -> Added:
+    files = [c.file for c in changes]
     size = sum(f.size for f in files)
-    batch = _batch(changes, paths, schemas, state.schema, there.fetching(files))
+    batch = _batch(changes, absolute(there.log, files), schemas, columns, there.fetching(files))
     return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
 
 

@@ -153,16 +153,16 @@ class DeltaStore(DeltaUpkeep):
         there = self._streamed(table)
         return added(table, there, after, upto, partial(self._state, table), skip)
 
-    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+    def changed(
+        self, table: TableRef, after: int, upto: int, fed: bool = False, begins: bool = False
+    ) -> Added:
         """What the versions after one, up to and with another, did to rows, each apart.
 
         Raises:
-            UnsupportedError: a version does not tell what it did.
-            SchemaMismatchError: a column has a type by now that does not hold its earlier values.
             TableCorruptError, FileVanishedError, TableTooNewError: as `added` does.
         """
         there = self._streamed(table)
-        return changed(table, there, after, upto, partial(self._state, table), fed)
+        return changed(table, there, after, upto, partial(self._state, table), fed, begins)
 
     def _streamed(self, table: TableRef) -> Files:
         """The files of a table of which it is asked what came and went.

@@ -66,7 +66,9 @@ def check_gate(gate: CommitGate | None, table: TableRef) -> None:
 class NoFeed:
     """The part of an Iceberg store that is asked for what its tables do not keep."""
 
-    def changed(self, table: TableRef, after: int, upto: int, fed: bool = False) -> Added:
+    def changed(
+        self, table: TableRef, after: int, upto: int, fed: bool = False, begins: bool = False
+    ) -> Added:
         """Refused.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -192,6 +193,9 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert folder.same(replace(a, path=path), touched)
     assert not folder.same(FileRef(path, a.size, 0, None), touched)
+    earlier = f"blake2b:{hashlib.blake2b(b'x' * (2**20 + 1), digest_size=20).hexdigest()}"
+    assert folder.same(replace(a, path=path, digest=earlier), touched)
+    assert not folder.same(replace(a, path=path, digest=f"{earlier[:-1]}_"), touched)
 
 
 def test_places_and_formats_that_qanat_does_not_read(tmp_path: Path) -> None:

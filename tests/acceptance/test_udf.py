@@ -1,0 +1,122 @@
+"""Functions of a project that SQL calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import qanat
+from qanat.errors import DuplicateNameError, QueryError
+from qanat.run.decide import DefinitionStatus
+from qanat.run.plan import plan
+from qanat.run.quarantine import replay
+from qanat.run.session import Session
+from tests.acceptance.projects import Shop
+
+pytestmark = pytest.mark.anywhere
+
+DIGITS = """
+SHORTEST = {shortest}
+
+@dp.udf
+def digits(text: str) -> str:
+    found = "".join(c for c in text if c.isdigit())
+    if len(found) < SHORTEST:
+        raise ValueError(f"no phone number: {{text}}")
+    return found
+"""
+CUSTOMERS = """
+CREATE STREAMING TABLE customers (
+  CONSTRAINT dialled EXPECT (digits(phone) <> '000') ON VIOLATION QUARANTINE ROW
+) AS SELECT id, digits(tel) AS phone FROM STREAM read_files('data/*.csv');
+CREATE MATERIALIZED VIEW counts AS SELECT count(*) AS n FROM read_files('data/*.csv');
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    made = Shop(tmp_path)
+    made.file("data/1.csv", "id,tel\n1,+49 123\n2,ab1\n3,0-0-0\n4,\n5,12-34\n")
+    made.python(DIGITS.format(shortest=3))
+    made.sql(CUSTOMERS)
+    return made
+
+
+def test_queries_and_rules_call_it_and_a_row_that_it_refuses_stops_nobody_else(shop: Shop) -> None:
+    counts = shop.run()["customers"].counts
+    assert (counts.out, counts.written, counts.quarantined) == (5, 2, 3)
+    assert shop.rows("customers") == [(1, "49123"), (5, "1234")]
+    # NULL is no answer: a rule that is not true is broken.
+    broken = [rules for _, rules in shop.quarantined("customers")]
+    assert sorted(broken) == [["_failed"], ["dialled"], ["dialled"]]
+
+
+def test_it_is_part_of_the_definitions_that_name_it(shop: Shop) -> None:
+    shop.run()
+    shop.python(DIGITS.format(shortest=1))
+    with Session.open(shop.folder) as session:
+        definitions = {d.dataset: d.definition for d in plan(session).datasets}
+    changed, unchanged = DefinitionStatus.CHANGED, DefinitionStatus.UNCHANGED
+    assert definitions == {"customers": changed, "counts": unchanged}
+    shop.run()
+    with Session.open(shop.folder) as session:
+        (done,) = replay(session, "customers")
+    assert (done.examined, done.replayed) == (3, 1)
+    assert (2, "1") in shop.rows("customers")
+
+
+def test_people_ask_with_it_and_are_told_what_it_raised(shop: Shop) -> None:
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        found = project.query("SELECT digits('1-2-3') AS d, digits(NULL) AS n")
+        assert found.rows() == [("123", None)]
+        with pytest.raises(QueryError, match=r"digits\(\) raised ValueError: no phone number: x"):
+            project.query("SELECT digits('x')").rows()
+
+
+def test_null_reaches_only_parameters_that_allow_it(shop: Shop) -> None:
+    shop.python(
+        DIGITS.format(shortest=1) + "from decimal import Decimal\n"
+        "@dp.udf('DECIMAL(10, 2)', parameters=['DECIMAL(10, 2)', 'BIGINT'])\n"
+        "def gross(net, percent: int | None):\n"
+        "    return net * (100 + (19 if percent is None else percent)) / 100\n"
+        "@dp.udf\n"
+        "def total(many: list[int]) -> int: return sum(many)\n"
+    )
+    with qanat.open(shop.folder) as project:
+        sql = "SELECT gross(1.50, 10), gross(1.50, NULL), gross(NULL, 10), total([1, 2, 3])"
+        (row,) = project.query(sql).rows()
+    assert [str(value) for value in row] == ["1.65", "1.79", "None", "6"]
+
+
+def test_spark_sql_calls_it_and_keeps_its_own_functions(shop: Shop) -> None:
+    shop.file("qanat.yml", "name: shop\nthreads: 1\ndialect: spark\n")
+    shop.run()
+    assert (5, "1234") in shop.rows("customers")
+    shop.python("@dp.udf\ndef initcap(text: str) -> str: return text\n")
+    problems = shop.validation().problems
+    assert any(isinstance(p, DuplicateNameError) and "initcap" in str(p) for p in problems)
+
+
+def test_a_function_that_sql_has_is_not_replaced(shop: Shop) -> None:
+    shop.python(DIGITS.format(shortest=3) + "@dp.udf\ndef lower(text: str) -> str: return ''\n")
+    assert ["SQL has a function lower() already" in p for p in shop.problems()] == [True]
+
+
+def test_two_of_one_name_are_a_mistake(shop: Shop) -> None:
+    shop.file(
+        "transformations/more.py",
+        "from qanat import pipelines as dp\n" + DIGITS.format(shortest=2),
+    )
+    (problem,) = shop.problems()
+    assert "two functions are named 'digits'" in problem
+
+
+def test_a_session_takes_up_what_changed(shop: Shop) -> None:
+    with qanat.open(shop.folder) as project:
+        project.run()
+        assert project.query("SELECT digits('1234')").rows() == [("1234",)]
+        shop.python(DIGITS.format(shortest=3).replace("return found", "return found[::-1]"))
+        project.run()
+        assert project.query("SELECT digits('1234')").rows() == [("4321",)]
