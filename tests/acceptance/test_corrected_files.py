@@ -7,10 +7,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import click
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from qanat.cli.completion import file_names
 from qanat.errors import (
     FileChangedError,
     FlowError,
@@ -257,6 +259,10 @@ def test_a_file_that_no_flow_has_read_is_an_error_with_the_nearest(tmp_path: Pat
     with pytest.raises(SelectionError) as caught:
         shop.update(replace=("in/l.csv",))
     assert caught.value.nearest == "in/1.csv"
+    context = click.Context(click.Command("run"))
+    context.params["start"] = shop.folder
+    assert file_names(context, None, "in") == ["in/1.csv"]
+    assert file_names(context, None, "out") == []
 
 
 def test_append_is_what_allow_overwrites_was(tmp_path: Path) -> None:

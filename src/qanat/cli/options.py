@@ -243,6 +243,8 @@ class ListsCommand(click.Command):
         lists = [p.name for p in self.params if isinstance(p, click.Option) and p.multiple]
         if any(ctx.params.get(name or "") for name in lists):
             found += map(CompletionItem, dataset_names(ctx, None, incomplete))
+        if ctx.params.get("replace"):
+            found += map(CompletionItem, file_names(ctx, None, incomplete))
         return found
 
 
