@@ -23,6 +23,7 @@ from qanat.errors import (
 )
 from qanat.run.look import show
 from qanat.run.plan import plan
+from qanat.run.promote import Promotion, promote
 from qanat.run.quarantine import replay
 from qanat.run.rename import rename
 from qanat.run.results import Selection
@@ -597,3 +598,25 @@ def test_a_widened_table_loses_rows_of_a_file(tmp_path: Path) -> None:
     assert [w[0] for w in waiting(shop, "bronze")] == [-2, -3]
     deleted = [c for c in changes(shop, "silver", 1) if c[0] == "delete"]
     assert [c[:2] for c in deleted] == [("delete", 1)]
+
+
+def test_rows_that_were_promoted_go_as_well(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.file(
+        "qanat.yml",
+        "name: shop\nenvironments:\n  dev: {storage: dev}\n  prod: {storage: prod}\n",
+    )
+    levels(shop, "")
+    put(shop, "1", "1,1", ",2", "3,60")
+    put(shop, "2", "4,4", ",5", "6,70")
+    shop.run("dev")
+    with Session.open(shop.folder, "prod") as session:
+        promote(session, Promotion(("names", "bronze", "silver", "gold"), "dev"))
+    put(shop, "1", "7,7", ",8")
+    ran = shop.run("prod", replace=("in/1.csv",))
+    assert ran["gold"].counts.effects == {"inserted": 1, "deleted": 1}
+    assert shop.rows("gold", "prod") == [(4, 4, "even"), (7, 7, "odd")]
+    with Session.open(shop.folder, "prod") as session:
+        waits = {q: show(session, f"{q}__quarantine").rows for q in ("bronze", "silver")}
+    assert sorted(row[1] for row in waits["bronze"]) == [5, 8]
+    assert [row[0] for row in waits["silver"]] == [6]

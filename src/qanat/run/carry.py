@@ -36,7 +36,7 @@ def with_waiting(attempt: Attempt, work: Work, progress: Progress) -> Staged:
         output=Output(folder, f"{prefix}-waiting"),
         expectations=(),
         views=(),
-        sourced=frozenset({read.name}),
+        sourced=frozenset({read.name} if work.sourced else ()),
         correction=None,
     )
     attempt.tried.append(copy)

@@ -45,8 +45,12 @@ def sourced(
     session: Session, compiled: CompiledFlow, ranges: Mapping[str, Range]
 ) -> frozenset[str]:
     """The inputs of an epoch whose rows tell which source file they come from."""
-    table = compiled.dataset.kind is DatasetKind.STREAMING_TABLE and compiled.changes is None
-    if not table or compiled.readmits or not session.store.merges:
+    if compiled.changes is not None or not session.store.merges:
+        return frozenset()
+    if compiled.readmits:
+        # Those that stay in a quarantine go on telling it, also in that of a view.
+        return frozenset(r.name for r in compiled.reads)
+    if compiled.dataset.kind is not DatasetKind.STREAMING_TABLE:
         return frozenset()
     # The rows of another environment's table tell it as well.
     promoted = PROMOTED in ranges

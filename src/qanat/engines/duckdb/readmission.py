@@ -123,7 +123,7 @@ class Readmitting(Staging):
 
     def _quarantined(self, query: Computation) -> Quarantined:
         read, *_ = query.reads
-        bound = self.bindings.bind(read.name, self.work.inputs[read.name], sourced=True)
+        bound = self.bindings.bind(read.name, self.work.inputs[read.name])
         described = self.con.sql(f"{bound.plain} LIMIT 0")
         rows = Result(bound.full, described.columns, described.types, bound.hidden)
         if RID not in bound.hidden:
