@@ -67,7 +67,8 @@ class _Correcting:
             told = self._told(stored)
             table, deleted = self._left(self._work.dataset, stale, stored, table)
             if deleted:
-                table = self._fed(stale.output, stored, table)
+                widened = staged.table.rewritten is not None
+                table = self._fed(stale.output, stored, table, widened)
             if table.removed or not deleted:
                 counts = replace(counts, inserted=table.rows, deleted=deleted)
         return replace(staged, table=table, counts=counts, quarantines=quarantines, told=told)
@@ -112,8 +113,8 @@ class _Correcting:
             raise _untold(self._work)
         deleted = sum(number for _, number, _ in found)
         if new.rewritten is not None:
-            # With wider types: the rows that go were left out.
-            return replace(new, removed=stored.files), deleted
+            # With wider types: the rows that go were left out. If there are none, no row changes.
+            return (replace(new, removed=stored.files) if deleted else new), deleted
         touched = [int(file) for file, number, _ in found if number]
         if not touched:
             return new, 0
@@ -147,13 +148,19 @@ class _Correcting:
         since = None if stored.copied else Path(path).stat().st_mtime_ns // 1_000_000
         return (replace(f, since_ms=since) for f in table.files)
 
-    def _fed(self, output: Output, stored: TableBatch, table: StagedTable) -> StagedTable:
-        """The table with files for readers of changes; unchanged if the same rows come again."""
+    def _fed(
+        self, output: Output, stored: TableBatch, table: StagedTable, widened: bool
+    ) -> StagedTable:
+        """The table with files for readers of changes; or as it was, if the same rows come again.
+
+        Args:
+            widened: whether all of its rows were written again with wider types.
+        """
         columns = table.schema
         added = (f for f in columns.fields if stored.schema.get(f.name) is None)
         batch = replace(stored, schema=Schema((*stored.schema.fields, *added)))
         old = self._rows("__qanat_before", batch, gone_of(self._correction.files))
-        if table.rewritten is not None and len(table.removed) == len(stored.files):
+        if widened:
             widening = Widening(self._con, self._bindings, "__qanat_before", output)
             old = widening.recast(old, columns, self._work.query)
         old = f"SELECT {_listed(columns.names)} FROM ({old})"
@@ -168,7 +175,11 @@ class _Correcting:
         [(changed,)] = self._con.execute(
             f"SELECT (SELECT count(*) FROM {_DELETED}) + (SELECT count(*) FROM {_INSERTED})"
         ).fetchall()
-        if not changed and columns == stored.schema:
+        if not changed and widened:
+            # The same rows in other files: those that came again are among them.
+            every = (*(table.rewritten or ()), *table.files)
+            return replace(table, files=(), rewritten=every, removed=())
+        if not changed:
             discard(output)
             return StagedTable(columns, (), sourced=True)
         if not self._correction.feed:

@@ -213,7 +213,10 @@ def _widened(
     wider = Schema(tuple(fields))
     if wider == output.schema:
         return output, None
-    gone = gone_of(work.correction.files, work.flow) if work.correction else "false"
+    gone = "false"
+    for stale in work.correction.quarantines.values() if work.correction else ():
+        if work.correction and stale.output.folder == output.folder:
+            gone = gone_of(work.correction.files, stale.flow)
     return replace(output, schema=wider), widening.rewrite(wider, work.query, gone)
 
 
