@@ -156,8 +156,8 @@ class Staged(Frozen):
         unparsed: by path, files that had rows of which not one could be parsed: how many.
         missing: by `Read.name`, columns that earlier files had, and none of these.
         events: of a merge, the columns of its rows; the table's may be others.
-        told: where rows of files go, the numbers of the source files that those of the table come
-            from.
+        told: where rows of files go, the numbers of the source files that those of the table came
+            from; None: nobody looked.
     """
 
     table: StagedTable
@@ -171,7 +171,7 @@ class Staged(Frozen):
     unparsed: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: Schema | None = None
-    told: frozenset[int] = frozenset()
+    told: frozenset[int] | None = None
 
     @property
     def given(self) -> Schema:

@@ -28,7 +28,7 @@ from qanat.model.pipeline import DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Epoch, EpochStatus, Range
 from qanat.model.staged import Staged
-from qanat.model.work import Correction, Output, Stale, Stored
+from qanat.model.work import Correction, Output, Stale, Stored, Work
 from qanat.planning.graph import resolve
 from qanat.run.earlier import known_sources
 from qanat.run.inputs import PROMOTED, FlowPast, key_of
@@ -200,7 +200,11 @@ def brought(
 
 
 def check_told(
-    session: Session, compiled: CompiledFlow, staged: Staged, ranges: Mapping[str, Range]
+    session: Session,
+    compiled: CompiledFlow,
+    work: Work,
+    staged: Staged,
+    ranges: Mapping[str, Range],
 ) -> None:
     """Refuse to publish if the table has rows of files that nobody knows by these names any more.
 
@@ -209,8 +213,15 @@ def check_told(
     Raises:
         UnsupportedError: there are some.
     """
-    reads = corrected(session, compiled, ranges)
-    if not staged.told or not any(ranges[key_of(r)].files for r, _ in reads):
+    if work.correction is None:
+        return
+    if staged.told is None:
+        raise UnsupportedError(
+            f"engine {session.project.engine} cannot replace rows of {compiled.dataset.name}",
+            location=compiled.flow.location,
+            hint=f"read everything again: {full_refresh(compiled.dataset.name)}",
+        )
+    if not any(ranges[key_of(r)].files for r, _ in corrected(session, compiled, ranges)):
         return
     above = session.graph.upstream(compiled.dataset.name)
     known = {

@@ -165,7 +165,7 @@ def audit(attempt: Attempt) -> None:
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
-    check_told(attempt.session, compiled, staged, attempt.epoch.ranges)
+    check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)
     attempt.remarks = tuple(column_changes(attempt))
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(
