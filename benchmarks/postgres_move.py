@@ -100,6 +100,10 @@ class _Nothing:
 
     position = None
 
+    @property
+    def corrects(self) -> frozenset[str]:
+        return frozenset()
+
     def seen(self, paths: object) -> dict[str, Any]:
         return {}
 

@@ -17,3 +17,13 @@ def digest(*parts: str | bytes) -> str:
         data = part.encode(errors="surrogateescape") if isinstance(part, str) else part
         found.update(len(data).to_bytes(8, "big") + data)
     return found.hexdigest()
+
+
+def number(text: str) -> int:
+    """A digest of a text as a number of 64 bits, with a sign.
+
+    >>> number("a") == number("a"), -(2**63) <= number("b") < 2**63
+    (True, True)
+    """
+    found = blake2b(text.encode(errors="surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(found, "big", signed=True)

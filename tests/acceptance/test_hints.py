@@ -330,7 +330,7 @@ CASES = {
     ),
     "a changed file": Case(
         "qanat run",
-        "`qanat run --full-refresh orders` all files",
+        "`qanat run --full-refresh orders` reads all files again",
         before=(
             "qanat run",
             {"data/a.csv": "id,amount\n1,77\n"},

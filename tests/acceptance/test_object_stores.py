@@ -197,3 +197,21 @@ def test_changes_are_told_wherever_tables_lie(
         other = project.table("theirs").polars().sort("_commit_version", "id")
         assert other["_change_type"].to_list() == ["insert", "insert", "delete"]
         assert other["id"].to_list() == [1, 2, 1]
+
+
+def test_a_file_that_comes_back_replaces_its_rows(
+    tmp_path: Path, server: ObjectStore, place: str
+) -> None:
+    root = machine(tmp_path / "one", place)
+    for name, rows in (("1", "1,1\n2,-2\n"), ("2", "3,3\n")):
+        server.put("lake", f"{place}/in/{name}.csv", f"id,amount\n{rows}".encode())
+    with qanat.open(root) as project:
+        project.run()
+    server.put("lake", f"{place}/in/1.csv", b"id,amount\n1,5\n4,4\n")
+    file = f"s3://lake/{place}/in/1.csv"
+    with qanat.open(root) as project:
+        assert project.run(replace=file)["silver"].counts.effects == {"inserted": 2, "deleted": 1}
+        assert project.quarantine("bronze").rows().total == 0
+        assert project.table("total").polars()["amount"].to_list() == [3 + 5 + 4]
+    found = polars.read_delta(f"s3://lake/{place}/lake/tables/silver")
+    assert sorted(found["id"].to_list()) == [1, 3, 4]

@@ -45,6 +45,10 @@ class Past:
     def position(self) -> Mapping[str, Any] | None:
         return None if self.text is None else json.loads(self.text)
 
+    @property
+    def corrects(self) -> frozenset[str]:
+        return frozenset()
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         return {}
 

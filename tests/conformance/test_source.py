@@ -259,7 +259,7 @@ def test_a_name_that_returns_with_new_content(landing: Landing, scratch: Path) -
     with pytest.raises(FileChangedError) as caught:
         flow.update()
     assert "a.csv" in caught.value.message
-    assert "allow_overwrites" in (caught.value.hint or "")
+    assert "on_overwrite => 'append'" in (caught.value.hint or "")
     flow.ref = reference("files", flow.ref.place, allow_overwrites=True)
     assert flow.update() == {"a.csv": b"a\n2\n"}
     assert flow.update() == {}

@@ -12,6 +12,7 @@ import click
 from qanat.errors import QanatError
 from qanat.model.pipeline import QUARANTINE
 from qanat.project import Project, open_project
+from qanat.project.upkeep import run_module
 
 _BEFORE = "+"
 """May stand before a name that is selected: with all upstream."""
@@ -38,6 +39,13 @@ def rule_names(context: click.Context, parameter: Any, incomplete: str) -> list[
         found = project.session.pipeline.datasets if project else ()
         rules = [e.name for d in found if wanted in (None, d.name) for e in d.expectations]
         return [name for name in dict.fromkeys(rules) if name.startswith(incomplete)]
+
+
+def file_names(context: click.Context, parameter: Any, incomplete: str) -> list[str]:
+    """The files that flows of the project have read."""
+    with _project(context) as project:
+        found = run_module("correcting").read_files(project.session) if project else []
+        return [name for name in found if name.startswith(incomplete)]
 
 
 def environment_names(context: click.Context, parameter: Any, incomplete: str) -> list[str]:

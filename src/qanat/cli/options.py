@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from qanat.cli.completion import dataset_names, environment_names
+from qanat.cli.completion import dataset_names, environment_names, file_names
 from qanat.errors import CommandLineError
 from qanat.frozen import Frozen
 from qanat.project import Project, open_project
@@ -124,6 +124,7 @@ class Refreshes(Frozen):
     read_again: tuple[str, ...]
     only: bool
     accept_loss: bool
+    replace: tuple[str, ...] = ()
 
 
 def refresh_options(command: Function) -> Function:
@@ -162,6 +163,14 @@ def refresh_options(command: Function) -> Function:
         is_flag=True,
         help="Empty tables although files that their rows came from are gone.",
     )
+    @click.option(
+        "--replace",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=file_names,
+        help="Put the rows of this file, which has come back with new content, in the place of"
+        " those that were read of it. Repeatable.",
+    )
     @wraps(command)
     def with_refreshes(
         *args: Any,
@@ -170,6 +179,7 @@ def refresh_options(command: Function) -> Function:
         read_again: tuple[str, ...],
         only: bool,
         accept_loss: bool,
+        replace: tuple[str, ...],
         **rest: Any,
     ) -> Any:
         flag = "--only" if only else "--accept-loss"
@@ -180,7 +190,7 @@ def refresh_options(command: Function) -> Function:
                 hint=f"{path} --full-refresh TABLE {flag}",
             )
         full = True if EVERYTHING in full_refresh else full_refresh
-        asked = Refreshes(refresh, full, read_again, only, accept_loss)
+        asked = Refreshes(refresh, full, read_again, only, accept_loss, replace)
         return command(*args, refreshes=asked, **rest)
 
     return with_refreshes
@@ -233,6 +243,8 @@ class ListsCommand(click.Command):
         lists = [p.name for p in self.params if isinstance(p, click.Option) and p.multiple]
         if any(ctx.params.get(name or "") for name in lists):
             found += map(CompletionItem, dataset_names(ctx, None, incomplete))
+        if ctx.params.get("replace"):
+            found += map(CompletionItem, file_names(ctx, None, incomplete))
         return found
 
 

@@ -27,7 +27,7 @@ class FlowError(PlanError):
 
 
 class SelectionError(PlanError):
-    """`--select`, `--refresh` or `--full-refresh` names a dataset that does not exist."""
+    """`--select`, `--refresh`, `--full-refresh` or `--replace` names what does not exist."""
 
     code = "Q3003"
 

@@ -67,6 +67,8 @@ class Option(Frozen):
             position of its own.
         limits: whether it only limits how much one epoch takes, of what is there.
         effect: what it makes of the rows where it is on; None if it leaves them as they are.
+        corrects: the value by which what changes in a source takes the place of what was read of
+            it; empty if none does.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Option(Frozen):
     identity: bool = False
     limits: bool = False
     effect: Effect | None = None
+    corrects: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -317,6 +320,9 @@ class Connector(Frozen):
                 adds=(*made.adds, *effect.adds),
                 survives=made.survives or effect.survives,
             )
+        corrects = (o for o in self.options.options if o.corrects)
+        if any(made.option(o.name) == o.corrects for o in corrects):
+            made = replace(made, corrects=True)
         return made
 
     def keys(self, place: str) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ class SourceRef(Frozen):
         dataset: the dataset of this project that it is; None if it is outside.
         adds: columns that its rows have besides those of the dataset.
         survives: whether a stream of it goes on where rows of it are removed or rewritten.
+        corrects: whether what changes there takes the place of what was read of it.
 
     >>> ref = SourceRef("files", "in/*.csv", (("format", "csv"),))
     >>> ref.option("FORMAT"), ref.option("header", default=False)
@@ -51,6 +52,7 @@ class SourceRef(Frozen):
     dataset: str | None = None
     adds: tuple[Field, ...] = ()
     survives: bool = False
+    corrects: bool = False
 
     @property
     def text(self) -> str:

@@ -61,6 +61,8 @@ class StagedTable(Frozen):
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
         removed, feed, events: of a merge, or of rows that only move, see `Commit`.
+        sourced: whether rows tell which source file they come from.
+        by_column: whether they tell it in a column, which the schema does not have.
     """
 
     schema: Schema
@@ -69,6 +71,8 @@ class StagedTable(Frozen):
     removed: tuple[str, ...] = ()
     feed: tuple[DataFile, ...] = ()
     events: tuple[DataFile, ...] | None = None
+    sourced: bool = False
+    by_column: bool = False
 
     @property
     def rows(self) -> int:
@@ -153,6 +157,8 @@ class Staged(Frozen):
         missing: by `Read.name`, columns that earlier files had, and none of these.
         events: of a merge, the columns of its rows; the table's may be others.
         notes: what to tell of it once it is committed.
+        told: where rows of files go, the numbers of the source files that those of the table came
+            from; None: nobody looked.
     """
 
     table: StagedTable
@@ -167,6 +173,7 @@ class Staged(Frozen):
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     events: Schema | None = None
     notes: tuple[str, ...] = ()
+    told: frozenset[int] | None = None
 
     @property
     def given(self) -> Schema:

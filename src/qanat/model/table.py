@@ -47,6 +47,11 @@ def _folder(location: str) -> Path:
     return Path(location.removeprefix("file://"))
 
 
+CORRECTED = "qanat.corrected"
+"""In `Commit.info`: JSON of the source files whose earlier rows a commit replaces. Each comes with
+the version that brought the first of these rows, so that a reader can tell whether it has them."""
+
+
 class Change(StrEnum):
     """What becomes of the rows that a table has when a commit brings new ones."""
 
@@ -95,10 +100,16 @@ class Snapshot(Frozen):
 
 
 class Added(Frozen):
-    """What a table gained between two versions; `amount` as the log knows it."""
+    """What a table gained between two versions; `amount` as the log knows it.
+
+    Args:
+        corrected: source files whose earlier rows went in between, each with the version that
+            brought the first of these.
+    """
 
     batch: Batch
     amount: Amount
+    corrected: Mapping[str, int] = field(default_factory=dict)
 
 
 class CommitGate(Protocol):
@@ -136,8 +147,9 @@ class Commit(Frozen):
             lost a file since. Of a merge, the version whose rows and events it has read; None if
             there were none.
         removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
-            names them; it fails like `rewrites` if the table is not at that version any more. Of a
-            rearrangement, those that `rewritten` replaces; it fails if the table has lost one.
+            names them (`rewritten` may have the rows of theirs that stay); it fails like
+            `rewrites` if the table is not at that version any more. Of a rearrangement, those that
+            `rewritten` replaces; it fails if the table has lost one.
         feed: of a merge, files with the rows that it inserts, updates and deletes, for readers of
             changes; the column `_change_type` says what became of each.
         events: of a merge, files with the changes that the rows of the table do not tell (a key

@@ -44,6 +44,8 @@ class FilesBatch(Frozen):
         known: columns found in earlier epochs, in order; empty in the first.
         drift: what to do with columns that are not in `known`.
         path: as the author wrote it, for messages.
+        root: what the paths of files begin with, if they lie below the project: rows that tell
+            their file leave it out, so that a project may be moved.
     """
 
     files: tuple[LocalFile, ...]
@@ -53,6 +55,7 @@ class FilesBatch(Frozen):
     known: Schema
     drift: Drift
     path: str
+    root: str = ""
 
 
 class TableBatch(Frozen):
@@ -65,6 +68,10 @@ class TableBatch(Frozen):
             the columns of then; all values fit those of the next one, and at last `schema`.
         copied: the folder that files are fetched to, and the URL of the one that they lie in.
         told: columns that the files lack: by name, the value of each file as text.
+        without: numbers of files, and the source files whose rows are left out of so many of the
+            first files: they have been corrected since.
+        sources: by path, the source file that all rows of a file come from, where the file itself
+            does not say it.
     """
 
     files: tuple[str, ...]
@@ -74,6 +81,8 @@ class TableBatch(Frozen):
     narrower: tuple[TableBatch, ...] = ()
     copied: tuple[str, str] | None = None
     told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    without: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -259,6 +268,39 @@ class Merge(Frozen):
     version: Version | None = None
 
 
+class Stale(Frozen):
+    """A table, or a quarantine, of which rows go because the files that they come from changed.
+
+    Args:
+        output: where its files are staged, with the rows that it has as `stored`.
+        known: tells of files of it that do not say so from which source file all rows come, as
+            far as that is known otherwise.
+        flow: of whose rows; empty: of all.
+        flows: those whose rows there may be.
+    """
+
+    output: Output
+    known: Callable[[Sequence[str]], Mapping[str, str]]
+    flow: str = ""
+    flows: tuple[str, ...] = ()
+
+
+class Correction(Frozen):
+    """Source files that have come back with new content: their earlier rows go.
+
+    Args:
+        files: as rows tell them.
+        table: of the epoch; None if it has none yet.
+        quarantines: by dataset, those that the flow may have put rows into.
+        feed: whether files for readers of changes are written.
+    """
+
+    files: tuple[str, ...]
+    table: Stale | None
+    quarantines: Mapping[str, Stale] = field(default_factory=dict)
+    feed: bool = True
+
+
 class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
@@ -276,6 +318,9 @@ class Work(Frozen):
         merge: how the rows change the table; None: they are added. Then `output` has nothing of
             the table: its columns are those of the query, on which expectations are checked.
         rearranged: files of the table that are written again; None: there are none.
+        sourced: by `Read.name`, the inputs whose rows tell which source file they come from; rows
+            of the result tell it as well, where each comes from one of theirs.
+        correction: source files whose earlier rows go; None: there are none.
     """
 
     flow: str
@@ -298,3 +343,5 @@ class Work(Frozen):
     unchanged: bool = False
     merge: Merge | None = None
     rearranged: Layout | None = None
+    sourced: frozenset[str] = frozenset()
+    correction: Correction | None = None

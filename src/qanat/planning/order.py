@@ -30,6 +30,7 @@ from qanat.planning.changes import (
     problems_of_snapshot,
     problems_of_target,
 )
+from qanat.planning.corrections import problems_of_corrections
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.stateful import first_stateful
 
@@ -41,6 +42,7 @@ _Edges: TypeAlias = dict[str, dict[str, Location]]
 def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterator[QanatError]:
     """The reasons why a flow cannot feed its target; none if it can."""
     yield from problems_of_changes(pipeline, flow, target)
+    yield from problems_of_corrections(pipeline, flow, target)
     apart = target.kind not in _APPENDED and flow.changes is None
     if apart and not same(flow.name, target.name):
         yield FlowError(

@@ -30,6 +30,11 @@ class Past(Protocol):
         """`Range.value` of the newest committed range with a position; None before the first."""
         ...
 
+    @property
+    def corrects(self) -> frozenset[str]:
+        """Paths of files (as in `Range.files`) that replace, once, what was read of them."""
+        ...
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these paths of `Range.files`, those already read, as they were then."""
         ...
@@ -135,6 +140,11 @@ class Everywhere:
         """The range as it is."""
         del ref, handover
         return range
+
+    def corrected(self, range: Range) -> tuple[str, ...]:
+        """None: it never takes back a row."""
+        del range
+        return ()
 
     def neighbour(self, ref: SourceRef) -> Neighbour | None:
         """None."""
@@ -260,6 +270,13 @@ class Source(Protocol):
 
         Raises:
             RereadError: this environment has other rows there, or has them in another order.
+        """
+        ...
+
+    def corrected(self, range: Range) -> tuple[str, ...]:
+        """The source files whose earlier rows a range replaces, as rows tell them.
+
+        Only those that the flow may have read, itself or through tables.
         """
         ...
 

@@ -112,6 +112,7 @@ class Project(Upkeep):
         read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
+        replace: Names = (),
     ) -> Plan:
         """What `run` with the same arguments would do, and why; nothing is touched.
 
@@ -122,7 +123,7 @@ class Project(Upkeep):
         >>> plan.datasets[0].reason, plan.blocked
         ('nothing new', False)
         """
-        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss, replace)
         return shown(Plan, run_module("plan").plan(self._current(), chosen))
 
     def run(
@@ -134,6 +135,7 @@ class Project(Upkeep):
         read_again: Names = (),
         only: bool = False,
         accept_loss: bool = False,
+        replace: Names = (),
         wait: float | bool = False,
         observers: Sequence[Observer] = (),
     ) -> Update:
@@ -150,12 +152,14 @@ class Project(Upkeep):
                 read under another name, as other rows.
             only: leave out what has read them as a stream.
             accept_loss: even if rows are lost because the files that they came from are gone.
+            replace: files that have come back with new content: their rows take the place of
+                those that were read of them before.
             wait: seconds to wait for other updates of these datasets; True: as long as it takes.
             observers: get every event as it happens.
 
         Raises:
             ProblemsError: the declarations are wrong; nothing was run.
-            SelectionError: a name matches nothing.
+            SelectionError: a name matches nothing, or no flow has read a file.
             ResetError: a dataset that would start over is protected by the table property
                 `pipelines.reset.allowed = false`.
             RowsLostError: a full refresh would lose rows.
@@ -165,7 +169,7 @@ class Project(Upkeep):
         >>> update.status, update["silver_orders"].status
         ('succeeded', 'unchanged')
         """
-        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss)
+        chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss, replace)
         return shown(Update, run_module("update").update(self._current(), chosen, observers, wait))
 
     def test(self, select: Names = ()) -> Checks:

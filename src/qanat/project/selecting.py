@@ -16,6 +16,7 @@ def selection(
     read_again: Names = (),
     only: bool = False,
     accept_loss: bool = False,
+    replace: Names = (),
 ) -> Selection:
     """The selection of `plan` and `run`, whose arguments these are."""
     everything = full_refresh is True
@@ -28,6 +29,7 @@ def selection(
         _names(read_again),
         only,
         accept_loss,
+        _names(replace),
     )
 
 

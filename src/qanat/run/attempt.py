@@ -26,6 +26,7 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.staged import Staged, StagedTable
 from qanat.model.work import Output, Recomputation, Stored, ViewWork, Work
 from qanat.ports.sink import Delivery
+from qanat.run.correcting import correction_of, sourced
 from qanat.run.inputs import BoundInputs, drift_of, files_again
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.memo import CompiledFlow
@@ -245,6 +246,11 @@ def work_of(attempt: Attempt) -> Work:
         update, at_ns = attempt.running.id, attempt.running.at_ns
         return rearranging(session, compiled, epoch.number, update, prefix, scratch, at_ns)
     merge = merge_of(session, compiled, epoch, prefix, attempt.running.at_ns)
+    output = _output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix)
+    widens = may_widen(session, compiled)
+    quarantine = _quarantine(session, compiled.dataset, prefix, epoch.replaces, widens)
+    views = _views(session, compiled, prefix)
+    waiting = {compiled.dataset.name: quarantine, **{v.name: v.quarantine for v in views}}
     return Work(
         flow=compiled.flow.name,
         epoch=epoch.number,
@@ -252,23 +258,19 @@ def work_of(attempt: Attempt) -> Work:
         dataset=compiled.dataset.name,
         query=query_of(session, compiled, epoch),
         inputs={},
-        output=_output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix),
-        quarantine=_quarantine(
-            session,
-            compiled.dataset,
-            prefix,
-            epoch.replaces,
-            may_widen(session, compiled),
-        ),
+        output=output,
+        quarantine=quarantine,
         scratch=scratch,
         at_ns=attempt.running.at_ns,
-        views=_views(session, compiled, prefix),
+        views=views,
         expectations=compiled.expectations,
         ordered=_ordered(session, compiled),
         sets_aside=_sets_aside(session, compiled.dataset),
-        widens=may_widen(session, compiled),
+        widens=widens,
         unchanged=attempt.unchanged,
         merge=merge,
+        sourced=sourced(session, compiled, epoch.ranges),
+        correction=correction_of(session, compiled, epoch, output, waiting),
         again=tuple(
             Recomputation(
                 f.flow.name,

@@ -36,6 +36,8 @@ def with_waiting(attempt: Attempt, work: Work, progress: Progress) -> Staged:
         output=Output(folder, f"{prefix}-waiting"),
         expectations=(),
         views=(),
+        sourced=frozenset({read.name} if work.sourced else ()),
+        correction=None,
     )
     attempt.tried.append(copy)
     waiting = session.engine.stage(copy, progress).table

@@ -12,7 +12,8 @@ or its input is unread; never two of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application, 
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.staged import StagedTable
-from qanat.model.table import Change, Commit, CommitGate, TableRef
-from qanat.model.work import quarantine_fields
+from qanat.model.table import CORRECTED, Change, Commit, CommitGate, TableRef
+from qanat.model.work import Correction, Stored, quarantine_fields
 from qanat.run.attempt import Attempt
+from qanat.run.correcting import first_versions
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import is_own
 from qanat.run.rearranged import table_of
@@ -178,11 +180,13 @@ def publish_epoch(attempt: Attempt) -> int | None:
         sink.publish(delivery, staging, attempt.staged.table, retried)
         return None
     table = session.table(epoch.dataset)
-    change = Change.APPEND if attempt.work.merge is None else Change.MERGE
+    staged = attempt.staged.table
+    merges = attempt.work.merge is not None or staged.removed
+    change = Change.MERGE if merges else Change.APPEND
     change = Change.REPLACE if epoch.replaces else change
     # The numbers between are those of epochs into another dataset.
     gaps = over or last is None or last.number != epoch.number - 1
-    return session.store.publish(_commit(attempt, table, attempt.staged.table, change, gaps))
+    return session.store.publish(_commit(attempt, table, staged, change, gaps))
 
 
 def _rearrange(attempt: Attempt) -> int | None:
@@ -238,7 +242,8 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
             if staged is None:
                 # Rows of other flows may stay, and with them the columns.
                 staged = StagedTable(session.store.snapshot(table).schema, ())
-            yield table, staged, Change.REPLACE_OWN if over else Change.APPEND
+            added = Change.MERGE if staged.removed else Change.APPEND
+            yield table, staged, Change.REPLACE_OWN if over else added
     if over and _may_read_other_views(attempt):
         for table in _left_behind(session, compiled):
             yield table, StagedTable(session.store.snapshot(table).schema, ()), Change.REPLACE_OWN
@@ -252,7 +257,8 @@ def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTab
         columns = Schema(quarantine_fields(attempt.staged.given))
         staged = with_rows.get(work.dataset) or StagedTable(columns, ())
         anew = replaces or compiled.readmits or outdated
-        yield table, staged, Change.REPLACE if anew else Change.APPEND
+        added = Change.MERGE if staged.removed else Change.APPEND
+        yield table, staged, Change.REPLACE if anew else added
 
 
 def _has_moved(session: Session, epoch: Epoch) -> bool:
@@ -299,6 +305,8 @@ def _commit(
     own = table.name == dataset.name
     stored = (work.output if own else work.quarantine).stored
     merged = work.merge.target.stored if own and work.merge else None
+    if staged.removed and work.correction is not None:
+        merged = _base(work.correction, None if own else table.name.removesuffix(QUARANTINE))
     rewrites = merged or (stored if staged.rewritten is not None else None)
     commit = Commit(
         table=table,
@@ -307,7 +315,11 @@ def _commit(
         change=change,
         application=attempt.compiled.flow.application,
         number=epoch.number,
-        info={"qanat.update": epoch.update, "qanat.flow": epoch.flow},
+        info={
+            "qanat.update": epoch.update,
+            "qanat.flow": epoch.flow,
+            **_corrected(attempt, own, staged),
+        },
         gaps=gaps,
         gate=attempt.running.gate,
         rewritten=staged.rewritten,
@@ -318,10 +330,28 @@ def _commit(
     )
     if not own or attempt.compiled.layouts:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's
-    feed = {} if work.merge is None else {CHANGE_FEED: "true"}
+    changes = work.merge is not None or staged.feed
+    feed = {CHANGE_FEED: "true"} if changes else {}
     return replace(
         commit,
         partition_by=dataset.partition_by,
         comment=dataset.comment,
         properties={**feed, **dict(dataset.properties)},
     )
+
+
+def _base(correction: Correction, view: str | None) -> Stored | None:
+    """The rows that a table had of which some go: the epoch's own, or a dataset's quarantine."""
+    stale = correction.table if view is None else correction.quarantines.get(view)
+    return None if stale is None else stale.output.stored
+
+
+def _corrected(attempt: Attempt, own: bool, staged: StagedTable) -> Mapping[str, str]:
+    """What a commit says of source files whose earlier rows it replaces."""
+    correction = attempt.work.correction
+    if correction is None or not staged.removed:
+        return {}
+    first = dict.fromkeys(correction.files, 0)
+    if own:
+        first = first_versions(attempt.session, attempt.epoch.dataset, first)
+    return {CORRECTED: json.dumps(first)}

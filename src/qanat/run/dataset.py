@@ -18,6 +18,7 @@ from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
+from qanat.run.correcting import replaced
 from qanat.run.decide import (
     INTERRUPTED,
     NEVER_RUN,
@@ -61,6 +62,11 @@ class Around(Frozen):
     decided: Mapping[str, Decision] = field(default_factory=dict)
     open: Mapping[tuple[str, Name], Epoch] = field(default_factory=dict)
     changed: frozenset[str] = frozenset()
+
+    @property
+    def corrects(self) -> dict[str, tuple[str, ...]]:
+        """By dataset, the source files whose rows the update replaces there first."""
+        return {n: d.corrects for n, d in self.decided.items() if d.corrects}
 
     def opened(self, compiled: CompiledFlow) -> Epoch | None:
         """The epoch of a flow that a crash left open."""
@@ -119,13 +125,6 @@ def gather(
             flows = tuple(replace(f, adds=columns.adds.get(f.name, ())) for f in flows)
             facts = replace(facts, lacks=columns.lacks)
     return replace(facts, exists=exists, stored=stored, restarted=restarted, flows=flows)
-
-
-def changed_definitions(session: Session, definitions: Named[Definition]) -> frozenset[str]:
-    """The datasets that are declared otherwise than they were last run."""
-    declared = session.analysis.definitions
-    known = ((n, definitions.get(n), text) for n, text in declared.items())
-    return frozenset(n for n, old, (new, _) in known if old and old.fingerprint != new)
 
 
 def _queried(session: Session, name: str) -> frozenset[str]:
@@ -195,7 +194,8 @@ def _flow_facts(
             return FlowFacts(name, {}, once=True, done=True)
         # A flow that runs once must not leave files out: no later update would take them.
         without = frozenset()
-    intake = find_intake(session, compiled, generation, without, visible)
+    intake = find_intake(session, compiled, generation, without, visible, chosen.corrects)
+    corrects = replaced(session, compiled, generation, intake.ranges, around.corrects)
     check_kept(session, compiled, generation, around.decided, intake)
     if compiled.dataset.name not in chosen.read_again | chosen.full_refresh:
         check_identity(session, compiled, generation, around.past, intake, around.decided, visible)
@@ -217,6 +217,7 @@ def _flow_facts(
         idle=intake.idle,
         merges=compiled.changes is not None,
         whole=whole,
+        corrects=corrects,
     )
 
 

@@ -78,13 +78,14 @@ class Decision(Frozen):
         waiting: unread input by source.
         difference: unified diff of the canonical text, where the definition changed.
         consequence: what that means for rows already written, or the way out of a failure.
-        takes: the next epoch of each flow that has something to do. A plan leaves out flows that
-            get input only from datasets that are updated before them.
+        takes: the next epoch of each flow that has work. A plan leaves out flows that get input
+            only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
         error: what stands in its way.
         lacks: what to tell of columns that its query gives no more; empty if there are none.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
+        corrects: source files whose rows are replaced.
     """
 
     dataset: str
@@ -101,6 +102,7 @@ class Decision(Frozen):
     lacks: str = field(default="", compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
+    corrects: tuple[str, ...] = field(default=(), compare=False)
 
 
 class UpdatePlan(Frozen):
@@ -116,7 +118,6 @@ class UpdatePlan(Frozen):
 
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
-
 _KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
@@ -130,8 +131,7 @@ UNCHANGED = "inputs and definition are unchanged"
 
 def decide(facts: Facts) -> Decision:
     """What an update does with a dataset, and why."""
-    dataset = facts.dataset
-    status = _status(facts)
+    dataset, status = facts.dataset, _status(facts)
     changed = difference(facts.before.text, facts.text) if facts.before and facts.changed else ""
     undecided = Decision(
         dataset=dataset.name,
@@ -152,8 +152,8 @@ def decide(facts: Facts) -> Decision:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
-    # A dataset that waits for another one has not come to its definition yet.
-    waits = bool(facts.flows) and all(_waits(f) for f in facts.flows)
+    # A dataset that waits for another has not come to its definition.
+    waits = bool(facts.flows) and all(map(_waits, facts.flows))
     return replace(
         undecided,
         step=step,
@@ -163,6 +163,7 @@ def decide(facts: Facts) -> Decision:
         borrowed=tuple(dict.fromkeys(b for f in facts.flows for b in f.borrowed)),
         inputs=inputs,
         records_definition=not waits,
+        corrects=tuple(dict.fromkeys(n for f in facts.flows for n in f.corrects if step.works)),
     )
 
 
@@ -181,9 +182,8 @@ def _version(range_: Range) -> Mapping[str, object]:
 
 
 def _status(facts: Facts) -> DefinitionStatus:
-    if facts.before is None:
-        return DefinitionStatus.NEW
-    return DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
+    known = DefinitionStatus.CHANGED if facts.changed else DefinitionStatus.UNCHANGED
+    return DefinitionStatus.NEW if facts.before is None else known
 
 
 def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
@@ -232,9 +232,10 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
-    step = Step.MERGE if any(f.merges for f in ready) else Step.APPEND
+    step = Step.MERGE if any(f.merges or f.corrects for f in ready) else Step.APPEND
     if new:
-        return step, UNREAD
+        again = tuple(dict.fromkeys(n for f in ready for n in f.corrects))
+        return step, f"new content of {listed(again)}" if again else UNREAD
     if changing:
         return step, f"{listed(changing)} may bring new rows"
     return step, f"its query has new columns: {listed(adds)}"
@@ -255,8 +256,7 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
     """The next epoch of each flow that has something to do."""
     if not step.works:
         return ()
-    view = facts.dataset.kind is _VIEW
-    ready = _ready(facts)
+    view, ready = facts.dataset.kind is _VIEW, _ready(facts)
     working = [f for f in ready if view or f.works]
     if facts.restarted and not working:
         # A full refresh replaces the table even if nothing is there to read.

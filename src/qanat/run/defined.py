@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qanat.model.name import Named
 from qanat.model.pipeline import Dataset, DatasetKind, is_declared
 from qanat.model.record import Definition, Epoch
 from qanat.run.commits import sink_of
@@ -65,3 +66,10 @@ def _vanished(session: Session, epoch: Epoch) -> Definition | None:
 def _as_declared(session: Session, dataset: Dataset) -> Definition:
     fingerprint, text = session.analysis.definitions[dataset.name]
     return Definition(dataset.name, str(dataset.kind), fingerprint, "", text)
+
+
+def changed_definitions(session: Session, definitions: Named[Definition]) -> frozenset[str]:
+    """The datasets that are declared otherwise than they were last run."""
+    declared = session.analysis.definitions
+    known = ((n, definitions.get(n), text) for n, text in declared.items())
+    return frozenset(n for n, old, (new, _) in known if old and old.fingerprint != new)

@@ -35,6 +35,7 @@ from qanat.run.commits import (
     target_tables,
     unpublished,
 )
+from qanat.run.correcting import check_told
 from qanat.run.drift import column_changes
 from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.limit import check_limit, warnings_of
@@ -165,6 +166,7 @@ def audit(attempt: Attempt) -> None:
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
+    check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)
     attempt.remarks = (*column_changes(attempt), *staged.notes)
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(

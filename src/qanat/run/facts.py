@@ -61,6 +61,8 @@ class FlowFacts(Frozen):
         adds: columns that its changed query gives and that the table does not have yet.
         merges: whether its rows change those of the table.
         whole: whether they are all that the table has: a snapshot.
+        corrects: source files whose rows it replaces, as far as that is known before what it reads
+            is updated.
     """
 
     name: str
@@ -80,6 +82,7 @@ class FlowFacts(Frozen):
     adds: tuple[str, ...] = ()
     merges: bool = False
     whole: bool = False
+    corrects: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:

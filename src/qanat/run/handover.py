@@ -136,7 +136,10 @@ def same_rows(origin: Session, name: str, version: int, ours: int) -> SameRows:
     since, table = version, origin.table(name)
     # What removed rows is no append, and where entries are gone nobody knows.
     with suppress(QanatError):
-        while since > 0 and not origin.store.added(table, since - 1, since).amount.files:
+        while since > 0:
+            added = origin.store.added(table, since - 1, since)
+            if added.amount.files or added.corrected:
+                break
             since -= 1
     return SameRows(since, version, ours)
 

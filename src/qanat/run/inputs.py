@@ -41,6 +41,7 @@ class FlowPast(Frozen):
         generation: of the flow's target.
         published: an epoch of the flow that a crash left open although readers can see it. The
             next update calls it committed; what reads before that must see the same.
+        corrects: files that replace, this once, what was read of them.
     """
 
     ledger: Ledger
@@ -48,6 +49,7 @@ class FlowPast(Frozen):
     key: str
     generation: int
     published: Epoch | None = None
+    corrects: frozenset[str] = frozenset()
 
     @property
     def position(self) -> Mapping[str, Any] | None:
@@ -157,13 +159,14 @@ def find_unread(
     generation: int,
     without: frozenset[str] = frozenset(),
     published: Epoch | None = None,
+    corrects: frozenset[str] = frozenset(),
 ) -> Intake:
     """What a flow has not read.
 
     Args:
         generation: of the flow's target; in a new one nothing has been read.
         without: paths of files to leave for a later update (they are still being written).
-        published: see `FlowPast`.
+        published, corrects: see `FlowPast`.
 
     Raises:
         QanatError: what a source has to say, see `qanat.ports.source.Source.plan`.
@@ -181,7 +184,9 @@ def find_unread(
         with located(read.location), naming(compiled.dataset.name):
             source = session.source(ref)
             if read.streaming:
-                past = FlowPast(session.recorded, compiled, ref.key, generation, published)
+                past = FlowPast(
+                    session.recorded, compiled, ref.key, generation, published, corrects
+                )
                 unread = source.plan(ref, past, without)
                 if unread is not None:
                     ranges[key] = unread.range

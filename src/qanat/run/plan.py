@@ -11,7 +11,7 @@ from qanat.model.name import Named, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Epoch
 from qanat.run.commits import published
-from qanat.run.dataset import Around, changed_definitions, declared, gather
+from qanat.run.dataset import Around, declared, gather
 from qanat.run.decide import (
     Decision,
     DefinitionStatus,
@@ -19,7 +19,7 @@ from qanat.run.decide import (
     UpdatePlan,
     decide,
 )
-from qanat.run.defined import settled
+from qanat.run.defined import changed_definitions, settled
 from qanat.run.facts import Facts
 from qanat.run.foresight import Foresight
 from qanat.run.identity import past_sources

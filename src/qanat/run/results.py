@@ -16,6 +16,7 @@ from qanat.model.schema import Schema
 from qanat.model.staged import Counts, RuleCount
 from qanat.planning.graph import select
 from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
+from qanat.run.correcting import asked_for
 from qanat.run.full_refresh import (
     Loss,
     check_losses,
@@ -54,6 +55,7 @@ class Selection(Frozen):
             already, under another name.
         only: leave out what has read them as a stream.
         accept_loss: even if rows are lost because the files that they came from are gone.
+        replace: files that replace, this once, what was read of them.
     """
 
     select: tuple[str, ...] = ()
@@ -63,6 +65,7 @@ class Selection(Frozen):
     read_again: tuple[str, ...] = ()
     only: bool = False
     accept_loss: bool = False
+    replace: tuple[str, ...] = ()
 
 
 class DatasetResult(Frozen):
@@ -298,6 +301,7 @@ class Chosen(Frozen):
         losses: by dataset, the rows that starting over loses.
         accept_loss: whether rows may be lost.
         read_again: datasets that may read what they may have read under another name.
+        corrects: files that replace, this once, what was read of them.
     """
 
     datasets: tuple[str, ...]
@@ -308,6 +312,7 @@ class Chosen(Frozen):
     losses: Mapping[str, Loss] = field(default_factory=dict)
     accept_loss: bool = False
     read_again: frozenset[str] = frozenset()
+    corrects: frozenset[str] = frozenset()
 
 
 def _former_views(session: Session, before: Named[Definition]) -> frozenset[str]:
@@ -389,4 +394,5 @@ def choose_datasets(session: Session, selection: Selection) -> Chosen:
         losses=lost,
         accept_loss=selection.accept_loss,
         read_again=selected(selection.read_again),
+        corrects=asked_for(session, selection.replace) if selection.replace else frozenset(),
     )

@@ -51,17 +51,18 @@ def find_intake(
     generation: int,
     without: frozenset[str] = frozenset(),
     published: Epoch | None = None,
+    corrects: frozenset[str] = frozenset(),
 ) -> Intake:
     """What the next epoch of a flow would take: what it has not read, or the snapshot that is due.
 
     Args:
-        generation, without, published: as for `find_unread`.
+        generation, without, published, corrects: as for `find_unread`.
 
     Raises:
         QanatError: what a source has to say.
         QueryError: the function that gives snapshots raises something, or gives none.
     """
-    intake = find_unread(session, compiled, generation, without, published)
+    intake = find_unread(session, compiled, generation, without, published, corrects)
     if not takes_snapshots(compiled):
         return intake
     past = FlowPast(session.recorded, compiled, TAKEN, generation, published).position

@@ -17,7 +17,8 @@ from qanat.model.staged import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.blame import explain, is_panic
-from qanat.run.dataset import Around, DatasetRun, changed_definitions
+from qanat.run.dataset import Around, DatasetRun
+from qanat.run.defined import changed_definitions
 from qanat.run.entry import LedgerEntry, OpenUpdate, failure_of, open_update
 from qanat.run.identity import past_sources
 from qanat.run.recovery import start_clean

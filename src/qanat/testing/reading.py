@@ -68,6 +68,11 @@ class RememberedPast:
         """The value of the newest settled range with a position."""
         return self._position
 
+    @property
+    def corrects(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these files, those of settled ranges."""
         return {p: self._files[p] for p in paths if p in self._files}

@@ -55,9 +55,18 @@ LATE = {
     "USING": "USING delta",
 }
 
+REPLACING = FILES.replace("schema", "on_overwrite => 'replace', schema")
+JOINED = "SELECT d.id, s.amount FROM d JOIN {} AS s USING (id)"
+DIMENSION = view("SELECT 1 AS id").replace("gold", "d")
 UDF = "@dp.udf\ndef double(x{}){}: return 2 * x\n"
 
 CASES = {
+    "files that cannot replace rows": mended(
+        "read the files into a streaming table of their own, row by row, and compute the rest in"
+        " a MATERIALIZED VIEW over it",
+        DIMENSION + stream(JOINED.format(f"STREAM {REPLACING}")),
+        DIMENSION + stream(f"SELECT * FROM STREAM {REPLACING}") + view(JOINED.format("silver")),
+    ),
     "an unannotated parameter of a function for SQL": python(
         "annotate it, or write @udf(parameters=[…]) before double",
         UDF.format("", " -> int"),

@@ -107,6 +107,12 @@ OUT = (
 )
 BOTH: tuple[Step, ...] = (PROD, "qanat run", "qanat run -e prod")
 
+JOINED = (
+    "CREATE MATERIALIZED VIEW names AS SELECT 1 AS key;\n"
+    "CREATE STREAMING TABLE joined AS SELECT n.key FROM names AS n JOIN STREAM {} AS o"
+    " ON o.id = n.key;\n"
+)
+
 CASES = {
     # -- a ledger or a table that is older than the rest ----------------------------------------
     "an older ledger": Case(
@@ -263,9 +269,47 @@ CASES = {
     ),
     "a file that comes back changed": Case(
         "qanat run",
-        "`allow_overwrites => true` in read_files reads changed files again",
+        "`qanat run --replace data/a.csv` puts its rows in the place of those of before, once",
         before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
-        follow={SQL: ORDERS.replace("schema =>", "allow_overwrites => true, schema =>")},
+        follow="qanat run --replace data/a.csv",
+    ),
+    "files that come back changed, always": Case(
+        "qanat run",
+        "`on_overwrite => 'replace'` in read_files does so always",
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow={SQL: ORDERS.replace("schema =>", "on_overwrite => 'replace', schema =>")},
+    ),
+    "a reader that cannot follow a file that is replaced": Case(
+        "qanat run --replace data/a.csv",
+        "start over: qanat run --full-refresh joined; or read what changes:"
+        " STREAM table_changes('orders')",
+        JOINED.format("orders"),
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow="qanat run --full-refresh joined",
+        again="qanat run",
+    ),
+    "files that cannot be replaced in a table": Case(
+        "qanat run --replace data/a.csv",
+        "read everything again: qanat run --full-refresh joined",
+        JOINED.format(ORDERS.partition("STREAM ")[2].rstrip(";\n")),
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow="qanat run --full-refresh",
+        again="qanat run",
+        orders="",
+    ),
+    "files that came into a table in two ways": Case(
+        "qanat run --replace data/a.csv",
+        "read everything again: qanat run --full-refresh orders",
+        "CREATE FLOW again AS INSERT INTO orders BY NAME " + ORDERS.partition(" AS ")[2],
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow="qanat run --full-refresh orders",
+        again="qanat run",
+    ),
+    "files whose new content is to be added": Case(
+        "qanat run",
+        "`on_overwrite => 'append'` adds them",
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow={SQL: ORDERS.replace("schema =>", "on_overwrite => 'append', schema =>")},
     ),
     "a changed source": Case(
         "qanat run",

@@ -12,7 +12,8 @@ from typing import Any
 from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionContext
 
 from qanat import disk
-from qanat.errors import AdapterError, Location
+from qanat.errors import AdapterError, Location, UnsupportedError
+from qanat.model.function import UserFunction
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
@@ -70,6 +71,18 @@ class DataFusionEngine:
         self._scratch = scratch
         self._memory_limit = memory_limit
         self._closed = False
+
+    def define(self, functions: Sequence[UserFunction]) -> None:
+        """Refused, if there are any.
+
+        Raises:
+            UnsupportedError: there are some.
+        """
+        for function in functions:
+            raise UnsupportedError(
+                f"DataFusion does not call functions of a project such as {function.name}()",
+                location=function.location,
+            )
 
     def stage(self, work: Work, progress: Progress) -> Staged:
         """Run one epoch and stage its rows (see `qanat.ports.engine.Engine`)."""

@@ -90,8 +90,15 @@ _READ = OptionTable(
         Option("modified_after", "only files changed after this time (ISO 8601)", identity=True),
         Option("modified_before", "only files changed before this time (ISO 8601)", identity=True),
         Option(
+            "on_overwrite",
+            "what to do with a file that comes back with new content: error; append (read it"
+            " again, beside what was read of it); or replace (in the place of that)",
+            choices={n: n for n in ("error", "append", "replace")},
+            corrects="replace",
+        ),
+        Option(
             "allow_overwrites",
-            "read a file again when it comes back with new content; else that is an error",
+            "an older way to say on_overwrite => 'append'",
             type=ValueType.BOOLEAN,
         ),
         Option(

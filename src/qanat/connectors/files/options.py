@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from qanat.connectors.files.content import UTF_8, encoding_named
@@ -21,11 +22,22 @@ _OWN = frozenset(
         "max_files_per_trigger",
         "modified_after",
         "modified_before",
+        "on_overwrite",
         "path_glob_filter",
         "recursive",
         "schema",
     }
 )
+
+
+class Overwrite(StrEnum):
+    """What is done with a file that was read and comes back with new content."""
+
+    ERROR = "error"
+    APPEND = "append"
+    """Its rows are added to those of before."""
+    REPLACE = "replace"
+    """Its rows take the place of those of before."""
 
 
 class ReadOptions(Frozen):
@@ -34,6 +46,7 @@ class ReadOptions(Frozen):
     Args:
         format: as the author said, None to go by the file names.
         modified_after_ns, modified_before_ns: nanoseconds since 1970 (UTC), exclusive.
+        on_overwrite: what is done with a file that comes back with new content.
         max_files, max_bytes: how much one epoch takes at most (at least one file).
         schema: the declared columns as text.
         dialect: the SQL dialect that `schema` is written in.
@@ -49,7 +62,7 @@ class ReadOptions(Frozen):
     modified_before_ns: int | None
     max_files: int | None
     max_bytes: int | None
-    allow_overwrites: bool
+    on_overwrite: Overwrite
     schema: str | None
     dialect: str
     compression: str | None
@@ -80,7 +93,7 @@ def read_options(ref: SourceRef) -> ReadOptions:
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
         max_files=given.get("max_files_per_trigger"),
         max_bytes=given.get("max_bytes_per_trigger"),
-        allow_overwrites=bool(given.get("allow_overwrites", False)),
+        on_overwrite=_on_overwrite(given.get("on_overwrite"), given.get("allow_overwrites")),
         schema=given.get("schema"),
         dialect=dialect,
         compression=None if compression == "auto" else compression,
@@ -101,6 +114,21 @@ def check_enveloped(ref: SourceRef, format: str) -> None:
             wanted="format => 'json' or 'ndjson'",
             got=format,
         )
+
+
+def _on_overwrite(policy: Any, appends: Any) -> Overwrite:
+    """What is done with a file that comes back, by the option and by its older spelling."""
+    if policy is None:
+        return Overwrite.APPEND if appends else Overwrite.ERROR
+    found = Overwrite(policy)
+    if appends is not None and bool(appends) is not (found is Overwrite.APPEND):
+        said = str(bool(appends)).lower()
+        raise OptionError(
+            "the options on_overwrite and allow_overwrites contradict each other",
+            wanted=f"on_overwrite => '{found}' alone",
+            got=f"on_overwrite => '{found}' and allow_overwrites => {said}",
+        )
+    return found
 
 
 def _moment(name: str, value: Any) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -14,7 +15,7 @@ from qanat.connectors.files.copies import check_libraries, readable
 from qanat.connectors.files.folder import Folder, check_allowed
 from qanat.connectors.files.format import FileFormat, compression_named, shapes, suffixes
 from qanat.connectors.files.glob import Place, described, name_regex
-from qanat.connectors.files.options import ReadOptions, check_enveloped, read_options
+from qanat.connectors.files.options import Overwrite, ReadOptions, check_enveloped, read_options
 from qanat.connectors.files.sample import heads, spread
 from qanat.errors import (
     FileChangedError,
@@ -30,6 +31,9 @@ from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
 from qanat.ports.source import Everywhere, Past, Surroundings
+
+_CORRECTED = "corrected"
+"""In the value of a range: the files of it that replace what was read of them before."""
 
 
 class FilesSource(Everywhere):
@@ -71,21 +75,33 @@ class FilesSource(Everywhere):
         before = self._seen(past, [f.path for f in found])
         fresh: list[FileRef] = []
         changed: list[FileRef] = []
+        corrected: set[str] = set()
         for file in found:
             old = before.get(file.path)
             if old is None:
                 fresh.append(file)
             elif not _untouched(old, file) and not place.same(old, file):
-                (fresh if options.allow_overwrites else changed).append(file)
+                corrects = self._portable(file.path) in past.corrects
+                policy = Overwrite.REPLACE if corrects else options.on_overwrite
+                (changed if policy is Overwrite.ERROR else fresh).append(file)
+                if policy is Overwrite.REPLACE:
+                    corrected.add(file.path)
         if changed:
-            raise _changed(before[changed[0].path], changed)
+            raise _changed(before[changed[0].path], changed, self._portable(changed[0].path))
         if not fresh:
             return None
         taken = _capped(fresh, options)
         more = len(taken) < len(fresh)
         paths = [f.path for f in taken]
         check_libraries(paths, _shapes(paths, ref, options)[1])
-        return Unread(self._range(taken), _amount(fresh), more)
+        range_ = self._range(taken)
+        if replaced := [self._portable(p) for p in paths if p in corrected]:
+            range_ = replace(range_, value={**range_.value, _CORRECTED: replaced})
+        return Unread(range_, _amount(fresh), more)
+
+    def corrected(self, range: Range) -> tuple[str, ...]:
+        """The files of a range that have come back with new content, to replace the old."""
+        return tuple(range.value.get(_CORRECTED, ()))
 
     def renamed(self, old: str, new: str) -> tuple[str, str]:
         """The folders of two patterns; or the places themselves, which are folders or files."""
@@ -201,7 +217,10 @@ class FilesSource(Everywhere):
             FileVanishedError: a file is gone.
         """
         files = self._files(range)
-        return self._range(self._place(ref.place).verify(files)) if files else range
+        if not files:
+            return range
+        verified = self._range(self._place(ref.place).verify(files))
+        return replace(verified, value=range.value)
 
     def _with_format(self, ref: SourceRef, options: ReadOptions) -> ReadOptions:
         """The options with the format of the files that are there, if nothing else tells it."""
@@ -241,6 +260,7 @@ class FilesSource(Everywhere):
             known=known,
             drift=drift,
             path=ref.place,
+            root=f"{self._root}/",
         )
 
     # -- paths -----------------------------------------------------------------------------
@@ -330,13 +350,14 @@ def _untouched(old: FileRef, new: FileRef) -> bool:
     return old.size == new.size and old.modified_ns == new.modified_ns
 
 
-def _changed(old: FileRef, changed: Sequence[FileRef]) -> FileChangedError:
+def _changed(old: FileRef, changed: Sequence[FileRef], name: str) -> FileChangedError:
     more = len(changed) - 1
     others = f" (and {more:,} other file{'s' if more > 1 else ''})" if more else ""
     return FileChangedError(
         f"the file {old.path!r} was read before and has come back with new content{others}",
         wanted=described(old),
         got=described(changed[0]),
-        hint="`allow_overwrites => true` in read_files reads changed files again,"
-        f" `{full_refresh()}` all files",
+        hint=f"`qanat run --replace {shlex.quote(name)}` puts its rows in the place of those of"
+        " before, once; `on_overwrite => 'replace'` in read_files does so always,"
+        f" `on_overwrite => 'append'` adds them; `{full_refresh()}` reads all files again",
     )

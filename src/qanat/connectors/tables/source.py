@@ -4,7 +4,8 @@ A range of a stream is `{"after": …, "upto": …}`: the rows of the versions a
 with another; `after` is -1 to begin with everything. A table read as it is now is
 `{"kind": "snapshot", "version": …}`. `feed` has
 those of changes. Each has the key `environment` where the rows are in the table of another
-environment.
+environment. A stream's has `corrected` with the source files whose rows the table has replaced and
+the stream has read.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ from qanat.ports.source import (
 )
 from qanat.text import neither
 
+_CORRECTED = "corrected"
+
 
 class TableSource(Everywhere):
     """What all sources of tables have in common; the subclasses say which table is meant."""
@@ -88,11 +91,19 @@ class TableSource(Everywhere):
         version = end(ref, version)
         if version <= after:
             return None
-        amount = gained(ref, read, after, version).amount
-        if after >= 0 and not amount.files:
+        added = gained(ref, read, after, version)
+        amount, corrected = added.amount, added.corrected
+        if after >= 0 and not amount.files and not corrected:
             return None  # versions that brought no row: only a name has changed, say
         value = {"after": after, "upto": version, **mark}
+        # Of other source files the reader has nothing that could go.
+        if had := sorted(name for name, first in corrected.items() if first <= after):
+            value[_CORRECTED] = had
         return Unread(Range(value, positioned=True, amount=amount), amount)
+
+    def corrected(self, range: Range) -> tuple[str, ...]:
+        """The source files whose earlier rows the table has replaced, if the stream has them."""
+        return tuple(range.value.get(_CORRECTED, ()))
 
     def reached(self, position: Mapping[str, Any]) -> int | None:
         """The version up to which a stream has read the project's own table."""

@@ -8,7 +8,8 @@ text), `casts` has casts of doubles give what their text would, `functions` runs
 the table (`typenames` has the names of types), `split` finds the rows that break rules, `waiting`
 puts them aside into `quarantine` tables, `merge` has rows change those of their table, `widening`
 writes a table again whose columns need wider types, `write` makes files of the rest (`jsonable` is
-for JSON); `order` keeps rows in the order of their source, `onepass` copies files without all this
+for JSON); `sources` tells which source file rows come from, and `correcting` takes those of one
+away; `order` keeps rows in the order of their source, `onepass` copies files without all this
 where nothing in them needs it. `aside` sets rows aside that a query cannot compute, which
 `rowwise` finds (`expressions` are pieces of its tree), and `blame` tells which row it is where
 none can be left out. `readmission` stages a replay, for which `recomputing` computes such rows

@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from qanat.engines.duckdb.expressions import needed_of
 from qanat.engines.duckdb.faults import BY_DATA
-from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
 from qanat.engines.duckdb.hidden import carry_below
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import failed_rows
@@ -266,10 +266,11 @@ class RowsAside:
         )
         return sum(int(row[0]) for row in rows if row)
 
-    def rows(self, schema: Schema) -> Iterator[tuple[str, str]]:
-        """The rows of each input: what tells it from others, and SELECT text.
+    def rows(self, schema: Schema) -> Iterator[tuple[str, str, bool]]:
+        """The rows of each input: what tells it from others, SELECT text, and whether they tell
+        their source file.
 
-        That gives the columns of a quarantine, and `__qanat_rid`.
+        The text gives the columns of a quarantine, and `__qanat_rid`.
         """
         labels = labels_of(self.work)
         mentioned = any(
@@ -280,7 +281,9 @@ class RowsAside:
             if mentioned and METADATA in whole.hidden:
                 columns.append(METADATA)
             label = f"({labels[name]})" if len(self._whole) > 1 else ""
-            yield label, failed_rows(whole.full, _table(name), columns, schema)
+            sourced = SOURCE in whole.hidden
+            rows = failed_rows(whole.full, _table(name), columns, schema, sourced)
+            yield label, rows, sourced
 
     def _origin(self, name: str) -> tuple[str, ...]:
         """The inputs that the rows of a relation come from, one by one."""

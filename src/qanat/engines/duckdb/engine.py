@@ -106,8 +106,8 @@ class DuckDBEngine:
             explained(work.query),
         ):
             staged = self._staging(con, work).run()
-        if work.merge is None and work.rearranged is None:
-            # These write a column that their table does not have.
+        if work.merge is None and work.rearranged is None and work.correction is None:
+            # These write a column that their table does not have, or leave out one that it has.
             self._footers.remember(work.output, staged.table)
         return staged
 

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from sqlglot import TokenType, exp
 
 from qanat.engines.duckdb.clauses import Clauses, UnseparableError
-from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
@@ -37,7 +37,7 @@ from qanat.planning.levels import Level, Path, enclosing, names_given, parts, pa
 from qanat.planning.stateful import tree_of
 from qanat.text import literal, quote
 
-POSITIONS = (FILE, ROW, RID)
+POSITIONS = (FILE, ROW, RID, SOURCE)
 
 
 class _Edit(NamedTuple):

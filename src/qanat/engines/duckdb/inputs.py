@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
-from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf, with_lines
 from qanat.engines.duckdb.remembered import Footers
+from qanat.engines.duckdb.sources import of_paths, of_rows
 from qanat.engines.duckdb.tables import Bound, bind_table
 from qanat.errors import FileUnreadableError
 from qanat.model.work import ArrowBatch, Batch, FilesBatch, TableBatch, ViewBatch
@@ -45,6 +46,7 @@ class Bindings:
     Args:
         footers: what is known of the files of tables.
         views: the temporary views that are defined.
+        sourced: the inputs whose rows tell which source file they come from.
         widens: whether columns of files may get wider types than earlier ones had.
         widened: whether one has got one.
     """
@@ -54,18 +56,26 @@ class Bindings:
     footers: Footers = field(default_factory=Footers)
     bound: dict[str, Bound] = field(default_factory=dict)
     views: dict[str, Bound] = field(default_factory=dict)
+    sourced: frozenset[str] = frozenset()
     widens: bool = False
     widened: bool = False
     _keep: list[object] = field(default_factory=list)
 
-    def bind(self, name: str, batch: Batch) -> Bound:
-        """Bind one input; `over` or `define` let queries read it by its name."""
+    def bind(self, name: str, batch: Batch, sourced: bool = False) -> Bound:
+        """Bind one input; `over` or `define` let queries read it by its name.
+
+        Args:
+            sourced: whether rows of a table tell which source file they come from.
+        """
+        sourced = sourced or name in self.sourced
         match batch:
             case TableBatch():
                 batch.ready()
-                found = bind_table(self.con, name, batch, self.footers)
+                found = bind_table(self.con, name, batch, self.footers, sourced)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch, self.widens)
+                if sourced:
+                    found = _with_sources(self.con, name, found, batch)
                 self.widened |= found.widened
             case ArrowBatch():
                 # Registered objects are held weakly by DuckDB's replacement: keep them.
@@ -103,7 +113,13 @@ class Bindings:
         if found is None or not found.schema.fields:
             return None
         plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
-        self.bound[name] = Bound(plain, found.relation, (METADATA,), found.schema)
+        full = found.relation
+        hidden: tuple[str, ...] = (METADATA,)
+        if name in self.sourced:
+            source = of_paths(self.con, name, batch, f"{METADATA}.file_path")
+            full = f"SELECT *, {source} AS {SOURCE} FROM ({full})"
+            hidden = (*hidden, SOURCE)
+        self.bound[name] = Bound(plain, full, hidden, found.schema)
         return found
 
     @property
@@ -163,6 +179,20 @@ class Bindings:
             if (b := self.bound[n])
         )
         return f"WITH {inputs} FROM (\n{sql}\n)" if inputs else sql
+
+
+def _with_sources(con: DuckDBPyConnection, name: str, found: Bound, batch: FilesBatch) -> Bound:
+    """Files whose rows tell which one they come from, also through tables."""
+    malformed = found.malformed
+    if malformed:
+        source = of_paths(con, name, batch, "file")
+        malformed = f"SELECT *, {source} AS {SOURCE} FROM ({malformed})"
+    return replace(
+        found,
+        full=f"SELECT *, {of_rows(con, name, batch)} AS {SOURCE} FROM ({found.full})",
+        hidden=(*found.hidden, SOURCE),
+        malformed=malformed,
+    )
 
 
 def _bind_files(

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from qanat.engines.duckdb.files.bound import SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.remembered import Queries
+from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
@@ -58,9 +61,13 @@ def copy_input(
         return None
     keep_order(con, (batch,), work.ordered)
     con.execute(f"SET SESSION operator_memory_limit = '{_AHEAD}'")
-    columns = f"SELECT {fitted.projection} FROM ({result.select})"
+    told, only = SOURCE in result.hidden, only_file(work)
+    output = work.output if only is None or not told else named(work.output, only)
+    own = f", {SOURCE}" if told and only is None else ""
+    columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
     try:
-        table = write(con, columns, fitted.schema, work.output)
+        table = write(con, columns, fitted.schema, output)
+        table = replace(table, sourced=told, by_column=bool(own))
         if once.complete():
             counts = Counts(out=table.rows, written=table.rows)
             found = {name: once.schema}

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import FILE, RID, ROW
+from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.files.widen import convert
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import to_duckdb
-from qanat.engines.duckdb.widening import Widening
+from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
@@ -77,29 +77,41 @@ def chosen_rows(rule: str | None, where: str | None) -> str:
 
 
 def removed_rows(
-    relation: str, schema: Schema, splitter: Splitter, split: Split, positions: bool
+    relation: str, schema: Schema, splitter: Splitter, split: Split, hidden: Sequence[str]
 ) -> str:
-    """SELECT text of the rows that go to quarantine, with rules, source and raw text."""
+    """SELECT text of the rows that go to quarantine, with rules, source and raw text.
+
+    Args:
+        hidden: columns of the relation that tell where its rows come from.
+    """
     columns = ", ".join(f"r.{quote(n)}" for n in schema.names)
-    source = f"{{'file': r.{FILE}, 'row': r.{ROW}}}" if positions else "NULL"
+    source = f"{{'file': r.{FILE}, 'row': r.{ROW}}}" if FILE in hidden else "NULL"
+    own = f", r.{SOURCE}" if SOURCE in hidden else ""
     return (
         f"SELECT {columns}, {splitter.failed_rules('b')} AS {RULES}, {source} AS {_SOURCE}, "
-        f"NULL AS {_RAW}, r.{RID} FROM ({relation}) AS r JOIN {split.removed} AS b "
+        f"NULL AS {_RAW}, r.{RID}{own} FROM ({relation}) AS r JOIN {split.removed} AS b "
         f"ON r.{RID} = b.{RID} WHERE b.quarantined"
     )
 
 
-def malformed_rows(parts: Sequence[str], schema: Schema) -> str:
-    """SELECT text of the rows that could not be parsed: no columns, but the raw text."""
+def malformed_rows(parts: Sequence[str], schema: Schema, sourced: bool) -> str:
+    """SELECT text of the rows that could not be parsed: no columns, but the raw text.
+
+    Args:
+        sourced: whether they tell their source file.
+    """
+    own = f", {SOURCE}" if sourced else ""
     columns = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
-    union = " UNION ALL ".join(f"SELECT file, row, raw, error FROM ({p})" for p in parts)
+    union = " UNION ALL ".join(f"SELECT file, row, raw, error{own} FROM ({p})" for p in parts)
     return (
         f"SELECT {columns}, MAP {{{literal(MALFORMED)}: error}} AS {RULES}, "
-        f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW} FROM ({union})"
+        f"{{'file': file, 'row': row}} AS {_SOURCE}, raw AS {_RAW}{own} FROM ({union})"
     )
 
 
-def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Schema) -> str:
+def failed_rows(
+    relation: str, failed: str, columns: Sequence[str], schema: Schema, sourced: bool
+) -> str:
     """SELECT text of rows of an input that a query fails for: no columns, but the row as JSON.
 
     All values of that are text: as numbers, some would not come back as they were.
@@ -109,14 +121,16 @@ def failed_rows(relation: str, failed: str, columns: Sequence[str], schema: Sche
         failed: name of a table of (rid, reason); without a reason a row is not needed.
         columns: those of the input that make the row.
         schema: the columns of the dataset.
+        sourced: whether the rows tell their source file.
     """
+    own = f", r.{SOURCE}" if sourced else ""
     nothing = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
     row = ", ".join(f"{literal(c)}: CAST(r.{quote(c)} AS VARCHAR)" for c in columns)
     rules = f"MAP {{{literal(FAILED)}: f.reason}} AS {RULES}"
     source = f"{{'file': r.{FILE}, 'row': r.{ROW}}} AS {_SOURCE}"
     raw = f"to_json({{{row}}})::VARCHAR AS {_RAW}"
     return (
-        f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID} FROM ({relation}) AS r "
+        f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID}{own} FROM ({relation}) AS r "
         f"JOIN {failed} AS f ON f.rid = r.{RID} AND f.reason IS NOT NULL"
     )
 
@@ -145,6 +159,7 @@ def quarantine_table(
     output: Output,
     series: str = "",
     number: str = "row_number() OVER ()",
+    sourced: bool = False,
 ) -> StagedTable:
     """Stage quarantined rows.
 
@@ -153,6 +168,7 @@ def quarantine_table(
         output: of the quarantine table; its `schema` is what the table has so far.
         series: tells the identifiers of two calls in one epoch apart.
         number: SQL that numbers the rows uniquely within the call.
+        sourced: whether the rows tell their source file.
     """
     mine, rows = quarantine_fields(schema), bindings.with_lines(rows)
     output, rewritten = _widened(con, bindings, rows, schema, work, output)
@@ -171,8 +187,9 @@ def quarantine_table(
         values[_RAW] = f"coalesce(q.{_RAW}, to_json({{{row}}})::VARCHAR)"
     have = Named((f.name, f) for f in mine)
     select = ", ".join(f"{_value(f, values, have)} AS {quote(f.name)}" for f in fields)
-    table = write(con, f"SELECT {select} FROM ({rows}) AS q", Schema(fields), output)
-    return replace(table, rewritten=rewritten)
+    own = f", q.{SOURCE}" if sourced else ""
+    table = write(con, f"SELECT {select}{own} FROM ({rows}) AS q", Schema(fields), output)
+    return replace(table, rewritten=rewritten, sourced=sourced, by_column=sourced)
 
 
 def _widened(
@@ -196,7 +213,11 @@ def _widened(
     wider = Schema(tuple(fields))
     if wider == output.schema:
         return output, None
-    return replace(output, schema=wider), widening.rewrite(wider, work.query)
+    gone = "false"
+    for stale in work.correction.quarantines.values() if work.correction else ():
+        if work.correction and stale.output.folder == output.folder:
+            gone = gone_of(work.correction.files, stale.flow)
+    return replace(output, schema=wider), widening.rewrite(wider, work.query, gone)
 
 
 def _value(field: Field, values: dict[str, str], have: Named[Field]) -> str:
@@ -219,10 +240,12 @@ class Quarantined(Frozen):
     Args:
         relation: SELECT text of all columns of the quarantine and `__qanat_rid`.
         columns: those that the quarantine has.
+        sourced: whether rows tell, in a further column, which source file they come from.
     """
 
     relation: str
     columns: tuple[str, ...]
+    sourced: bool = False
 
     def schema(self, table: Schema, quarantine: Schema) -> Schema:
         """The columns to check: the table's, or the rows' own before there is a table."""

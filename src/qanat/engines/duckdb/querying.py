@@ -54,7 +54,9 @@ class Querying:
 
     def __post_init__(self) -> None:
         work = self.work
-        self.bindings = Bindings(self.con, work.scratch, self.footers, widens=work.widens)
+        self.bindings = Bindings(
+            self.con, work.scratch, self.footers, sourced=work.sourced, widens=work.widens
+        )
 
     @property
     def _views(self) -> tuple[Query, ...]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qanat.engines.duckdb.faults import explained
-from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.quarantine import ENTRY, Quarantined, chosen
 from qanat.engines.duckdb.recomputing import Recomputing, recomputing
 from qanat.engines.duckdb.split import unbalanced
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.staying import Staying
-from qanat.engines.duckdb.types import Result, fit
+from qanat.engines.duckdb.types import Fitted, Result, fit
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, Location
 from qanat.model.query import Computation, Discard, SqlQuery
@@ -41,10 +43,10 @@ class Readmitting(Staging):
         names = ", ".join(quote(n) for n in fitted.schema.names)
         passing = f"FROM ({result.select}) AS r WHERE {ENTRY} NOT IN {staying.entries}"
         kept = self._dated(f"SELECT {names}", passing, rows)
-        table, written = self._write(kept, result, fitted)
+        table, written = self._readmit(kept, names, rows, result, fitted, staying)
         rest = write(
             self.con,
-            staying.select(work.quarantine.schema),
+            staying.select(work.quarantine.schema, rows.sourced),
             work.quarantine.schema,
             work.quarantine,
         )
@@ -52,6 +54,7 @@ class Readmitting(Staging):
         gone = total - rest.rows
         if gone != staying.leaving or written.written != self._count(kept):
             raise unbalanced(work.dataset, staying.leaving, gone)
+        rest = replace(rest, sourced=rows.sourced, by_column=rows.sourced)
         # Those that stay were counted when they came. What the query leaves out now is gone.
         moved = self._count(f"SELECT DISTINCT {ENTRY} FROM ({passing})")
         counts = written + Counts(out=written.written + gone - moved, dropped=gone - moved)
@@ -79,6 +82,31 @@ class Readmitting(Staging):
             f"{select}, {SEQUENCE} FROM (SELECT * {passing}) JOIN {dates} USING ({ENTRY}) "
             f"ORDER BY {SEQUENCE}, {ENTRY}"
         )
+
+    def _readmit(
+        self,
+        kept: str,
+        names: str,
+        rows: Quarantined,
+        result: Result,
+        fitted: Fitted,
+        staying: Staying,
+    ) -> tuple[StagedTable, Counts]:
+        """Stage the rows that pass.
+
+        Args:
+            kept: SELECT text of theirs.
+            names: of the columns, as SQL.
+        """
+        if not rows.sourced or self.work.merge is not None:
+            return self._write(kept, result, fitted)
+        # Those that flows compute again have lost on their way which file they come from.
+        told = f"SELECT {RID} AS entry, {SOURCE} FROM ({rows.relation})"
+        select = (
+            f"SELECT {names}, s.{SOURCE} FROM ({result.select}) AS r JOIN ({told}) AS s "
+            f"ON s.entry = r.{ENTRY} WHERE {ENTRY} NOT IN {staying.entries}"
+        )
+        return self._write(select, replace(result, hidden=(*result.hidden, SOURCE)), fitted)
 
     def _with_recomputed(
         self, candidates: Result, again: list[Recomputing], staying: Staying
@@ -116,7 +144,7 @@ class Readmitting(Staging):
         rows = Result(bound.full, described.columns, described.types, bound.hidden)
         if RID not in bound.hidden:
             rows = self._materialize("quarantine", rows)
-        return Quarantined(rows.select, tuple(rows.names))
+        return Quarantined(rows.select, tuple(rows.names), SOURCE in rows.hidden)
 
     def _candidates(self, rows: Quarantined) -> Result:
         """The quarantined rows that may pass, in the columns of the table, or of its changes."""
@@ -139,7 +167,8 @@ class Discarding(Readmitting):
             raise InvariantError("a discard is no other computation")
         names = ", ".join(quote(n) for n in work.quarantine.schema.names)
         gone = chosen(query.rule, query.where)
-        left = f"SELECT {names} FROM ({rows.relation}) WHERE ({gone}) IS NOT TRUE"
+        own = f", {SOURCE}" if rows.sourced else ""
+        left = f"SELECT {names}{own} FROM ({rows.relation}) WHERE ({gone}) IS NOT TRUE"
         with explained(None if query.where is None else condition(query.where), rows.columns):
             rest = write(self.con, left, work.quarantine.schema, work.quarantine)
         total = self._count(rows.relation)

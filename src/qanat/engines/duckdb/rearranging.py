@@ -14,9 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.order import keep_sorted
+from qanat.engines.duckdb.sources import by_name
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.engines.duckdb.widening import in_order
@@ -58,9 +60,13 @@ class Rearrange(Staging):
     def _bin(
         self, number: int, wanted: Bin, output: Output, clustered: Sequence[str]
     ) -> Iterator[DataFile]:
-        batch = self._with_hidden(TableBatch(wanted.files, wanted.schema, (), wanted.fetch))
+        files = TableBatch(wanted.files, wanted.schema, (), wanted.fetch)
+        batch, sourced = self._with_hidden(files)
         bindings = Bindings(self.con, self.work.scratch)
-        rows = bindings.bind(f"__rearranged_{number}", batch).plain
+        bound = bindings.bind(f"__rearranged_{number}", batch, sourced)
+        rows = bound.plain
+        if sourced:
+            rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
         before = self._number(rows)
         after = 0
         with in_order(self.con):
@@ -79,8 +85,9 @@ class Rearrange(Staging):
                 got=str(after),
             )
 
-    def _with_hidden(self, batch: TableBatch) -> TableBatch:
-        """The files with the column that they have and the table has not."""
+    def _with_hidden(self, batch: TableBatch) -> tuple[TableBatch, bool]:
+        """The files with the column that they have and the table has not; and whether their rows
+        tell which source file they come from."""
         batch.ready()
         paths = ", ".join(map(literal, batch.files))
         found = self.con.sql(
@@ -89,9 +96,9 @@ class Rearrange(Staging):
         )
         types = dict(zip(found.columns, found.types, strict=True))
         if SEQUENCE not in types:
-            return batch
+            return batch, SOURCE in types or any(by_name(f) is not None for f in batch.files)
         hidden = Field(SEQUENCE, from_duckdb(types[SEQUENCE]))
-        return replace(batch, schema=Schema((*batch.schema.fields, hidden)))
+        return replace(batch, schema=Schema((*batch.schema.fields, hidden))), False
 
     def _sorted(self, rows: str, columns: Sequence[str], parts: int, total: int) -> list[str]:
         """Sort rows; SELECT texts of as many parts of them."""

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import METADATA
+from qanat.engines.duckdb.files.bound import METADATA, SOURCE
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.name import Named
@@ -41,15 +41,16 @@ class Footers:
     """What is known of the columns of files. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._written: dict[str, Schema] = {}
+        self._written: dict[str, tuple[Schema, bool]] = {}
         self._described: dict[tuple[tuple[str, ...], tuple[str, ...]], Types] = {}
         self._lock = Lock()
 
     def remember(self, output: Output, table: StagedTable) -> None:
         """Remember the columns of files that were written."""
         with self._lock:
+            known = table.schema, table.by_column
             for file in table.all_files:
-                self._written[str(output.folder / file.path)] = table.schema
+                self._written[str(output.folder / file.path)] = known
             while len(self._written) > _FILES:
                 del self._written[next(iter(self._written))]
 
@@ -77,11 +78,14 @@ class Footers:
         if batch.partition_by:
             return None  # their files lack the columns that stand in the names of folders
         columns = [(f.name, f.type) for f in batch.schema.fields]
+        sourced = False
         # A few schemas stand for thousands of files.
-        for schema in {id(s): s for s in map(self._written.get, batch.files)}.values():
-            if schema is None or [(f.name, f.type) for f in schema.fields] != columns:
+        for known in {id(k): k for k in map(self._written.get, batch.files)}.values():
+            if known is None or [(f.name, f.type) for f in known[0].fields] != columns:
                 return None
-        return Named((name, to_duckdb(type_)) for name, type_ in columns)
+            sourced = sourced or known[1]
+        own = [(SOURCE, "BIGINT")] if sourced else []
+        return Named([*((name, to_duckdb(type_)) for name, type_ in columns), *own])
 
 
 class Carried(Frozen):

@@ -9,16 +9,18 @@ from typing import Any, TypeVar
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
-from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
+from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
-from qanat.engines.duckdb.widening import Widening
+from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     DeclarationError,
@@ -56,7 +58,7 @@ class Staging(Querying):
     def run(self) -> Staged:
         """Stage everything, or leave nothing staged."""
         try:
-            staged = self._run()
+            staged = self._corrected(self._run())
         except BaseException:
             self._discard()
             raise
@@ -87,6 +89,16 @@ class Staging(Querying):
     def _run(self) -> Staged:
         return self._or_narrower(self._staged)
 
+    def _corrected(self, staged: Staged) -> Staged:
+        """What was staged, and what is left of tables without the rows that it replaces."""
+        correction = self.work.correction
+        if correction is None or staged.failed:
+            return staged
+        # Imported only here: few files come back with new content.
+        module = import_module("qanat.engines.duckdb.correcting")
+        corrected: Staged = module.correct(self.con, self.bindings, self.work, staged)
+        return corrected
+
     def _or_narrower(self, act: Callable[[], T]) -> T:
         """What `act` gives; with the types of before if wider ones stand in its way."""
         try:
@@ -96,7 +108,9 @@ class Staging(Querying):
                 raise
         # The query, a rule or the table cannot take the wider types: what needs them waits in
         # quarantine.
-        self.bindings = Bindings(self.con, self.work.scratch, self.footers)
+        self.bindings = Bindings(
+            self.con, self.work.scratch, self.footers, sourced=self.work.sourced
+        )
         self.aside = None
         self._start_over()
         return act()
@@ -136,11 +150,13 @@ class Staging(Querying):
         rewritten = None
         if fitted.widens:
             # Before new rows are written: files are read in the order in which they were made.
-            rewritten = self._widening().rewrite(fitted.schema, work.query)
+            gone = gone_of(work.correction.files) if work.correction else "false"
+            rewritten = self._widening().rewrite(fitted.schema, work.query, gone)
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
-            columns = f"SELECT {fitted.projection} FROM ({result.select})"
+            own = f", {SOURCE}" if self._tells(result) else ""
+            columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
             table, counts = self._write(columns, result, fitted)
             counts = replace(counts, out=counts.written)
         aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
@@ -223,7 +239,8 @@ class Staging(Querying):
     @property
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
-        return bool(self.work.expectations) or self.work.ordered or self.aside is not None
+        work = self.work
+        return bool(work.expectations or work.sourced) or work.ordered or self.aside is not None
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
@@ -243,7 +260,8 @@ class Staging(Querying):
         )
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
-        columns = ", ".join(quote(n) for n in fitted.schema.names)
+        own = (SOURCE,) if self._tells(result) else ()
+        columns = ", ".join((*map(quote, fitted.schema.names), *own))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         if work.ordered and split.kept:
             # With several threads DuckDB 2.0 keeps no order through a join, as `kept` is.
@@ -256,7 +274,11 @@ class Staging(Querying):
         """Stage the rows that stay, as rows of the table or as changes of its rows."""
         with explained(self.work.query, result.names, views=self._views):
             if self.work.merge is None:
-                table = write(self.con, kept, fitted.schema, self.work.output)
+                output, told = self.work.output, SOURCE in result.hidden
+                if told and (only := only_file(self.work)) is not None:
+                    output = named(output, only)
+                table = write(self.con, kept, fitted.schema, output)
+                table = replace(table, sourced=told, by_column=self._tells(result))
                 return table, Counts(written=table.rows)
             merging = self._merging(self.work.merge)
             merged: tuple[StagedTable, Counts] = merging.merge(kept, self._given(result))
@@ -274,6 +296,10 @@ class Staging(Querying):
     def _how_many(self, select: str | None) -> int:
         row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
         return int(row[0]) if row else 0
+
+    def _tells(self, result: Result) -> bool:
+        """True if rows have to tell by a column which source file they come from."""
+        return SOURCE in result.hidden and only_file(self.work) is None
 
     def _merging(self, merge: Merge) -> Any:
         # Imported only here: few tables have changes.
@@ -316,7 +342,10 @@ class Staging(Querying):
         }
         current = None
         if existing is not None:
-            current = self.bindings.bind(f"__existing_{file_name(name)}", existing).plain
+            known = f"__existing_{file_name(name)}"
+            current = self.bindings.bind(known, existing, self.work.correction is not None).plain
+            if self.work.correction is not None:
+                current = self._staying(self.bindings.bound[known], self.work.correction.files)
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
@@ -325,6 +354,12 @@ class Staging(Querying):
         split = splitter.split()
         self.rules.extend(split.rules)
         return result, splitter, split
+
+    def _staying(self, stored: Bound, files: Sequence[str]) -> str:
+        """SELECT text of the rows of a table without those of files."""
+        hidden = ", ".join(stored.hidden)
+        rows = f"SELECT * FROM ({stored.full}) WHERE ({gone_of(files)}) IS NOT TRUE"
+        return f"SELECT * EXCLUDE ({hidden}) FROM ({rows})"
 
     def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
         counts = written + Counts(split.total, 0, split.dropped, split.quarantined)

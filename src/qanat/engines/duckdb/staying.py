@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import RID
+from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.quarantine import ENTRY, INCOMPLETE, RULES, Quarantined
 from qanat.engines.duckdb.split import Split, Splitter
 from qanat.model.schema import Schema
@@ -127,13 +127,18 @@ class Staying:
     def _joined(self) -> str:
         return f"({self._rows.relation}) AS q LEFT JOIN {_STAYING} AS s ON s.entry = q.{RID}"
 
-    def select(self, schema: Schema) -> str:
-        """SELECT text of the rows that stay, in the columns of the quarantine."""
+    def select(self, schema: Schema, sourced: bool) -> str:
+        """SELECT text of the rows that stay, in the columns of the quarantine.
+
+        Args:
+            sourced: whether they tell which source file they come from.
+        """
+        own = f", q.{SOURCE}" if sourced else ""
         columns = ", ".join(
             f"coalesce(s.reasons, q.{RULES}) AS {RULES}" if n == RULES else f"q.{quote(n)}"
             for n in schema.names
         )
-        return f"SELECT {columns} FROM {self._joined} WHERE {self._stays}"
+        return f"SELECT {columns}{own} FROM {self._joined} WHERE {self._stays}"
 
     @property
     def leaving(self) -> int:

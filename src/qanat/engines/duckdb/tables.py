@@ -9,10 +9,12 @@ from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import FILE, NULL_FOLDER, RID, ROW, ROW_BITS
+from qanat.digest import number
+from qanat.engines.duckdb.files.bound import FILE, NULL_FOLDER, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.remembered import Footers
+from qanat.engines.duckdb.sources import of_table
 from qanat.engines.duckdb.types import to_duckdb
 from qanat.frozen import Frozen
 from qanat.model.name import Named
@@ -27,8 +29,9 @@ class Bound(Frozen):
     Args:
         plain: SELECT text of the visible columns alone.
         full: SELECT text of the visible columns and then the `hidden` ones.
-        hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based) and
-            `__qanat_rid` (unique number of the row, the same each time it is read).
+        hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based),
+            `__qanat_rid` (unique number of the row, the same each time it is read) and
+            `__qanat_source` (which source file it comes from).
         schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
@@ -58,20 +61,31 @@ def _grown(field: Field, type_: str) -> str:
     return quote(field.name)
 
 
-def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers) -> Bound:
-    """A table's Parquet files as a SELECT; a table without files as typed emptiness."""
+def bind_table(
+    con: DuckDBPyConnection,
+    name: str,
+    batch: TableBatch,
+    footers: Footers,
+    sourced: bool = False,
+) -> Bound:
+    """A table's Parquet files as a SELECT; a table without files as typed emptiness.
+
+    Args:
+        sourced: whether rows tell which source file they come from; NULL where they do not know.
+    """
     if batch.narrower:
-        return _bind_widened(con, name, batch, footers)
+        return _bind_widened(con, name, batch, footers, sourced)
+    own = (SOURCE,) if sourced else ()
     if not batch.files:
         typed = ", ".join(
             f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields
         )
         empty = f"SELECT {typed} WHERE false"
         hidden = (
-            f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID} "
-            "WHERE false"
+            f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID}"
+            f"{f', NULL::BIGINT AS {SOURCE}' if sourced else ''} WHERE false"
         )
-        return Bound(empty, hidden, (FILE, ROW, RID), rows=0)
+        return Bound(empty, hidden, (FILE, ROW, RID, *own), rows=0)
     files = f"[{literal(batch.files[0])}]"
     if len(batch.files) > 1:
         # A list variable keeps the text short however many files there are.
@@ -113,12 +127,31 @@ def bind_table(con: DuckDBPyConnection, name: str, batch: TableBatch, footers: F
         folder, url = batch.copied
         file = f"concat({literal(url)}, f.filename[{len(folder) + 1}:])"
     positions = f"{file} AS {FILE}, f.file_row_number + 1 AS {ROW}, {rid} AS {RID}"
+    at = _number_of_file(name) if len(batch.files) > 1 else "1"
+    source = None
+    if sourced or batch.without:
+        source = of_table(con, name, batch, SOURCE in have, at)
+    if sourced:
+        positions += f", {source or 'NULL::BIGINT'} AS {SOURCE}"
+    rows = _counted(con, files) if batch.told else None
+    if batch.without and source:
+        table += f" WHERE {_left(batch, at, source)}"
+        [(rows,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
     return Bound(
         f"SELECT {visible} FROM {table}",
         f"SELECT {visible}, {positions} FROM {table}",
-        (FILE, ROW, RID),
-        rows=_counted(con, files) if batch.told else None,
+        (FILE, ROW, RID, *own),
+        rows=rows,
     )
+
+
+def _left(batch: TableBatch, file: str, source: str) -> str:
+    """SQL that is true of rows but those of files that have been corrected since."""
+    gone = (
+        f"({file} <= {first} AND {source} IN ({', '.join(str(number(f)) for f in files)}))"
+        for first, files in batch.without
+    )
+    return f"({' OR '.join(gone)}) IS NOT TRUE"
 
 
 def _counted(con: DuckDBPyConnection, files: str) -> int:
@@ -129,7 +162,7 @@ def _counted(con: DuckDBPyConnection, files: str) -> int:
 
 
 def _bind_widened(
-    con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers
+    con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers, sourced: bool
 ) -> Bound:
     """Files of a table from before and after columns of it got wider types, as one SELECT.
 
@@ -137,24 +170,25 @@ def _bind_widened(
     """
     older = [f for part in batch.narrower for f in part.files]
     newest = replace(batch, files=batch.files[len(older) :], fetch=None, narrower=())
+    hidden = (FILE, ROW, RID, SOURCE) if sourced else (FILE, ROW, RID)
     parts = (*batch.narrower, newest)
     plain, full, first = [], [], 0
     rows: list[int | None] = []
-    for number, part in enumerate(parts):
+    for at, part in enumerate(parts):
         if not part.files and part is not newest:
             continue
-        found = bind_table(con, f"{name}_{number}", part, footers)
-        steps = [s for s in pairwise(p.schema for p in parts[number:]) if s[0] != s[1]]
+        without = tuple((n - first, files) for n, files in batch.without if n > first)
+        part = replace(part, without=without)
+        found = bind_table(con, f"{name}_{at}", part, footers, sourced)
+        steps = [s for s in pairwise(p.schema for p in parts[at:]) if s[0] != s[1]]
         rid = f"{RID} + {first << ROW_BITS} AS {RID}"
         rows.append(found.rows)
         plain.append(_recast(found.plain, steps))
-        full.append(
-            f"SELECT * REPLACE ({rid}) FROM ({_recast(found.full, steps, FILE, ROW, RID)})"
-        )
+        full.append(f"SELECT * REPLACE ({rid}) FROM ({_recast(found.full, steps, *hidden)})")
         first += len(part.files)
     union = " UNION ALL "
     counted = None if None in rows else sum(r or 0 for r in rows)
-    return Bound(union.join(plain), union.join(full), (FILE, ROW, RID), rows=counted)
+    return Bound(union.join(plain), union.join(full), hidden, rows=counted)
 
 
 def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -> str:

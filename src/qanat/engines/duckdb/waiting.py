@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.files.bound import FILE, RID
+from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
 from qanat.engines.duckdb.split import Split, Splitter, unbalanced
@@ -43,9 +43,16 @@ class Waiting:
         """Stage the rows that rules of a dataset send to quarantine."""
         if not split.quarantined:
             return
-        rows = removed_rows(result.select, schema, splitter, split, FILE in result.hidden)
+        rows = removed_rows(result.select, schema, splitter, split, result.hidden)
         staged = quarantine_table(
-            self._con, self._bindings, rows, schema, self._work, output, number=f"q.{RID}"
+            self._con,
+            self._bindings,
+            rows,
+            schema,
+            self._work,
+            output,
+            number=f"q.{RID}",
+            sourced=SOURCE in result.hidden,
         )
         if staged.rows != split.quarantined:
             raise unbalanced(dataset, split.quarantined, staged.rows)
@@ -53,24 +60,27 @@ class Waiting:
 
     def malformed(self, schema: Schema) -> int:
         """Stage the rows that could not be parsed; they never reached the query."""
-        parts = [b.malformed for b in self._bindings.bound.values() if b.malformed]
-        found = [("", malformed_rows(parts, schema))] if parts else []
+        bound = [b for b in self._bindings.bound.values() if b.malformed]
+        parts = [b.malformed for b in bound if b.malformed]
+        sourced = all(SOURCE in b.hidden for b in bound)
+        found = [("", malformed_rows(parts, schema, sourced), sourced)] if parts else []
         return self._put_aside(found, schema, MALFORMED, "row_number() OVER ()")
 
-    def failed(self, found: Sequence[tuple[str, str]], schema: Schema) -> int:
+    def failed(self, found: Sequence[tuple[str, str, bool]], schema: Schema) -> int:
         """Stage the rows that the query could not compute.
 
         Args:
-            found: for each input what tells it from others, and SELECT text of its rows.
+            found: for each input what tells it from others, SELECT text of its rows, and whether
+                they tell their source file.
         """
         return self._put_aside(found, schema, FAILED, f"q.{RID}")
 
     def _put_aside(
-        self, found: Sequence[tuple[str, str]], schema: Schema, rule: str, number: str
+        self, found: Sequence[tuple[str, str, bool]], schema: Schema, rule: str, number: str
     ) -> int:
         """Stage rows that have no columns of the table; how many there are."""
         work, total = self._work, 0
-        for n, (label, rows) in enumerate(found):
+        for n, (label, rows, sourced) in enumerate(found):
             # Each SELECT numbers its rows by itself, and has files of its own.
             series, prefix = rule[1], f"{work.quarantine.prefix}-{rule[1]}{n or ''}-"
             output = replace(work.quarantine, prefix=prefix)
@@ -79,10 +89,25 @@ class Waiting:
                 # Its columns have the types by now that all rows of the epoch need.
                 output = replace(output, schema=before.schema, stored=None)
             staged = quarantine_table(
-                self._con, self._bindings, rows, schema, work, output, series + label, number
+                self._con,
+                self._bindings,
+                rows,
+                schema,
+                work,
+                output,
+                series + label,
+                number,
+                sourced,
             )
             self.tables[work.dataset] = (
-                replace(before, files=before.files + staged.files) if before else staged
+                replace(
+                    before,
+                    files=before.files + staged.files,
+                    sourced=before.sourced and staged.sourced,
+                    by_column=before.by_column or staged.by_column,
+                )
+                if before
+                else staged
             )
             total += staged.rows
         if found:

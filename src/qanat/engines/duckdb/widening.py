@@ -14,6 +14,8 @@ from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from qanat.digest import number
+from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
 from qanat.engines.duckdb.write import write
@@ -24,6 +26,7 @@ from qanat.model.schema import DataType, Schema
 from qanat.model.staged import DataFile
 from qanat.model.work import Batch, Output, TableBatch
 from qanat.planning.fit import Column, too_narrow
+from qanat.text import literal
 
 _TOGETHER = 256 * 1024 * 1024
 """Bytes of files that become one: many small ones are slow to read."""
@@ -85,20 +88,32 @@ class Widening:
             raise InvariantError(f"the rows of {self._name} are not at hand")
         return self._bindings.bind(f"__stored_{self._name}", stored.batch).plain
 
-    def recast(self, rows: str, schema: Schema, query: Computation) -> str:
-        """SELECT text of stored rows with the columns of a schema."""
-        described = self._con.sql(f"SELECT * FROM ({rows}) LIMIT 0")
+    def recast(
+        self, rows: str, schema: Schema, query: Computation, hidden: Sequence[str] = ()
+    ) -> str:
+        """SELECT text of stored rows with the columns of a schema.
+
+        Args:
+            rows: SELECT text.
+            hidden: columns of theirs that stay as they are.
+        """
+        own = "".join(f", {h}" for h in hidden)
+        left = f"EXCLUDE ({', '.join(hidden)})" if hidden else ""
+        described = self._con.sql(f"SELECT * {left} FROM ({rows}) LIMIT 0")
         columns = columns_of(described.columns, described.types)
         wanted = replace(self._output, schema=schema)
         types = Named((f.name, f.type) for f in schema.fields)
         fitted = fit([c.name for c in columns], described.types, wanted, query, self._name, types)
-        return f"SELECT {fitted.projection} FROM ({rows})"
+        return f"SELECT {fitted.projection}{own} FROM ({rows})"
 
-    def rewrite(self, schema: Schema, query: Computation) -> tuple[DataFile, ...]:
+    def rewrite(
+        self, schema: Schema, query: Computation, gone: str = "false"
+    ) -> tuple[DataFile, ...]:
         """Stage the rows that are there with the columns of a schema, in their order.
 
         Args:
             query: whose columns they are to have, for messages.
+            gone: SQL that is true of rows that are left out.
 
         Raises:
             InvariantError: a row would be lost or doubled.
@@ -106,12 +121,17 @@ class Widening:
         stored, output = self._output.stored, replace(self._output, schema=schema)
         files: list[DataFile] = []
         with in_order(self._con):
-            for number, batch in enumerate(_parts(stored.batch) if stored else ()):
-                name = f"__rewritten_{self._name}_{number}"
-                rows = self._bindings.bind(name, batch).plain
+            for at, batch in enumerate(_parts(stored.batch) if stored else ()):
+                name = f"__rewritten_{self._name}_{at}"
+                bound = self._bindings.bind(name, batch, sourced=True)
+                rows, hidden = bound.plain, tuple(h for h in bound.hidden if h == SOURCE)
+                if hidden:
+                    rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
+                    rows += f" WHERE ({gone}) IS NOT TRUE"
                 # Their names come before those of new rows, as the rows do.
-                one = replace(output, prefix=f"{output.prefix}--{number:06d}")
-                written = write(self._con, self.recast(rows, schema, query), schema, one)
+                one = replace(output, prefix=f"{output.prefix}--{at:06d}")
+                recast = self.recast(rows, schema, query, hidden)
+                written = write(self._con, recast, schema, one)
                 known = self._con.execute(f"SELECT count(*) FROM ({rows})").fetchone()
                 if known is None or known[0] != written.rows:
                     raise InvariantError(
@@ -139,6 +159,18 @@ def _parts(batch: Batch) -> Iterator[Batch]:
             some, size = [], 0
     if some:
         yield replace(batch, files=tuple(some))
+
+
+def gone_of(files: Sequence[str], flow: str = "") -> str:
+    """SQL that is true of rows that go because the source files that they come from changed.
+
+    Args:
+        files: none: of all files.
+        flow: of a quarantine, whose rows go; empty: all.
+    """
+    parts = [f"{SOURCE} IN ({', '.join(str(number(f)) for f in files)})"] if files else []
+    parts += [f"_quarantine_flow = {literal(flow)}"] if flow else []
+    return " AND ".join(parts) or "true"
 
 
 @contextmanager

@@ -12,7 +12,8 @@ and reads tables.
 
 Read `store` (what the port asks for), then `log` (the entries as files), `state` (what a table is
 at a version), `features` (what it requires of writers), `batches` (what an engine gets of it),
-`feed` (what commits did to its rows) and `table` (the same by delta-rs). `places` finds the
+`gains` (the files that a stream of it reads), `feed` (what commits did to its rows) and `table`
+(the same by delta-rs). `places` finds the
 `files` of a table: in a folder they are `local` (with `durable`: how an entry is made), in an
 object store `remote` (with `remote_log`,
 `remote_moves` and a `cache` of what was fetched). Then `commit` (the content of an entry),

@@ -14,11 +14,10 @@ from qanat.model.table import Added, TableRef
 from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
 from qanat.storage.delta.files import Files
+from qanat.storage.delta.gains import added_files, kept_files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import (
     TableState,
-    added_files,
-    kept_files,
     local_path,
     local_paths,
     paths_of,
@@ -76,7 +75,8 @@ def added(
         TableTooNewError: its files cannot be read as they are.
     """
     log = there.log
-    found = kept_files(log, after, upto) if skip else added_files(log, after, upto)
+    taken = kept_files(log, after, upto) if skip else added_files(log, after, upto)
+    found = taken.files
     files = tuple(file for _, file in found)
     state = state_at(upto)
     if state.mapped:
@@ -92,7 +92,13 @@ def added(
         )
         first = last
     batch = TableBatch(
-        paths, state.schema, state.partition_by, fetch, tuple(narrower), _copied(log, fetch)
+        paths,
+        state.schema,
+        state.partition_by,
+        fetch,
+        tuple(narrower),
+        _copied(log, fetch),
+        without=taken.without,
     )
     if fetch is None and (gone := there.missing(files)):
         raise FileVanishedError(
@@ -101,7 +107,9 @@ def added(
             hint=f"start over from what is there: {full_refresh()}",
         )
     size = sum(f.size for f in files)
-    return Added(batch, Amount(len(files), size, total(f.rows for f in files)))
+    # What is left out, the engine counts.
+    rows = None if taken.corrections else total(f.rows for f in files)
+    return Added(batch, Amount(len(files), size, rows), taken.corrected)
 
 
 def _copied(log: Log, fetch: Callable[[], None] | None) -> tuple[str, str] | None:

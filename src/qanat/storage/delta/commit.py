@@ -72,7 +72,9 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     if state and commit.rewritten is not None:
         removed = {f.path for f in gone}
         rest = [f for f in state.files if f.path not in removed]
-        actions += _moves(commit, rest, log, now)
+        # A merge leaves the other files as they are.
+        moved = () if commit.change is Change.MERGE else rest
+        actions += _moves(commit, moved, log, now)
     actions += ({"add": _add(commit, f, log)} for f in commit.files)
     actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
     return _lines([*actions, _number(commit)])

@@ -272,7 +272,8 @@ def _check_told(table: TableRef, commit: _Commit, commits: Sequence[_Commit], fe
         commits: all that are read.
         fed: see `TableStore.changed`.
     """
-    both = all(with_rows(commit.actions, kind) for kind in ("add", "remove"))
+    # Files with rows that only moved are files with rows that stayed, too.
+    both = bool(with_rows(commit.actions, "remove")) and any("add" in a for a in commit.actions)
     if not fed and not (both and commit.operation in _REWRITES):
         return
     since = None

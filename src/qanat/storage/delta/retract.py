@@ -128,7 +128,11 @@ def taken_back(
     """
     actions = log.actions(version)
     live = {f.path: f for f in state.files}
-    added = [a["add"]["path"] for a in actions if "add" in a and _has_new_rows(a["add"])]
+    # Of a merge also the files with rows that stayed: those that they replaced come back.
+    whole = _is_merge(actions)
+    added = [
+        a["add"]["path"] for a in actions if "add" in a and (whole or _has_new_rows(a["add"]))
+    ]
     gone = {a["remove"]["path"] for a in actions if "remove" in a and _has_new_rows(a["remove"])}
     gone -= live.keys()
     if _merged_later(log, version, set(added) - live.keys()):
@@ -143,10 +147,15 @@ def _merged_later(log: Log, version: int, lost: set[str]) -> bool:
     """True if a later commit has changed rows of files: the rest of them is in its own files."""
     for later in (v for v in log.commits() if v > version and lost):
         actions = log.actions(later)
-        changes = any(a.get("commitInfo", {}).get("operation") == MERGE for a in actions)
-        if changes and any("remove" in a and a["remove"]["path"] in lost for a in actions):
+        if _is_merge(actions) and any(
+            "remove" in a and a["remove"]["path"] in lost for a in actions
+        ):
             return True
     return False
+
+
+def _is_merge(actions: Iterable[Mapping[str, Any]]) -> bool:
+    return any(a.get("commitInfo", {}).get("operation") == MERGE for a in actions)
 
 
 def events_to_restore(

@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from qanat.errors import NotAppendOnlyError, TableTooNewError, full_refresh
+from qanat.errors import TableTooNewError
 from qanat.frozen import Frozen
 from qanat.model.schema import Schema
 from qanat.storage.delta.features import PLAIN, Features, unused_features
@@ -241,7 +241,7 @@ def _state(
     )
     if features.reader_version not in (1, 3) or not features.reader | features.writer <= _FEATURES:
         return None
-    files = sorted(live.values(), key=_age)
+    files = sorted(live.values(), key=age_of)
     written = json.loads(meta["schemaString"])
     return TableState(
         version=version,
@@ -254,13 +254,13 @@ def _state(
         comment=meta.get("description"),
         properties=meta.get("configuration") or {},
         features=features,
-        files=tuple(map(_live, files)),
+        files=tuple(map(live_of, files)),
         transactions=transactions,
         masked=False,
     )
 
 
-def _age(add: Mapping[str, Any]) -> tuple[int, str]:
+def age_of(add: Mapping[str, Any]) -> tuple[int, str]:
     """By this, a table's files are in the order in which they were added.
 
     Streams and snapshots have to read them in one order: else a rule that keeps the first row of a
@@ -269,67 +269,8 @@ def _age(add: Mapping[str, Any]) -> tuple[int, str]:
     return add["modificationTime"], add["path"]
 
 
-def added_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
-    """The files with new rows of the versions after `after`, up to and with `upto`, in order.
-
-    Each comes with the version that brought it.
-
-    What counts is what became of each file in the end: one that came and went again in between
-    was never there for the reader, and one that went and came back (an epoch that was taken back,
-    a `RESTORE`) has been read already.
-
-    Commits that only rearrange rows (compaction, wider types) are passed over: the files they
-    replaced still lie in the folder until it is vacuumed.
-
-    Raises:
-        NotAppendOnlyError: the versions together removed or rewrote rows.
-        TableCorruptError: the log no longer reaches back to `after`.
-    """
-    added: dict[_File, tuple[int, Mapping[str, Any]]] = {}
-    removed: dict[_File, int] = {}
-    for version in range(after + 1, upto + 1):
-        actions = log.actions(version)
-        for remove in with_rows(actions, "remove"):
-            if added.pop(_file(remove), None) is None:
-                removed[_file(remove)] = version
-        for add in sorted(with_rows(actions, "add"), key=_age):
-            if removed.pop(_file(add), None) is None:
-                added[_file(add)] = version, add
-    masked = [version for version, add in added.values() if add.get("deletionVector")]
-    if removed or masked:
-        raise _rewritten(log, min([*removed.values(), *masked]))
-    return [(version, _live(add)) for version, add in added.values()]
-
-
-def kept_files(log: Log, after: int, upto: int) -> list[tuple[int, LiveFile]]:
-    """The files of the versions of a range that only added rows, with the version of each.
-
-    What a version added counts also if a later one rewrote or removed it, unless that took the
-    version back: no reader was meant to see it.
-
-    Raises:
-        TableCorruptError: the log no longer reaches back to `after`.
-    """
-    added: dict[_File, tuple[int, Mapping[str, Any]]] = {}
-    for version in range(after + 1, upto + 1):
-        actions = log.actions(version)
-        gone = with_rows(actions, "remove")
-        if _operation(actions) == "RESTORE":
-            for remove in gone:
-                added.pop(_file(remove), None)
-        elif not gone:
-            new = sorted(with_rows(actions, "add"), key=_age)
-            # With a deletion vector it is a file that was there, with fewer rows.
-            added |= {_file(a): (version, a) for a in new if not a.get("deletionVector")}
-    return [(version, _live(add)) for version, add in added.values()]
-
-
-def _operation(actions: Iterable[Mapping[str, Any]]) -> str:
-    infos = (a["commitInfo"].get("operation") for a in actions if "commitInfo" in a)
-    return str(next(infos, None) or "a commit")
-
-
-def _live(add: Mapping[str, Any]) -> LiveFile:
+def live_of(add: Mapping[str, Any]) -> LiveFile:
+    """The file of an `add` action."""
     values = add.get("partitionValues") or {}
     return LiveFile(add["path"], add["size"], rows_of(add), values, add["modificationTime"])
 
@@ -339,14 +280,6 @@ def rows_of(add: Mapping[str, Any]) -> int | None:
     stats = json.loads(add.get("stats") or "{}")
     rows = stats.get("numRecords")
     return rows if isinstance(rows, int) else None
-
-
-_File = tuple[str, str]
-"""A file as part of a table: its path, and which of its rows a deletion vector takes away."""
-
-
-def _file(action: Mapping[str, Any]) -> _File:
-    return action["path"], json.dumps(action.get("deletionVector"), sort_keys=True)
 
 
 def with_rows(actions: Iterable[Mapping[str, Any]], kind: str) -> Iterable[Mapping[str, Any]]:
@@ -368,17 +301,3 @@ def told_by(actions: Iterable[Mapping[str, Any]]) -> list[str]:
     actions = list(actions)
     changes = [a["cdc"] for a in actions if "cdc" in a] or with_rows(actions, "remove")
     return [file["path"] for file in (*with_rows(actions, "add"), *changes)]
-
-
-def _rewritten(log: Log, version: int) -> NotAppendOnlyError:
-    infos = (a["commitInfo"] for a in log.actions(version) if "commitInfo" in a)
-    info: Mapping[str, Any] = next(infos, {})
-    overwritten = (info.get("operationParameters") or {}).get("mode") == "Overwrite"
-    name = PurePosixPath(log.shown).name
-    return NotAppendOnlyError(
-        f"{name} is read as a stream, but its version {version} removed or rewrote rows",
-        wanted="appends only",
-        got="all rows replaced" if overwritten else str(info.get("operation") or "a commit"),
-        hint="take only rows that are added: STREAM … WITH (skip_change_commits); or start over:"
-        f" {full_refresh()}; with what changes, too: STREAM … WITH (read_change_feed)",
-    )
