@@ -460,6 +460,7 @@ def days(shop: Shop, number: int, more: str = ", stored_as_scd_type=2") -> None:
 def test_a_function_gives_one_snapshot_after_the_other(daily: Shop) -> None:
     result = daily.run()["customers"]
     assert result.epochs == 2
+    assert result.read == result.counts.written
     assert dict(result.counts.effects) == {"inserted": 4, "updated": 2}
     assert daily.run()["customers"].status == "unchanged"
     with Session.open(daily.folder) as session:
