@@ -180,11 +180,11 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
     if found is not None:
         # These two are mostly there to keep one row of each key, which a table does by itself.
         one = found.name in ("QUALIFY", "DISTINCT")
-        keys = "; of rows with one key KEYS (…) keeps the last, EXPECT UNIQUE (…) the first"
+        also = "; of rows with one key KEYS (…) keeps the last, EXPECT UNIQUE (…) the first"
         yield FlowError(
             f"{found.name} over a stream in {target.name}: an update would see only its new rows",
             location=found.location,
-            hint=f"compute it in a MATERIALIZED VIEW over the streaming table{keys if one else ''}",
+            hint="compute it in a MATERIALIZED VIEW over the streaming table" + also * one,
         )
 
 
