@@ -28,7 +28,10 @@ _FORMER = {
     "create_streaming_live_table": "create_streaming_table",
 }
 """Names in the `dlt` module of Databricks, and what `pyspark.pipelines` calls the same."""
-_SPARK = "the same decorators are here: from qanat import pipelines as dp"
+_SPARK = (
+    "the same decorators are here: from qanat import pipelines as dp; instead of Spark's columns"
+    ' (col("x"), expr("…")) write SQL text'
+)
 
 
 def run_file(path: Path, text: str, capture: Capture) -> None:
