@@ -229,6 +229,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ),
         ("@dp.table(foo=1)\ndef t(): ...", ("2: TypeError: table() got an unexpected keyword "
          "argument 'foo'")),
+        ("@dp.table(unique_key=['a'])\ndef t(): ...", ("2: TypeError: table() got an unexpected "
+         "keyword argument 'unique_key' (did you mean 'keys'?)")),
         (
             "dp.tabel",
             (
