@@ -583,6 +583,15 @@ CASES = {
         stream("SELECT count(*) AS n FROM STREAM orders"),
         view("SELECT count(*) AS n FROM orders"),
     ),
+    "one row of each key over a stream": mended(
+        "compute it in a MATERIALIZED VIEW over the streaming table; of rows with one key KEYS (…)"
+        " keeps the last, EXPECT UNIQUE (…) the first",
+        stream(
+            "SELECT * FROM STREAM orders QUALIFY row_number() OVER (PARTITION BY id ORDER BY"
+            " amount) = 1"
+        ),
+        stream("SELECT * FROM STREAM orders", more=" KEYS (id)"),
+    ),
     "a rule that refers to a view": mended(
         "make it a MATERIALIZED VIEW",
         "CREATE TEMPORARY VIEW v AS SELECT id FROM orders;\n"

@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 import qanat
-from qanat.errors import TableCorruptError
+from qanat.errors import TableCorruptError, TableNotFoundError
 from qanat.model.upkeep import TableUpkeep
 from qanat.project import Project
 from qanat.run.results import Selection
@@ -78,6 +78,20 @@ def ids(project: Project, table: str) -> list[int]:
 
 COPY = "CREATE STREAMING TABLE {name} {more} AS SELECT * FROM STREAM {source};\n"
 READS = "read_files('in/*.csv')"
+
+
+@pytest.mark.parametrize("more", ["", SHORT])
+def test_a_version_that_is_gone_is_said_to_be(root: Path, project: Project, more: str) -> None:
+    declare(root, COPY.format(name="bronze", more=NOW.format(more=more), source=READS))
+    grow(project, root, 0, 3)
+    project.maintain()
+    assert ids(project, "bronze") == [0, 1, 2]
+    for read in (
+        lambda: project.table("bronze", version=1).rows(),
+        lambda: project.query("FROM bronze VERSION AS OF 1").rows(),
+    ):
+        with pytest.raises(TableNotFoundError, match="version 1 of bronze is not there any more"):
+            read()
 
 
 def test_small_files_become_one_and_rows_keep_their_order(root: Path, project: Project) -> None:

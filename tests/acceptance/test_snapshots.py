@@ -105,6 +105,21 @@ def test_each_snapshot_is_compared_with_the_rows_there(shop: Shop) -> None:
     assert all(began <= start <= datetime.now(UTC) for start in starts)
 
 
+def test_a_column_that_a_snapshot_lacks_is_told_once(tmp_path: Path) -> None:
+    """Its values are overwritten by NULL: a snapshot has all that there is."""
+    shop = Shop(tmp_path)
+    shop.sql(
+        "CREATE STREAMING TABLE customers"
+        " FLOW AUTO CDC FROM SNAPSHOT read_files('crm/all.csv') KEYS (id)"
+    )
+    shop.file("crm/all.csv", "id,name,city\n1,ann,Rome\n2,bob,Oslo\n")
+    assert shop.run()["customers"].notes == ()
+    shop.file("crm/all.csv", "id,name\n1,ann\n2,bob\n")
+    assert shop.run()["customers"].notes == ("column 'city' is in none of the new files",)
+    shop.file("crm/all.csv", "id,name\n1,ann\n2,bob\n3,cat\n")
+    assert shop.run()["customers"].notes == ()
+
+
 def test_other_readers_see_the_changes(shop: Shop) -> None:
     for day in DAYS[:2]:
         put(shop, day)
@@ -460,6 +475,7 @@ def days(shop: Shop, number: int, more: str = ", stored_as_scd_type=2") -> None:
 def test_a_function_gives_one_snapshot_after_the_other(daily: Shop) -> None:
     result = daily.run()["customers"]
     assert result.epochs == 2
+    assert result.read == result.counts.written
     assert dict(result.counts.effects) == {"inserted": 4, "updated": 2}
     assert daily.run()["customers"].status == "unchanged"
     with Session.open(daily.folder) as session:

@@ -204,6 +204,9 @@ def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
 
 def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     location = cursor.here
+    # A constraint of the table without a name, not a column named PRIMARY of the type KEY.
+    if any(map(cursor.sees, ("PRIMARY KEY", "FOREIGN KEY", "UNIQUE ("))):
+        _refuse(cursor)
     word = cursor.name("a column, or CONSTRAINT name EXPECT (…)")
     if word.upper in ("EXPECT", "CHECK") and cursor.sees("("):
         raise SqlSyntaxError(

@@ -28,7 +28,12 @@ _FORMER = {
     "create_streaming_live_table": "create_streaming_table",
 }
 """Names in the `dlt` module of Databricks, and what `pyspark.pipelines` calls the same."""
-_SPARK = "the same decorators are here: from qanat import pipelines as dp"
+_DBT = {"unique_key": "keys", "partition_by": "partition_cols"}
+"""Settings of dbt's models, and the arguments that say the same."""
+_SPARK = (
+    "the same decorators are here: from qanat import pipelines as dp; instead of Spark's columns"
+    ' (col("x"), expr("…")) write SQL text'
+)
 
 
 def run_file(path: Path, text: str, capture: Capture) -> None:
@@ -163,7 +168,9 @@ def _meant(error: BaseException) -> str | None:
     function = getattr(python, wrong[1], None) or getattr(python_cdc, wrong[1], None)
     if function is None:
         return None
-    return nearest(wrong[2], inspect.signature(function).parameters)
+    known = inspect.signature(function).parameters
+    ours = _DBT.get(wrong[2])
+    return ours if ours in known else nearest(wrong[2], known)
 
 
 def _line(error: BaseException, capture: Capture, path: Path) -> Location:

@@ -180,10 +180,13 @@ def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[Qan
     streamed = frozenset(r.name for r in query.reads if streams(pipeline, r))
     found = first_stateful(query, streamed)
     if found is not None:
+        # These two are mostly there to keep one row of each key, which a table does by itself.
+        one = found.name in ("QUALIFY", "DISTINCT")
+        also = "; of rows with one key KEYS (…) keeps the last, EXPECT UNIQUE (…) the first"
         yield FlowError(
             f"{found.name} over a stream in {target.name}: an update would see only its new rows",
             location=found.location,
-            hint="compute it in a MATERIALIZED VIEW over the streaming table",
+            hint="compute it in a MATERIALIZED VIEW over the streaming table" + also * one,
         )
 
 

@@ -247,8 +247,8 @@ class TableStore(Protocol):
         """How many files `sweep` would delete now; deletes nothing."""
         ...
 
-    def missing(self, table: TableRef) -> Sequence[str]:
-        """The files of the newest version that are not there."""
+    def missing(self, table: TableRef, version: int | None = None) -> Sequence[str]:
+        """The files of a version (default: newest) that are not there."""
         ...
 
     def forgotten(self, table: TableRef) -> bool:

@@ -20,6 +20,7 @@ from qanat.run.recovery import start_clean
 from qanat.run.replay import replay_of
 from qanat.run.results import DiscardResult
 from qanat.run.session import Session
+from qanat.text import count
 
 
 def discarding(session: Session, dataset: str, rule: str | None, where: str | None) -> int:
@@ -72,7 +73,7 @@ def discard(
         with working_on(opened.running, owner) as ending:
             result = _discard(opened.running, owner, opened.entry, rule, condition)
             ending.status = "updated" if result.discarded else "unchanged"
-            ending.reason = f"{result.discarded:,} rows of the quarantine discarded"
+            ending.reason = f"{count(result.discarded, 'row')} of the quarantine discarded"
             return result
 
 

@@ -11,6 +11,7 @@ from qanat.model.staged import DataFile
 from qanat.model.table import Snapshot
 from qanat.model.work import RESCUED
 from qanat.run.attempt import Attempt
+from qanat.run.snapshots import takes_snapshots
 from qanat.text import count, size
 
 _CHANCE = 0.05
@@ -50,10 +51,13 @@ def column_changes(attempt: Attempt) -> Iterator[str]:
 def _emptied(attempt: Attempt, before: Snapshot) -> Iterator[str]:
     """The columns that a source from outside the project has no value for any more.
 
-    Told once: when the rows before these had some.
+    Told once: when the rows before these had some. A history (SCD type 2) keeps them in its ended
+    versions, so that it is told again, and not before an epoch writes new versions alone.
     """
     rows = attempt.staged.table.rows
-    outside = any(r.streaming and not r.source.dataset for r in attempt.compiled.reads)
+    compiled = attempt.compiled
+    taken = [r for r in compiled.reads if r.streaming or takes_snapshots(compiled)]
+    outside = any(not r.source.dataset for r in taken)
     if not rows or not outside:
         return
     missing = Names(n for names in attempt.staged.missing.values() for n in names)

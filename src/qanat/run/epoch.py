@@ -333,8 +333,11 @@ def _amount(amount: Amount) -> Iterator[str]:
 
 def _rows_read(attempt: Attempt) -> int:
     # Rows that could not be parsed were read as well; the query never saw them.
-    malformed = attempt.staged.counts.malformed
-    return (attempt.bound.amount.rows or 0) + (attempt.staged.read or 0) + malformed
+    counts = attempt.staged.counts
+    if takes_snapshots(attempt.compiled) and not attempt.compiled.reads:
+        return counts.out + counts.malformed  # a function has given them: it has no input
+    rows = (attempt.bound.amount.rows or 0) + (attempt.staged.read or 0)
+    return rows + counts.malformed
 
 
 def _verified(attempt: Attempt) -> dict[str, Range]:

@@ -172,10 +172,10 @@ def check_losses(found: Mapping[str, Loss], accepted: bool) -> None:
         return
     first, *others = found.values()
     rest = f"; so would {', '.join(x.dataset for x in others)}" if others else ""
+    back = "put the files back, " if any(x.files for x in found.values()) else ""
     raise RowsLostError(
         f"a full refresh of {first.dataset} would lose rows: {first}{rest}",
-        hint="put the files back, take the table out of --full-refresh, or accept the loss:"
-        " --accept-loss",
+        hint=f"{back}take the table out of --full-refresh, or accept the loss: --accept-loss",
     )
 
 

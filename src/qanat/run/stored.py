@@ -78,8 +78,25 @@ def _stored(session: Session, dataset: Dataset, name: str, version: int | None) 
             f"{name} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
     kind = QUARANTINE if quarantined else str(dataset.kind)
-    snapshot = read.store.snapshot(read.table, version)
+    try:
+        snapshot = read.store.snapshot(read.table, version)
+        older = version is not None and version < newest
+        gone = older and bool(read.store.missing(read.table, version))
+    except TableNotFoundError as error:
+        if version is None:
+            raise
+        raise _cleaned_up(name, version, newest) from error
+    if version is not None and gone:
+        raise _cleaned_up(name, version, newest)
     return Stored(name, kind, read.table, snapshot, read.environment)
+
+
+def _cleaned_up(name: str, version: int, newest: int) -> TableNotFoundError:
+    return TableNotFoundError(
+        f"version {version} of {name} is not there any more: its files were deleted",
+        hint=f"the newest is {newest}; delta.deletedFileRetentionDuration and"
+        " delta.logRetentionDuration say for how long maintenance leaves older ones",
+    )
 
 
 def _no_table(session: Session, dataset: Dataset) -> QanatError:

@@ -63,8 +63,9 @@ CASES = {
     ),
     "two changes at once": Case(
         "qanat run",
-        "nothing was published; let SEQUENCE BY have another column that tells which comes first,"
-        " such as SEQUENCE BY (updated_at, id)",
+        "nothing was published; leave one of them out: FROM (SELECT … WHERE …); or let SEQUENCE BY"
+        " have another value that tells which comes first, such as SEQUENCE BY (updated_at,"
+        " version)",
         KEPT
         + F.replace(
             "STREAM orders", "(SELECT 1 AS id, amount, 1 AS n FROM STREAM orders)"

@@ -112,8 +112,19 @@ JOINED = (
     "CREATE STREAMING TABLE joined AS SELECT n.key FROM names AS n JOIN STREAM {} AS o"
     " ON o.id = n.key;\n"
 )
+SHORT_LIVED = ORDERS.replace(
+    "orders AS", "orders TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '0 days') AS"
+)
 
 CASES = {
+    "a version that maintenance has removed": Case(
+        "qanat show orders --version 0",
+        "the newest is 2; delta.deletedFileRetentionDuration and delta.logRetentionDuration say"
+        " for how long maintenance leaves older ones",
+        before=({SQL: SHORT_LIVED}, "qanat run", MORE, "qanat run", "qanat maintain"),
+        follow="qanat show orders --version 2",
+        again="qanat show orders",
+    ),
     # -- a ledger or a table that is older than the rest ----------------------------------------
     "an older ledger": Case(
         "qanat run",

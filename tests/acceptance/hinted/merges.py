@@ -48,8 +48,9 @@ CASES = {
     ),
     "several rows for one": Case(
         "qanat run",
-        "nothing was published; let one row of the source match (ON), or take fewer files at once"
-        " (maxFilesPerTrigger => 1); KEYS and AUTO CDC keep the last of several rows",
+        "nothing was published; let one row of the source match (ON, or USING (SELECT … WHERE …));"
+        " or, if they come from several files, take one at a time: read_files(…,"
+        " maxFilesPerTrigger => 1); KEYS and AUTO CDC keep the last of several rows",
         f"{KEPT}{F}WHEN MATCHED THEN UPDATE SET * {INSERTS};\n",
         before=("qanat run", {"data/3.csv": "id,amount\n1,8\n1,9\n"}),
         follow={

@@ -24,8 +24,9 @@ def giving(body: str) -> dict[str, str]:
 CASES = {
     "several rows of one key": Case(
         "qanat run",
-        "nothing was published; let KEYS name all columns that tell rows apart, or leave rows out"
-        " before: FROM SNAPSHOT (SELECT DISTINCT …)",
+        "nothing was published; if each file is a snapshot of its own, let a function in Python"
+        " give one after the other; else let KEYS name all columns that tell rows apart, or leave"
+        " rows out before: FROM SNAPSHOT (SELECT DISTINCT …)",
         KEPT + taking(f"(SELECT 1 AS id, 2 AS amount FROM {FILES})"),
         follow={SQL: ORDERS + KEPT + taking(f"(SELECT DISTINCT 1 AS id FROM {FILES})")},
     ),

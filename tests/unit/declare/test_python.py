@@ -229,6 +229,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ),
         ("@dp.table(foo=1)\ndef t(): ...", ("2: TypeError: table() got an unexpected keyword "
          "argument 'foo'")),
+        ("@dp.table(unique_key=['a'])\ndef t(): ...", ("2: TypeError: table() got an unexpected "
+         "keyword argument 'unique_key' (did you mean 'keys'?)")),
         (
             "dp.tabel",
             (
@@ -333,7 +335,10 @@ def test_messages(load: Load, code: str, message: str) -> None:
 def test_files_written_for_spark_are_told_what_to_import(load: Load, line: str) -> None:
     declared = load({"a.py": line})
     (problem,) = declared.problems
-    assert problem.hint == "the same decorators are here: from qanat import pipelines as dp"
+    assert problem.hint == (
+        "the same decorators are here: from qanat import pipelines as dp; instead of Spark's"
+        ' columns (col("x"), expr("…")) write SQL text'
+    )
 
 
 def test_one_bad_file_hides_no_other(load: Load) -> None:

@@ -209,6 +209,13 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "  wanted: NOT NULL or COMMENT or , or )")),
         (f"{T}(a INT PRIMARY KEY)", ("1:33: PRIMARY in a column list is not supported\n"
          "  hint: CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update")),
+        (f"{T}(a INT, PRIMARY KEY (a))", ("1:34: PRIMARY in a column list is not supported\n"
+         "  hint: CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update")),
+        (f"{T}(UNIQUE (a))", ("1:27: UNIQUE in a column list is not supported\n"
+         "  hint: CONSTRAINT name EXPECT UNIQUE (columns) is checked on every update")),
+        (f"{T}(FOREIGN KEY (a) REFERENCES o (a))",
+         ("1:27: FOREIGN in a column list is not supported\n"
+         "  hint: CONSTRAINT name EXPECT (columns) REFERENCES dataset (columns) is checked")),
         ("CREATE FLOW f AS INSERT INTO t SELECT 1",
          ("1:32: unexpected 'SELECT'\n  wanted: BY NAME\n"
          "  hint: columns are matched by name: INSERT INTO table BY NAME SELECT …")),

@@ -57,6 +57,14 @@ def test_the_story_of_an_update() -> None:
     ]
 
 
+def test_what_maintenance_did_is_told_by_its_reason() -> None:
+    stream = io.StringIO()
+    observer = LinesObserver(stream)
+    observer.on(DatasetStarted("bronze", "streaming table"))
+    observer.on(DatasetEnded("bronze", "updated", "5 files compacted", 0.25))
+    assert stream.getvalue() == "bronze: updated in 0.25 s: 5 files compacted\n"
+
+
 def test_reasons_are_made_printable() -> None:
     stream = io.StringIO()
     LinesObserver(stream).on(DatasetEnded("a", "failed", "file \x1b[2J.csv\nis bad", 0.0))

@@ -58,6 +58,7 @@ class Tally:
     status: str = "waiting"
     message: str = ""
     fraction: float | None = None
+    epochs: int = 0
     files: int = 0
     out: int = 0
     written: int = 0
@@ -99,6 +100,7 @@ class Tallies:
                 case EpochCommitted():
                     tally = self._of(event.dataset)
                     counts = event.counts
+                    tally.epochs += 1
                     tally.files += event.files_read
                     tally.out += counts.out + counts.malformed
                     tally.written += counts.written
@@ -178,15 +180,16 @@ class LinesObserver:
 def _line(event: Event, tally: Tally | None) -> str | None:
     match event:
         case DatasetEnded(status="updated"):
-            return f"{event.dataset}: updated in {duration(event.seconds)}{_rows(tally)}"
+            took = duration(event.seconds)
+            # No epoch has read or written anything: maintenance, whose reason says what it did.
+            what = _rows(tally) if tally and tally.epochs else printable(event.reason)
+            return f"{event.dataset}: updated in {took}" + (f": {what}" if what else "")
         case DatasetEnded(status="failed" | "skipped"):
             return f"{event.dataset}: {event.status}: {event.reason}"
     return remark(event)
 
 
-def _rows(tally: Tally | None) -> str:
-    if tally is None:
-        return ""
+def _rows(tally: Tally) -> str:
     parts = [count(tally.files, "file") + " read"] if tally.files else []
     parts.append(count(tally.written, "row") + " written")
     if tally.quarantined:
@@ -194,4 +197,4 @@ def _rows(tally: Tally | None) -> str:
     if tally.dropped:
         parts.append(f"{tally.dropped:,} dropped")
     parts += (f"{number:,} {name}" for name, number in tally.effects.items())
-    return ": " + ", ".join(parts)
+    return ", ".join(parts)

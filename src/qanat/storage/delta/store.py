@@ -85,9 +85,9 @@ class DeltaStore(DeltaUpkeep):
         """
         return self._here(table).log.table
 
-    def missing(self, table: TableRef) -> Sequence[str]:
-        """The files of the newest version that are not there."""
-        state = self._state(table)
+    def missing(self, table: TableRef, version: int | None = None) -> Sequence[str]:
+        """The files of a version (default: newest) that are not there."""
+        state = self._state(table, version)
         files = (*(state.files if state.plain else ()), *event_files(state.properties))
         return self._here(table).missing(files) if files else ()
 

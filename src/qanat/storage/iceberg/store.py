@@ -167,11 +167,11 @@ class IcebergStore(NoUpkeep, IcebergNames):
         base = self._catalog.find(table)
         return base.history.numbers.get(application, 0) if base else 0
 
-    def missing(self, table: TableRef) -> Sequence[str]:
-        """The files of the newest version that are not there."""
+    def missing(self, table: TableRef, version: int | None = None) -> Sequence[str]:
+        """The files of a version (default: newest) that are not there."""
         base = self._found(table)
-        newest = base.history.newest
-        found: Sequence[str] = self._reader(table, base).missing(newest) if newest else ()
+        made = base.history.newest if version is None else base.history.at(version)
+        found: Sequence[str] = self._reader(table, base).missing(made) if made else ()
         return found
 
     def forgotten(self, table: TableRef) -> bool:

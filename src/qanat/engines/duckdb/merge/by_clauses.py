@@ -326,8 +326,9 @@ class ByClauses(Becoming):
         raise AmbiguousMergeError(
             f"{rows} rows of the source change the same row of {self.work.dataset}: {row}",
             location=self._changes.condition.location or self.work.query.location,
-            hint="nothing was published; let one row of the source match (ON), or take fewer files"
-            " at once (maxFilesPerTrigger => 1); KEYS and AUTO CDC keep the last of several rows",
+            hint="nothing was published; let one row of the source match (ON, or USING (SELECT …"
+            " WHERE …)); or, if they come from several files, take one at a time: read_files(…,"
+            " maxFilesPerTrigger => 1); KEYS and AUTO CDC keep the last of several rows",
         )
 
     def _list(self, sets: Sequence[tuple[str, Expression]]) -> str:

@@ -142,8 +142,9 @@ class Events:
                 f"two changes of {dataset} with {named} have the same sequence, and differ",
                 location=where,
                 got=sequence,
-                hint="nothing was published; let SEQUENCE BY have another column that tells which"
-                " comes first, such as SEQUENCE BY (updated_at, id)",
+                hint="nothing was published; leave one of them out: FROM (SELECT … WHERE …); or"
+                " let SEQUENCE BY have another value that tells which comes first, such as"
+                " SEQUENCE BY (updated_at, version)",
             )
         make(
             self._con,

@@ -140,8 +140,9 @@ class Snapshot:
                 f"a snapshot of {self._work.dataset} has several rows with {named}",
                 location=self._work.query.location,
                 wanted=f"one row for each ({', '.join(self._shape.keys)})",
-                hint="nothing was published; let KEYS name all columns that tell rows apart, or"
-                " leave rows out before: FROM SNAPSHOT (SELECT DISTINCT …)",
+                hint="nothing was published; if each file is a snapshot of its own, let a function"
+                " in Python give one after the other; else let KEYS name all columns that tell"
+                " rows apart, or leave rows out before: FROM SNAPSHOT (SELECT DISTINCT …)",
             )
 
     def _check_later(self, stored: str) -> None:
