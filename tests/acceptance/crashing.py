@@ -243,6 +243,11 @@ def overslept(project: Path, halt: Halt) -> Iterator[Any]:
         sleeper.join(60)
 
 
+def beside(folder: Path, name: str) -> Path:
+    """A folder next to another one, of which no other test has one."""
+    return folder.with_name(f"{folder.name}-{name}")
+
+
 def copy(source: Path, target: Path) -> Path:
     """Copy a project to another folder; returns that folder."""
     shutil.copytree(source, target)

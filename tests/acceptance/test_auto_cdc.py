@@ -14,7 +14,7 @@ from qanat.report.history import history_text
 from qanat.run.look import history, show
 from qanat.run.plan import plan
 from qanat.run.session import Session
-from tests.acceptance.crashing import copy, count_steps, die_at, operate
+from tests.acceptance.crashing import beside, copy, count_steps, die_at, operate
 from tests.acceptance.projects import Shop
 
 CHANGES = "CREATE STREAMING TABLE changes AS SELECT * FROM STREAM read_files('data/*.csv');\n"
@@ -272,10 +272,10 @@ def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
         put(shop, number)
         shop.run()
     put(shop, 3)
-    steps = count_steps(copy(shop.folder, tmp_path.parent / "counted"), "run")
+    steps = count_steps(copy(shop.folder, beside(tmp_path, "counted")), "run")
     assert steps > 20
     for step in range(1, steps + 1, 3):
-        project = copy(shop.folder, tmp_path.parent / f"dies-{step}")
+        project = copy(shop.folder, beside(tmp_path, f"dies-{step}"))
         die_at(project, "run", step)
         operate(project, "run")
         with Session.open(project) as session:

@@ -23,7 +23,7 @@ from qanat.errors import (
 from qanat.run.look import show
 from qanat.run.plan import plan
 from qanat.run.session import Session
-from tests.acceptance.crashing import copy, count_steps, die_at, operate
+from tests.acceptance.crashing import beside, copy, count_steps, die_at, operate
 from tests.acceptance.projects import Shop
 
 CUSTOMERS = """
@@ -71,10 +71,6 @@ def declare(shop: Shop, rules: str = "", options: str = "", tracked: str = "") -
 
 def put(shop: Shop, text: str) -> None:
     shop.file("crm/all.csv", HEAD + text)
-
-
-def beside(folder: Path, name: str) -> Path:
-    return folder.with_name(f"{folder.name}-{name}")
 
 
 def by_day(shop: Shop) -> list[tuple[Any, ...]]:

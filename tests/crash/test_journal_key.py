@@ -16,6 +16,9 @@ def test_another_driver_or_project_has_another_key(
     project = tmp_path / "tests" / "acceptance" / "conftest.py"
     project.parent.mkdir(parents=True)
     project.write_text("")
+    histories = tmp_path / "tests" / "changes" / "model.py"
+    histories.parent.mkdir()
+    histories.write_text("")
     monkeypatch.setattr(run, "ROOT", tmp_path)
     keys = [run.key(Extent(1))]
     project.write_text("SPEC = ''")
