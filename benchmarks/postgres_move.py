@@ -99,6 +99,7 @@ class _Nothing:
     """A source that has never been read."""
 
     position = None
+    replaceable = False
 
     @property
     def corrects(self) -> frozenset[str]:

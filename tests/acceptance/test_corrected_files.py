@@ -19,6 +19,7 @@ from qanat.errors import (
     NotAppendOnlyError,
     OptionError,
     SelectionError,
+    TableNotFoundError,
     UnsupportedError,
 )
 from qanat.run.look import show
@@ -644,3 +645,77 @@ def test_readers_of_changes_see_none_where_only_types_change(
     new = [] if dropped else [(3, "insert")]
     assert shop.rows("log") == sorted([*told, *new], key=repr)
     assert [r[0] for r in shop.rows("bronze")] == ([1, 2] if dropped else [2, 3])
+
+
+def test_a_quarantine_that_several_flows_fill_does_not_tell_whose_rows_go(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(
+        "CREATE TEMPORARY VIEW seen (CONSTRAINT p EXPECT (v > 0) ON VIOLATION QUARANTINE ROW)"
+        f" AS SELECT id, v FROM {REPLACING};"
+        "CREATE STREAMING TABLE a AS SELECT * FROM STREAM seen;"
+        "CREATE STREAMING TABLE b AS SELECT * FROM STREAM seen WHERE id < 9;"
+        "CREATE STREAMING TABLE bad AS SELECT id, v FROM STREAM seen__quarantine;"
+    )
+    put(shop, "1", "1,-1")
+    shop.run(select=("a", "bad"))
+    put(shop, "1", "1,-2")
+    shop.run(select=("a", "bad"))
+    assert shop.rows("bad") == [(1, -2)]
+    shop.run()
+    assert shop.rows("bad") == [(1, -2), (1, -2)]
+    put(shop, "1", "1,-3")
+    error = shop.failures()["bad"]
+    assert isinstance(error, UnsupportedError)
+    assert "several ways" in error.message
+    shop.run(full_refresh=("bad",))
+    assert shop.rows("bad") == [(1, -3), (1, -3)]
+
+
+def test_the_quarantine_of_a_view_that_nothing_was_put_into(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    levels(shop)
+    put(shop, "1", "1,1")
+    for _ in range(2):
+        with pytest.raises(TableNotFoundError, match="positive has no quarantine: no row was"):
+            shop.rows("positive__quarantine")
+        shop.run()
+
+
+def test_a_file_that_only_snapshots_have_read_need_not_be_named(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(f"CREATE MATERIALIZED VIEW m AS SELECT * FROM {REPLACING.removeprefix('STREAM ')};")
+    put(shop, "1", "1,1")
+    shop.run()
+    put(shop, "1", "1,2")
+    with pytest.raises(SelectionError) as caught:
+        shop.run(replace=("in/1.csv",))
+    assert "no stream has read the file 'in/1.csv'" in str(caught.value)
+    assert caught.value.nearest is None
+    shop.run()
+    assert shop.rows("m") == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "why"),
+    [
+        (KEPT.format(read=READ.format(options="")), "AUTO CDC"),
+        (
+            f"CREATE STREAMING TABLE t KEYS (id) AS SELECT * FROM {READ.format(options='')};",
+            "KEYS",
+        ),
+    ],
+)
+def test_the_way_on_is_none_that_changes_refuse(tmp_path: Path, kept: str, why: str) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(kept)
+    put(shop, "1", "1,1")
+    shop.run()
+    put(shop, "1", "1,2")
+    hint = str(shop.failures()["t"].hint)
+    assert "'append'" in hint
+    assert "--full-refresh t" in hint
+    assert "replace" not in hint
+    assert why in shop.failures(replace=("in/1.csv",))["t"].message
+    shop.sql(kept.replace("v BIGINT'", "v BIGINT', on_overwrite => 'append'"))
+    shop.run()
+    assert shop.rows("t") == [(1, 2)]

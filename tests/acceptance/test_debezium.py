@@ -419,3 +419,19 @@ def test_a_query_of_its_own_says_what_deletes(shop: Shop) -> None:
     shop.tell(upsert(1, id=1, v="a"), upsert(2, id=2, v="b"))
     shop.tell({"op": "d", "before": {"id": 1}, "source": {"lsn": 3}})
     assert rows(shop.run(), "kept") == [{"id": 2, "v": "B"}]
+
+
+def test_a_query_over_a_table_of_messages_says_what_deletes(shop: Shop) -> None:
+    declared = TABLE.format(read=READ.format(more=""))
+    for select in (
+        "SELECT *, upper(v) AS u FROM STREAM changes",
+        "SELECT changes.* FROM STREAM changes",
+        "WITH c AS (SELECT * FROM STREAM changes) SELECT * FROM c",
+    ):
+        kept = CDC.format(source=f"({select})", keys="id", more="{more}")
+        kept = kept.replace("STREAM (", "(")
+        shop.declare(declared + kept.format(more=""))
+        with pytest.raises(QanatError, match="does not say which of them delete a row"):
+            shop.run()
+        shop.declare(declared + kept.format(more="APPLY AS DELETE WHEN __op = 'd'"))
+        assert not qanat.open(shop.root).validate().problems

@@ -49,6 +49,10 @@ class Past:
     def corrects(self) -> frozenset[str]:
         return frozenset()
 
+    @property
+    def replaceable(self) -> bool:
+        return True
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         return {}
 

@@ -44,7 +44,7 @@ def rule_names(context: click.Context, parameter: Any, incomplete: str) -> list[
 def file_names(context: click.Context, parameter: Any, incomplete: str) -> list[str]:
     """The files that flows of the project have read."""
     with _project(context) as project:
-        found = run_module("correcting").read_files(project.session) if project else []
+        found = run_module("asked").read_files(project.session) if project else []
         return [name for name in found if name.startswith(incomplete)]
 
 

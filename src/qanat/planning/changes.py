@@ -23,7 +23,6 @@ from qanat.model.pipeline import (
 )
 from qanat.model.query import Read
 from qanat.model.schema import Schema
-from qanat.planning.graph import view_of
 
 _FEW = 20
 """A message lists the known columns up to this many."""
@@ -70,7 +69,7 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
                 wanted=f"{part} {wanted}, as at {other.location}".lstrip(),
                 got=f"{part} {mine}".lstrip(),
             )
-        if flow.changes.may_delete and _opens(pipeline, flow):
+        if flow.changes.may_delete and _opens(pipeline, flow, Names()):
             yield FlowError(
                 f"flow {flow.name} computes rows from messages in an envelope, and does not say"
                 " which of them delete a row",
@@ -80,20 +79,24 @@ def problems_of_changes(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iter
             )
 
 
-def _opens(pipeline: Pipeline, flow: Flow, seen: frozenset[str] = frozenset()) -> bool:
-    """True if a query, or a temporary view in it, reads messages in an envelope.
+def _opens(pipeline: Pipeline, flow: Flow, seen: Names) -> bool:
+    """True if a query reads messages in an envelope, or rows that came from some.
+
+    A materialized view or a table that is kept by changes has other rows: those are computed from
+    all messages.
 
     Args:
-        seen: views that have been looked at: they may read each other in a circle.
+        seen: datasets that have been looked at: they may read each other in a circle.
     """
     for read in flow.query.reads:
         if envelope_of(read.source) is not None:
             return True
-        view = view_of(pipeline, read)
-        if view is not None and view.name not in seen:
-            below = pipeline.flows_into(view.name)
-            if any(_opens(pipeline, each, seen | {view.name}) for each in below):
-                return True
+        above = pipeline.get(read.source.dataset or "")
+        if above is None or above.name in seen or above.kind is DatasetKind.MATERIALIZED_VIEW:
+            continue
+        below = (each for each in pipeline.flows_into(above.name) if each.changes is None)
+        if any(_opens(pipeline, each, Names((*seen, above.name))) for each in below):
+            return True
     return False
 
 

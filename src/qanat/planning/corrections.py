@@ -20,7 +20,7 @@ def why_not(pipeline: Pipeline, flow: Flow, target: Dataset) -> str:
     if target.sink is not None:
         return "what a sink has sent stays where it is"
     if flow.changes is not None:
-        return f"AUTO CDC keeps the rows of {target.name} by their keys"
+        return f"{flow.changes.label} changes rows that came from other files"
     streams = {r.source.key for r in _reads(pipeline, flow.query) if r.streaming}
     rows = _row_reads(pipeline, flow.query)
     told = {r.source.key for r in rows if r.streaming}

@@ -35,6 +35,11 @@ class Past(Protocol):
         """Paths of files (as in `Range.files`) that replace, once, what was read of them."""
         ...
 
+    @property
+    def replaceable(self) -> bool:
+        """Whether the rows of a file can go again, as far as that is known without the query."""
+        ...
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these paths of `Range.files`, those already read, as they were then."""
         ...

@@ -7,29 +7,24 @@ only; what reads a table as a stream takes the change over, from table to table.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TypeAlias
 
 from qanat.digest import number
 from qanat.errors import (
     NotAppendOnlyError,
-    SelectionError,
     UnsupportedError,
     full_refresh,
-    nearest,
 )
-from qanat.model.location import is_url
 from qanat.model.pipeline import DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Epoch, EpochStatus, Range
 from qanat.model.staged import Staged
 from qanat.model.work import Correction, Output, Stale, Stored, Work
-from qanat.planning.graph import resolve
+from qanat.planning.graph import resolve, writers
 from qanat.run.earlier import known_sources
 from qanat.run.inputs import PROMOTED, FlowPast, key_of
 from qanat.run.memo import CompiledFlow
@@ -157,6 +152,8 @@ def check_correction(session: Session, compiled: CompiledFlow, found: Files) -> 
         why = why_not(session, compiled)
         if why:
             raise _refused(compiled, read, files, why)
+        if _bringing(session, read, files) > 1:
+            raise _ambiguous(compiled, read, files)
         for other, way in _ways(session, compiled, read):
             if twice := brought(session, other, way, files):
                 raise _ambiguous(compiled, way, twice)
@@ -181,6 +178,18 @@ def _ways(
             same = other.flow.name == compiled.flow.name and key_of(way) == key_of(read)
             if way.streaming and not same:
                 yield other, way
+
+
+def _bringing(session: Session, read: Read, files: Collection[str]) -> int:
+    """How many flows may have brought rows of source files into a table that is read.
+
+    Those of the quarantine of a temporary view have several, and each replaces its own rows.
+    """
+    feeding = writers(session.pipeline, read.source.dataset) if read.source.dataset else ()
+    flows = (flow for name in feeding for flow in session.analysis.flows_into(name))
+    return sum(
+        any(brought(session, flow, r, files) for r in flow.reads if r.streaming) for flow in flows
+    )
 
 
 def brought(
@@ -314,54 +323,6 @@ def foreseen(
         if had := tuple(n for n in sorted(files) if first[n] <= reached):
             found.append((read, had))
     return tuple(found)
-
-
-# -- what is asked for --------------------------------------------------------------------------
-
-
-def asked_for(session: Session, files: Iterable[str]) -> frozenset[str]:
-    """Files that are named on a command line, as the ledger calls them.
-
-    Args:
-        files: paths relative to the project or to the working folder, absolute ones, or URLs.
-
-    Raises:
-        SelectionError: no flow has read one of them; names the nearest.
-    """
-    flows = session.analysis.flows.values() if session.has_ledger else ()
-    streams = [(f, r) for f in flows for r in f.reads if r.streaming and not r.source.dataset]
-    found: set[str] = set()
-    for file in files:
-        names = {file, file if is_url(file) else _portable(session, file)}
-        known = frozenset().union(*(_seen(session, f, r, names) for f, r in streams))
-        if not known:
-            raise SelectionError(
-                f"no flow has read a file {file!r}",
-                nearest=nearest(file, read_files(session)),
-            )
-        found |= known
-    return frozenset(found)
-
-
-def _seen(
-    session: Session, compiled: CompiledFlow, read: Read, names: Iterable[str]
-) -> frozenset[str]:
-    generation = session.recorded.generation(compiled.dataset.name)
-    past = FlowPast(session.recorded, compiled, read.source.key, generation)
-    return frozenset(past.seen(names))
-
-
-def read_files(session: Session) -> list[str]:
-    """The files that flows have read, as the ledger calls them."""
-    if not session.has_ledger:
-        return []
-    epochs = session.recorded.epochs(files=True)
-    return sorted({f.path for e in epochs for r in e.ranges.values() for f in r.files})
-
-
-def _portable(session: Session, file: str) -> str:
-    path = os.path.normpath(Path.cwd() / file)
-    return path.removeprefix(f"{session.root}/")
 
 
 # -- messages -----------------------------------------------------------------------------------

@@ -52,25 +52,28 @@ class FlowPast(Frozen):
     corrects: frozenset[str] = frozenset()
 
     @property
+    def replaceable(self) -> bool:
+        """Whether the rows of a file can go again, as far as that is known without the query."""
+        return self.compiled.changes is None and self.compiled.dataset.sink is None
+
+    @property
     def position(self) -> Mapping[str, Any] | None:
         """Where the newest committed range with a position has ended."""
-        if self.published is not None:
-            range_ = self.published.ranges.get(self.key)
-            if range_ is not None and range_.positioned:
-                return range_.value
+        range_ = None if self.published is None else self.published.ranges.get(self.key)
+        if range_ is not None and range_.positioned:
+            return range_.value
         flow, dataset = self.compiled.flow.name, self.compiled.dataset.name
         return self.ledger.position(flow, dataset, self.generation, self.key)
 
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these files, those that committed epochs have taken, as they were then."""
-        asked = tuple(paths)
+        asked = frozenset(paths)
         flow, dataset = self.compiled.flow.name, self.compiled.dataset.name
         read = dict(self.ledger.seen(flow, dataset, self.generation, asked, self._relevant))
-        if self.published is not None:
-            wanted = set(asked)
-            for key, range_ in self.published.ranges.items():
-                if self._relevant(key):
-                    read |= {f.path: f for f in range_.files if f.path in wanted}
+        ranges = {} if self.published is None else self.published.ranges
+        for key, range_ in ranges.items():
+            if self._relevant(key):
+                read |= {f.path: f for f in range_.files if f.path in asked}
         return read
 
     def replaced(self, dataset: str) -> int | None:

@@ -16,7 +16,7 @@ from qanat.model.schema import Schema
 from qanat.model.staged import Counts, RuleCount
 from qanat.planning.graph import select
 from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
-from qanat.run.correcting import asked_for
+from qanat.run.asked import asked_for
 from qanat.run.full_refresh import (
     Loss,
     check_losses,

@@ -126,7 +126,7 @@ def _no_table(session: Session, dataset: Dataset) -> QanatError:
 
 def _nothing_yet(dataset: Dataset, quarantined: bool, session: Session) -> QanatError:
     read = session.readable(dataset.name)
-    if quarantined and read.version is not None:
+    if quarantined and (read.version is not None or not dataset.stored):
         return TableNotFoundError(f"{dataset.name} has no quarantine: no row was ever put there")
     why, hint = _why_nothing(session, shlex.quote(f"+{dataset.name}"), dataset)
     return TableNotFoundError(

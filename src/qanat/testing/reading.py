@@ -73,6 +73,11 @@ class RememberedPast:
         """None."""
         return frozenset()
 
+    @property
+    def replaceable(self) -> bool:
+        """They can go again."""
+        return True
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these files, those of settled ranges."""
         return {p: self._files[p] for p in paths if p in self._files}

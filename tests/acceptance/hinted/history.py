@@ -19,6 +19,7 @@ from tests.acceptance.hinted.case import (
     view,
 )
 
+_KEYED = ORDERS.replace(" AS ", " KEYS (id) AS ", 1)
 MORE = {"data/b.csv": "id,amount\n7,8\n"}
 PROD = {"qanat.yml": "name: shop\nenvironments: {prod: {}}\n"}
 PROTOCOL = (
@@ -321,6 +322,14 @@ CASES = {
         "`on_overwrite => 'append'` adds them",
         before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
         follow={SQL: ORDERS.replace("schema =>", "on_overwrite => 'append', schema =>")},
+    ),
+    "a file that comes back changed to a table with keys": Case(
+        "qanat run",
+        "`on_overwrite => 'append'` in read_files takes its rows beside those of before; `qanat"
+        " run --full-refresh orders` reads all files again",
+        before=("qanat run", {"data/a.csv": "id,amount\n1,77\n"}),
+        follow={SQL: _KEYED.replace("schema =>", "on_overwrite => 'append', schema =>")},
+        orders=_KEYED,
     ),
     "a changed source": Case(
         "qanat run",

@@ -87,7 +87,8 @@ class FilesSource(Everywhere):
                 if policy is Overwrite.REPLACE:
                     corrected.add(file.path)
         if changed:
-            raise _changed(before[changed[0].path], changed, self._portable(changed[0].path))
+            name = self._portable(changed[0].path)
+            raise _changed(before[changed[0].path], changed, name if past.replaceable else "")
         if not fresh:
             return None
         taken = _capped(fresh, options)
@@ -351,13 +352,22 @@ def _untouched(old: FileRef, new: FileRef) -> bool:
 
 
 def _changed(old: FileRef, changed: Sequence[FileRef], name: str) -> FileChangedError:
+    """The error for files that have come back.
+
+    Args:
+        name: of the first one, as `--replace` takes it; empty if its rows cannot go again.
+    """
+    replacing = (
+        f"`qanat run --replace {shlex.quote(name)}` puts its rows in the place of those of"
+        " before, once; `on_overwrite => 'replace'` in read_files does so always,"
+        " `on_overwrite => 'append'` adds them"
+    )
+    reading = "`on_overwrite => 'append'` in read_files takes its rows beside those of before"
     more = len(changed) - 1
     others = f" (and {more:,} other file{'s' if more > 1 else ''})" if more else ""
     return FileChangedError(
         f"the file {old.path!r} was read before and has come back with new content{others}",
         wanted=described(old),
         got=described(changed[0]),
-        hint=f"`qanat run --replace {shlex.quote(name)}` puts its rows in the place of those of"
-        " before, once; `on_overwrite => 'replace'` in read_files does so always,"
-        f" `on_overwrite => 'append'` adds them; `{full_refresh()}` reads all files again",
+        hint=f"{replacing if name else reading}; `{full_refresh()}` reads all files again",
     )
