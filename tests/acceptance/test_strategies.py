@@ -415,3 +415,51 @@ def wanted_groups(
             newest, some = groups.get(row[0], (epoch, []))
             groups[row[0]] = (epoch, [*(some if newest == epoch else []), row])
     return sorted((row for _, some in groups.values() for row in some), key=repr)
+
+
+SUBQUERIES = (
+    "WHERE kind IN (SELECT kind FROM kinds)",
+    "WHERE EXISTS (SELECT 1 FROM kinds AS k WHERE k.kind = a.kind)",
+    "WHERE (SELECT max(x) FROM kinds AS k WHERE k.kind = a.kind) IS NOT NULL",
+)
+
+
+@pytest.mark.parametrize("where", SUBQUERIES)
+def test_subqueries_keep_the_order_of_the_stream(shop: Shop, where: str) -> None:
+    """DuckDB joins a subquery, and takes the rows of the larger side one after the other."""
+    shop.sql(
+        "CREATE MATERIALIZED VIEW kinds AS"
+        " SELECT range AS x, 199999 - range AS kind FROM range(200000);"
+        "CREATE STREAMING TABLE t KEYS (id) AS"
+        f" SELECT id, v FROM STREAM read_files('data/*.csv') AS a {where};"
+    )
+    put(shop, 1, "".join(f"{n % 7},{n % 50},{n}\n" for n in range(3000)), "id,kind,v")
+    shop.run()
+    assert shop.rows("t") == [(n % 7, n) for n in sorted(range(2993, 3000), key=lambda n: n % 7)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "kinds AS k JOIN STREAM bronze AS b USING (kind)",
+        "STREAM bronze AS b ASOF JOIN kinds AS k ON b.kind >= k.kind",
+        "kinds AS k RIGHT JOIN STREAM bronze AS b USING (kind)",
+    ],
+)
+def test_a_join_that_loses_the_order_of_the_stream_is_refused(shop: Shop, source: str) -> None:
+    put(shop, 1, "1,2,3\n", "id,kind,v")
+    tables = (
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE MATERIALIZED VIEW kinds AS SELECT range AS kind FROM range(9);"
+    )
+    message = "KEYS (id) of t keeps the last row, and this query does not give rows in the order"
+    query = f"SELECT b.id, b.v FROM {source}"
+    shop.sql(f"{tables}CREATE STREAMING TABLE t KEYS (id) AS {query};")
+    assert [message in p for p in shop.problems()] == [True]
+    view = f"{tables}CREATE TEMPORARY VIEW w AS {query};"
+    shop.sql(f"{view}CREATE STREAMING TABLE t KEYS (id) AS SELECT * FROM STREAM w;")
+    assert [message in p for p in shop.problems()] == [True]
+    shop.sql(f"{tables}CREATE STREAMING TABLE t KEYS (id) AS {query} ORDER BY b.v;")
+    assert not shop.problems()
+    shop.sql(f"{tables}CREATE STREAMING TABLE t AS {query};")
+    assert not shop.problems()
