@@ -75,6 +75,23 @@ def test_the_last_row_of_a_key_wins(shop: Shop) -> None:
     assert {r.status for r in shop.run().values()} == {"unchanged"}
 
 
+def test_a_row_that_is_the_same_is_no_change(shop: Shop) -> None:
+    told = "CREATE STREAMING TABLE told AS SELECT * FROM STREAM table_changes('customers');"
+    shop.sql(MERGE + told)
+    for number, text in enumerate(("1,ann\n2,bob\n", "1,ann\n", "1,anna\n"), 1):
+        put(shop, number, text)
+        shop.run()
+    assert shop.rows("customers") == [(1, "anna"), (2, "bob")]
+    changes = [
+        (0, "insert", 1, "ann"),
+        (0, "insert", 2, "bob"),
+        (2, "update_postimage", 1, "anna"),
+        (2, "update_preimage", 1, "ann"),
+    ]
+    assert feed(shop, "customers", "id", "name") == changes
+    assert sorted((v, k, i, n) for i, n, k, v, _ in shop.rows("told")) == changes
+
+
 def test_a_full_refresh_gives_the_same_rows(shop: Shop) -> None:
     shop.sql(MERGE)
     for number, text in enumerate(("1,a\n2,a\n", "1,b\n3,b\n", "3,c\n1,c\n1,d\n"), 1):
