@@ -474,6 +474,20 @@ def test_a_function_gives_one_snapshot_after_the_other(daily: Shop) -> None:
     assert daily.columns("customers")[-2:] == ["__START_AT bigint", "__END_AT bigint"]
 
 
+def test_versions_of_another_kind_do_not_fit(daily: Shop) -> None:
+    days(daily, 2)
+    daily.run()
+    daily.file("transformations/all.py", "")
+    daily.sql(
+        "CREATE STREAMING TABLE customers FLOW AUTO CDC FROM SNAPSHOT"
+        " (SELECT 1::BIGINT AS id, 'ann' AS name) KEYS (id) STORED AS SCD TYPE 2;"
+    )
+    (error,) = daily.failures().values()
+    message = "the version of a snapshot of customers does not fit the rows that are there"
+    assert (error.message, error.wanted, error.got) == (message, "bigint", "timestamp")
+    assert error.hint == "start over: qanat run --full-refresh customers"
+
+
 def test_what_the_documentation_shows(daily: Shop) -> None:
     page = Path(__file__).parents[2].joinpath("docs/how-to/cdc.md").read_text(encoding="utf-8")
     [_, shown] = page.split("### One snapshot after the other: a function")
