@@ -112,6 +112,16 @@ def test_a_name_that_is_no_call_in_sql_is_refused(shop: Shop, name: str) -> None
     assert [f"{name}(…) means something else in SQL" in p for p in shop.problems()] == [True]
 
 
+@pytest.mark.parametrize("function", ["len", "partial(max, 1)"])
+def test_a_function_without_text_is_refused(shop: Shop, function: str) -> None:
+    shop.python(
+        "from functools import partial\n" + DIGITS.format(shortest=3) + f"dp.udf({function},"
+        " name='f', parameters=['VARCHAR'], return_type='BIGINT')\n"
+    )
+    found = [p for p in shop.problems() if "no function" not in p]
+    assert ["f() has no text" in p for p in found] == [True]
+
+
 def test_none_is_null_and_what_is_not_a_number_stays_so(shop: Shop) -> None:
     shop.python(
         DIGITS.format(shortest=1) + "NAN = float('nan')\n"
