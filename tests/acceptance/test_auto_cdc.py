@@ -272,10 +272,10 @@ def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
         put(shop, number)
         shop.run()
     put(shop, 3)
-    steps = count_steps(copy(shop.folder, tmp_path.parent / "counted"), "run")
+    steps = count_steps(copy(shop.folder, tmp_path.parent / f"{tmp_path.name}-counted"), "run")
     assert steps > 20
     for step in range(1, steps + 1, 3):
-        project = copy(shop.folder, tmp_path.parent / f"dies-{step}")
+        project = copy(shop.folder, tmp_path.parent / f"{tmp_path.name}-dies-{step}")
         die_at(project, "run", step)
         operate(project, "run")
         with Session.open(project) as session:

@@ -314,9 +314,9 @@ def test_a_crash_anywhere_leaves_the_same_rows(shop: Shop, tmp_path: Path) -> No
     shop.run()
     put(shop, 2, "2,rob\n3,?\n")
     shop.file("lines/2.csv", "basket,what,price\n1,plum,1\n3,nut,-1\n")
-    steps = count_steps(copy(shop.folder, tmp_path.parent / "counted"), "run")
+    steps = count_steps(copy(shop.folder, tmp_path.parent / f"{tmp_path.name}-counted"), "run")
     for step in range(1, steps + 1, 9):
-        project = copy(shop.folder, tmp_path.parent / f"dies-{step}")
+        project = copy(shop.folder, tmp_path.parent / f"{tmp_path.name}-dies-{step}")
         die_at(project, "run", step)
         operate(project, "run")
         after = Shop.__new__(Shop)
