@@ -118,9 +118,6 @@ NOT_FOLLOWED = {
         "storage/delta/feed.py: read the table itself instead of its changes",
         "storage/delta/table.py: the table was written by a newer tool",
     ),
-    "needs tables with changes: tests/acceptance/test_auto_cdc.py follows it": (
-        "engines/duckdb/merge/shape.py: CAST it to",
-    ),
     "keeps an adapter or a store to its port, and no project can come to it": (
         "model/table.py: let the column be NULL",
         "run/readable.py: put `from: ",

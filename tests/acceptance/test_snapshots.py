@@ -426,6 +426,30 @@ def test_a_partitioned_table_with_several_keys(shop: Shop) -> None:
     assert dict(counts.effects) == {"inserted": 2, "updated": 1}
 
 
+def test_an_empty_text_is_no_key_of_a_partition(shop: Shop) -> None:
+    """In a partition column it is NULL, and would match no row of the table."""
+    shop.file(
+        "transformations/all.sql",
+        """
+        CREATE STREAMING TABLE taken PARTITIONED BY (p) FLOW AUTO CDC FROM SNAPSHOT
+        (SELECT * FROM read_files('dumps/*.json')) KEYS (id, p);
+        CREATE STREAMING TABLE kept PARTITIONED BY (p) FLOW AUTO CDC FROM
+        STREAM read_files('dumps/*.json') KEYS (id, p) SEQUENCE BY v;
+        CREATE STREAMING TABLE merged KEYS (id, p) PARTITIONED BY (p)
+        AS SELECT * FROM STREAM read_files('dumps/*.json');
+    """,
+    )
+    for version in (1, 2):
+        rows = (f'{{"id": {i}, "p": "{p}", "v": {version}}}\n' for i, p in ((1, ""), (2, "a")))
+        for old in (shop.folder / "dumps").glob("*"):
+            old.unlink()
+        shop.file(f"dumps/{version}.json", "".join(rows))
+        shop.run()
+    for table, waiting in (("taken", 1), ("kept", 2), ("merged", 2)):
+        assert shop.rows(table) == [(2, "a", 2)]
+        assert [rules for _, rules in shop.quarantined(table)] == [["_key"]] * waiting
+
+
 def test_dying_at_any_step(shop: Shop, tmp_path: Path) -> None:
     """What comes next finishes the epoch, or does it again: once, and at the same moment."""
     declare(shop, " (CONSTRAINT named EXPECT (name <> '?') ON VIOLATION QUARANTINE ROW)")
@@ -484,6 +508,20 @@ def test_a_function_gives_one_snapshot_after_the_other(daily: Shop) -> None:
     assert daily.run()["customers"].epochs == 1
     assert daily.rows("customers") == VERSIONS
     assert daily.columns("customers")[-2:] == ["__START_AT bigint", "__END_AT bigint"]
+
+
+def test_versions_of_another_kind_do_not_fit(daily: Shop) -> None:
+    days(daily, 2)
+    daily.run()
+    daily.file("transformations/all.py", "")
+    daily.sql(
+        "CREATE STREAMING TABLE customers FLOW AUTO CDC FROM SNAPSHOT"
+        " (SELECT 1::BIGINT AS id, 'ann' AS name) KEYS (id) STORED AS SCD TYPE 2;"
+    )
+    (error,) = daily.failures().values()
+    message = "the version of a snapshot of customers does not fit the rows that are there"
+    assert (error.message, error.wanted, error.got) == (message, "bigint", "timestamp")
+    assert error.hint == "start over: qanat run --full-refresh customers"
 
 
 def test_what_the_documentation_shows(daily: Shop) -> None:

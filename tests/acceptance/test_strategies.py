@@ -75,6 +75,23 @@ def test_the_last_row_of_a_key_wins(shop: Shop) -> None:
     assert {r.status for r in shop.run().values()} == {"unchanged"}
 
 
+def test_a_row_that_is_the_same_is_no_change(shop: Shop) -> None:
+    told = "CREATE STREAMING TABLE told AS SELECT * FROM STREAM table_changes('customers');"
+    shop.sql(MERGE + told)
+    for number, text in enumerate(("1,ann\n2,bob\n", "1,ann\n", "1,anna\n"), 1):
+        put(shop, number, text)
+        shop.run()
+    assert shop.rows("customers") == [(1, "anna"), (2, "bob")]
+    changes = [
+        (0, "insert", 1, "ann"),
+        (0, "insert", 2, "bob"),
+        (2, "update_postimage", 1, "anna"),
+        (2, "update_preimage", 1, "ann"),
+    ]
+    assert feed(shop, "customers", "id", "name") == changes
+    assert sorted((v, k, i, n) for i, n, k, v, _ in shop.rows("told")) == changes
+
+
 def test_a_full_refresh_gives_the_same_rows(shop: Shop) -> None:
     shop.sql(MERGE)
     for number, text in enumerate(("1,a\n2,a\n", "1,b\n3,b\n", "3,c\n1,c\n1,d\n"), 1):
@@ -415,3 +432,51 @@ def wanted_groups(
             newest, some = groups.get(row[0], (epoch, []))
             groups[row[0]] = (epoch, [*(some if newest == epoch else []), row])
     return sorted((row for _, some in groups.values() for row in some), key=repr)
+
+
+SUBQUERIES = (
+    "WHERE kind IN (SELECT kind FROM kinds)",
+    "WHERE EXISTS (SELECT 1 FROM kinds AS k WHERE k.kind = a.kind)",
+    "WHERE (SELECT max(x) FROM kinds AS k WHERE k.kind = a.kind) IS NOT NULL",
+)
+
+
+@pytest.mark.parametrize("where", SUBQUERIES)
+def test_subqueries_keep_the_order_of_the_stream(shop: Shop, where: str) -> None:
+    """DuckDB joins a subquery, and takes the rows of the larger side one after the other."""
+    shop.sql(
+        "CREATE MATERIALIZED VIEW kinds AS"
+        " SELECT range AS x, 199999 - range AS kind FROM range(200000);"
+        "CREATE STREAMING TABLE t KEYS (id) AS"
+        f" SELECT id, v FROM STREAM read_files('data/*.csv') AS a {where};"
+    )
+    put(shop, 1, "".join(f"{n % 7},{n % 50},{n}\n" for n in range(3000)), "id,kind,v")
+    shop.run()
+    assert shop.rows("t") == [(n % 7, n) for n in sorted(range(2993, 3000), key=lambda n: n % 7)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "kinds AS k JOIN STREAM bronze AS b USING (kind)",
+        "STREAM bronze AS b ASOF JOIN kinds AS k ON b.kind >= k.kind",
+        "kinds AS k RIGHT JOIN STREAM bronze AS b USING (kind)",
+    ],
+)
+def test_a_join_that_loses_the_order_of_the_stream_is_refused(shop: Shop, source: str) -> None:
+    put(shop, 1, "1,2,3\n", "id,kind,v")
+    tables = (
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.csv');"
+        "CREATE MATERIALIZED VIEW kinds AS SELECT range AS kind FROM range(9);"
+    )
+    message = "KEYS (id) of t keeps the last row, and this query does not give rows in the order"
+    query = f"SELECT b.id, b.v FROM {source}"
+    shop.sql(f"{tables}CREATE STREAMING TABLE t KEYS (id) AS {query};")
+    assert [message in p for p in shop.problems()] == [True]
+    view = f"{tables}CREATE TEMPORARY VIEW w AS {query};"
+    shop.sql(f"{view}CREATE STREAMING TABLE t KEYS (id) AS SELECT * FROM STREAM w;")
+    assert [message in p for p in shop.problems()] == [True]
+    shop.sql(f"{tables}CREATE STREAMING TABLE t KEYS (id) AS {query} ORDER BY b.v;")
+    assert not shop.problems()
+    shop.sql(f"{tables}CREATE STREAMING TABLE t AS {query};")
+    assert not shop.problems()

@@ -104,6 +104,42 @@ def test_a_function_that_sql_has_is_not_replaced(shop: Shop) -> None:
     assert ["SQL has a function lower() already" in p for p in shop.problems()] == [True]
 
 
+@pytest.mark.parametrize("name", ["coalesce", "all", "try", "when"])
+def test_a_name_that_is_no_call_in_sql_is_refused(shop: Shop, name: str) -> None:
+    shop.python(
+        DIGITS.format(shortest=3) + f"@dp.udf(name='{name}')\ndef f(n: int) -> int: return 7\n"
+    )
+    assert [f"{name}(…) means something else in SQL" in p for p in shop.problems()] == [True]
+
+
+@pytest.mark.parametrize("function", ["len", "partial(max, 1)"])
+def test_a_function_without_text_is_refused(shop: Shop, function: str) -> None:
+    shop.python(
+        "from functools import partial\n" + DIGITS.format(shortest=3) + f"dp.udf({function},"
+        " name='f', parameters=['VARCHAR'], return_type='BIGINT')\n"
+    )
+    found = [p for p in shop.problems() if "no function" not in p]
+    assert ["f() has no text" in p for p in found] == [True]
+
+
+def test_none_is_null_and_what_is_not_a_number_stays_so(shop: Shop) -> None:
+    shop.python(
+        DIGITS.format(shortest=1) + "NAN = float('nan')\n"
+        "@dp.udf\n"
+        "def known(text: str) -> str | None: return None if text == '?' else text\n"
+        "@dp.udf\n"
+        "def root(x: float) -> float: return NAN if x < 0 else x ** 0.5\n"
+        "@dp.udf\n"
+        "def pair(x: float) -> list[float]: return [NAN, x]\n"
+        "@dp.udf('STRUCT(a DOUBLE, b DOUBLE)')\n"
+        "def named(x: float): return {'a': NAN, 'b': None}\n"
+    )
+    with qanat.open(shop.folder) as project:
+        sql = "SELECT known('?'), known('x'), root(-1), root(4), pair(1), named(1)"
+        (row,) = project.query(sql).rows()
+    assert repr(row) == "(None, 'x', nan, 2.0, [nan, 1.0], {'a': nan, 'b': None})"
+
+
 def test_two_of_one_name_are_a_mistake(shop: Shop) -> None:
     shop.file(
         "transformations/more.py",

@@ -55,6 +55,7 @@ def function_of_call(
             wanted="letters, digits and _",
             hint="@udf(name=…) gives it another name",
         )
+    own = _text(call)
     parameters = _parameters(call, at)
     dialect = registry.project.dialect
     given = names_of("parameters", call.parameters, call.location)
@@ -83,9 +84,21 @@ def function_of_call(
         returns = _type(annotation, f"the result of {name}()", at, hint)
     used = closure_of(call.function, registry.project.root).splitlines()
     used += [f"the project's modules {helpers}"] if helpers else []
-    # The text of the decorator comes along, and so do types that stand there.
-    text = "\n".join([inspect.getsource(call.function), *(f"# with {line}" for line in used)])
+    text = "\n".join([own, *(f"# with {line}" for line in used)])
     return UserFunction(name, tuple(types), tuple(nulls), returns, text, at, call.function)
+
+
+def _text(call: UdfCall) -> str:
+    """The text of a function: that of its decorator, too, and so of types that stand there."""
+    try:
+        return inspect.getsource(call.function)
+    except (TypeError, OSError) as error:
+        raise PythonFileError(
+            f"{call.name}() has no text, by which a change of it would be seen",
+            location=call.location,
+            wanted="a function that a file of the project defines",
+            hint=f"def {call.name}(…): return …, with @udf before it",
+        ) from error
 
 
 def _signature(call: UdfCall, at: Location) -> inspect.Signature:

@@ -159,7 +159,7 @@ class Changes(Frozen):
         """What each row must keep, or go to quarantine: name, SQL, and as an author would say it.
 
         Args:
-            quoted: an identifier in the quotes of the engine's dialect.
+            quoted: SQL of a column's value in the engine's dialect.
         """
         del quoted
         return iter(())
@@ -296,7 +296,7 @@ class AutoCdc(Changes):
         """What each row must keep, or go to quarantine: name, SQL, and as an author would say it.
 
         Args:
-            quoted: an identifier in the quotes of the engine's dialect.
+            quoted: SQL of a column's value in the engine's dialect.
         """
         name, key, shown = rule_of_keys(self.keys, quoted)
         if self.truncates is not None:

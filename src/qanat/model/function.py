@@ -44,3 +44,12 @@ def taken(function: UserFunction) -> DuplicateNameError:
         location=function.location,
         hint=f"give yours another name: @udf(name='my_{function.name}')",
     )
+
+
+def reserved(function: UserFunction) -> DuplicateNameError:
+    """The error for a function that SQL cannot call: its name means something else there."""
+    return DuplicateNameError(
+        f"{function.name}(…) means something else in SQL",
+        location=function.location,
+        hint=f"give yours another name: @udf(name='my_{function.name}')",
+    )

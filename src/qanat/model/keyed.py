@@ -75,7 +75,7 @@ class Keyed(Changes):
         """What each row must keep, or go to quarantine: name, SQL, and as an author would say it.
 
         Args:
-            quoted: an identifier in the quotes of the engine's dialect.
+            quoted: SQL of a column's value in the engine's dialect.
         """
         # A partition may be that of NULL.
         if self.strategy is not Strategy.INSERT_OVERWRITE:

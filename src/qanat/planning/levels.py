@@ -135,11 +135,15 @@ def copies_input(query: SqlQuery) -> bool:
 def scatters(query: SqlQuery) -> bool:
     """True if an engine may give the rows in another order each time: it joins them.
 
-    A query that does not compute row by row, or sorts its rows itself, has no order to keep.
+    A subquery in an expression (`IN`, `EXISTS`, or a value) is a join, too. A query that does not
+    compute row by row, or sorts its rows itself, has no order to keep.
     """
     found = [level for path in paths(query) for level in path]
     if any(level.ordered for level in found) or not found or tree_of(query).args.get("order"):
         return False
+    levels = {id(level.select) for level in found}
+    if any(id(select) not in levels for select in tree_of(query).find_all(exp.Select)):
+        return True
     joins = [join.this for level in found for join in level.select.args.get("joins") or []]
     return any(not isinstance(join, exp.Unnest) for join in joins)
 

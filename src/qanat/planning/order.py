@@ -9,6 +9,7 @@ give another result than in Spark.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -33,6 +34,7 @@ from qanat.planning.changes import (
 from qanat.planning.corrections import problems_of_corrections
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.stateful import first_stateful
+from qanat.planning.succession import problems_of_succession
 
 _APPENDED = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
 _Edges: TypeAlias = dict[str, dict[str, Location]]
@@ -66,6 +68,7 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
             once = flow.changes.first_load.format(target=target.name) if flow.changes else ""
             yield _no_changes(flow, once) if once else _no_stream(flow, target)
         yield from _stateful(pipeline, flow.query, target)
+        yield from problems_of_succession(pipeline, flow, partial(streams, pipeline))
 
 
 def streams(pipeline: Pipeline, read: Read) -> bool:

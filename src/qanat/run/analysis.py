@@ -126,7 +126,7 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
         _query(flow.query, dialect, pipeline.own),
         (
             *rules_of(dataset, dialect, pipeline.own),
-            *rules_of_changes(flow, dialect, pipeline.own),
+            *rules_of_changes(flow, dataset.partition_by, dialect, pipeline.own),
         ),
         tuple(views.values()),
         # The only epoch of a flow that runs once takes all that is there.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from qanat.declare.registry import quoted
 from qanat.dialect import predicate
 from qanat.errors import Location, Problems, QanatError
 from qanat.model.changes import Changes, Expression
+from qanat.model.name import Names
 from qanat.model.pipeline import Action, Expectation, Flow, Predicate
 
 _WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
@@ -41,20 +42,30 @@ def problems_of_expressions(flow: Flow, dialect: str, own: frozenset[str]) -> It
     yield from problems
 
 
-def rules_of_changes(flow: Flow, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:
+def rules_of_changes(
+    flow: Flow, partitions: Sequence[str], dialect: str, own: frozenset[str]
+) -> tuple[Expectation, ...]:
     """The rules that a flow's changes must keep, or go to quarantine.
 
     Args:
         flow: the flow; there are none if its rows are no changes.
+        partitions: the columns by which its target is partitioned.
         dialect: the engine's.
         own: names of the project's own functions, in lower case.
     """
     changes = compile_changes(flow, dialect, own)
     if changes is None:
         return ()
+    parted = Names(partitions)
+
+    def value(name: str) -> str:
+        column = quoted(name, dialect)
+        # An empty text is NULL there, and so no key.
+        return f"nullif(CAST({column} AS VARCHAR), '')" if name in parted else column
+
     return tuple(
         Expectation(name, Predicate(sql, dialect, written), Action.QUARANTINE, flow.location)
-        for name, sql, written in changes.rules(lambda name: quoted(name, dialect))
+        for name, sql, written in changes.rules(value)
     )
 
 

@@ -93,6 +93,11 @@ CASES = {
         "@dp.udf\ndef lower(x: int) -> int: return 2 * x\n",
         "@dp.udf(name='my_lower')\ndef lower(x: int) -> int: return 2 * x\n",
     ),
+    "a function for SQL that no file defines": python(
+        "def double(…): return …, with @udf before it",
+        "dp.udf(abs, name='double', parameters=['BIGINT'], return_type='BIGINT')\n",
+        UDF.format(": int", " -> int"),
+    ),
     "an annotation that means nothing": python(
         "import what it names outside `if TYPE_CHECKING`",
         UDF.format(": 'date'", " -> int"),

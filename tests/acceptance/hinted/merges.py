@@ -31,6 +31,19 @@ CASES = {
         KEPT + F.replace("AS s", "AS t").replace("s.id", "t.id") + INSERTS + ";\n",
         f"{KEPT}{F}{INSERTS};\n",
     ),
+    "a stream behind another table": mended(
+        "join the others to the stream: FROM STREAM … JOIN …",
+        stream(
+            "SELECT o.* FROM range(9) AS r(id) JOIN STREAM orders AS o USING (id)",
+            "kept",
+            " KEYS (id)",
+        ),
+        stream(
+            "SELECT o.* FROM STREAM orders AS o JOIN range(9) AS r(id) USING (id)",
+            "kept",
+            " KEYS (id)",
+        ),
+    ),
     "rows that the source has no more": mended(
         "a MATERIALIZED VIEW has what its source has now",
         f"{KEPT}{F}{INSERTS} WHEN NOT MATCHED BY SOURCE THEN DELETE;\n",

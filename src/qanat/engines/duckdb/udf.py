@@ -5,16 +5,20 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter, Signature
+from numbers import Real
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 from duckdb.func import FunctionNullHandling
 
 from qanat.engines.duckdb.typenames import to_duckdb
-from qanat.model.function import UserFunction, taken
+from qanat.model.function import UserFunction, reserved, taken
 from qanat.model.name import fold
+from qanat.model.schema import Primitive
 
-_SPECIAL, _DEFAULT = FunctionNullHandling.SPECIAL, FunctionNullHandling.DEFAULT
+_FRACTIONS = (Primitive("double"), Primitive("float"))
+_CALL = "$.statements[0].node.select_list[0].class"
+"""Where DuckDB's tree of a query says what it takes its only column for."""
 
 
 class Raised(Exception):  # noqa: N818 - messages of DuckDB begin with the name, and are cut there
@@ -25,7 +29,7 @@ def install(con: DuckDBPyConnection, functions: Sequence[UserFunction]) -> None:
     """Let queries call functions, on this connection and all others of its database: all or none.
 
     Raises:
-        DuplicateNameError: SQL has a function of that name already.
+        DuplicateNameError: SQL has a function of that name already, or reads it as something else.
     """
     named = [fold(f.name) for f in functions]
     found = con.execute(
@@ -37,13 +41,16 @@ def install(con: DuckDBPyConnection, functions: Sequence[UserFunction]) -> None:
         # DuckDB takes a function of the same name for one more form of its own.
         if (fold(function.name),) in found:
             raise taken(function)
+        if not _is_name(con, function):
+            raise reserved(function)
     for function in functions:
         con.create_function(
             function.name,
             _guarded(function),
             [to_duckdb(t) for t in function.parameters],
             to_duckdb(function.returns),
-            null_handling=_SPECIAL if any(function.takes_null) else _DEFAULT,
+            # With the other way of handling it a function may not return None, either.
+            null_handling=FunctionNullHandling.SPECIAL,
         )
 
 
@@ -53,18 +60,30 @@ def remove(con: DuckDBPyConnection, functions: Iterable[UserFunction]) -> None:
         con.remove_function(function.name)
 
 
+def _is_name(con: DuckDBPyConnection, function: UserFunction) -> bool:
+    """False if SQL reads a call as something else: an operator, a type, a constant."""
+    arguments = ", ".join(["NULL"] * len(function.parameters))
+    found = con.execute(
+        "SELECT json_extract_string(json_serialize_sql(?), ?)",
+        [f"SELECT {function.name}({arguments})", _CALL],
+    ).fetchall()
+    return found == [("FUNCTION",)]
+
+
 def _guarded(function: UserFunction) -> Callable[..., Any]:
     """The function, which tells where it failed, and is not called with NULLs it does not take."""
     call, name, location = function.call, function.name, function.location
     strict = [n for n, null in enumerate(function.takes_null) if not null]
-    # Where no argument may be NULL, DuckDB does not call it.
-    skipped = strict if any(function.takes_null) else []
+    plain = isinstance(function.returns, Primitive)
+    numbers = _number if plain else _numbers
+    converts = not plain or function.returns in _FRACTIONS
 
     def guarded(*arguments: Any) -> Any:
-        if skipped and any(arguments[n] is None for n in skipped):
+        if None in arguments and any(arguments[n] is None for n in strict):
             return None
         try:
-            return call(*arguments)
+            found = call(*arguments)
+            return numbers(found) if converts else found
         except BaseException as error:
             # Its own line, below this one; a function of C has none.
             frames = traceback.extract_tb(error.__traceback__)[1:2]
@@ -79,3 +98,17 @@ def _guarded(function: UserFunction) -> Callable[..., Any]:
     signature = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
     guarded.__signature__ = signature  # type: ignore[attr-defined]
     return guarded
+
+
+def _number(value: Any) -> Any:
+    """A value as DuckDB takes it; of what is not a number in Python, it would make NULL."""
+    return "nan" if isinstance(value, Real) and value != value else value
+
+
+def _numbers(value: Any) -> Any:
+    """The same of a value that may hold others."""
+    if isinstance(value, dict):
+        return {key: _numbers(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_numbers(each) for each in value]
+    return _number(value)

@@ -148,6 +148,7 @@ def _told(
     state_at: Callable[[int], TableState],
     fed: bool,
 ) -> Added:
+    _check_reached(there.log, after, upto)
     state = state_at(upto)
     if state.mapped:
         raise TableTooNewError(f"cannot read the changes of {table}: it needs columnMapping")
@@ -190,10 +191,8 @@ def _added(
 # -- the versions ------------------------------------------------------------------------------
 
 
-def _commits(
-    log: Log, after: int, upto: int, state: TableState, state_at: Callable[[int], TableState]
-) -> tuple[list[_Commit], list[Schema], Mapping[str, str]]:
-    """The commits of a range, all columns that the table had, and its properties before them."""
+def _check_reached(log: Log, after: int, upto: int) -> None:
+    """Refuse a range whose first versions the log has no more."""
     oldest = next((v for v in log.commits() if v > after), None)
     if upto > after and oldest is not None and oldest > after + 1:
         raise UnsupportedError(
@@ -202,6 +201,12 @@ def _commits(
             hint=f"begin with version {oldest}: starting_version => {oldest}; and start over:"
             f" {full_refresh()}",
         )
+
+
+def _commits(
+    log: Log, after: int, upto: int, state: TableState, state_at: Callable[[int], TableState]
+) -> tuple[list[_Commit], list[Schema], Mapping[str, str]]:
+    """The commits of a range, all columns that the table had, and its properties before them."""
     actions = {v: tuple(log.actions(v)) for v in range(after + 1, upto + 1)}
     moved = any("metaData" in a for found in actions.values() for a in found)
     before = state

@@ -132,7 +132,7 @@ def shape_of(
     described = con.sql(f"SELECT {sequence} AS {SEQUENCE} FROM ({relation.sql_query()}) LIMIT 0")
     told = Schema() if wanted is None else Schema((Field(SEQUENCE, wanted),))
     own = Output(target.folder, target.prefix, schema=told)
-    sequenced = _fit_sequence(described.types, own, query, dataset)
+    sequenced = _fit_sequence(described.types, own, query, dataset, changes.whole)
     found = sequenced.schema.fields[0].type
     keeps = changes.keeps.among(names) if changes.keeps else ()
     return Shape(
@@ -152,20 +152,25 @@ def shape_of(
 
 
 def _fit_sequence(
-    types: list[DuckDBPyType], output: Output, query: Computation, dataset: str
+    types: list[DuckDBPyType], output: Output, query: Computation, dataset: str, whole: bool
 ) -> Fitted:
-    """Match the sequence with that of rows that are there."""
+    """Match the sequence with that of rows that are there.
+
+    Args:
+        whole: whether it is the version of a snapshot.
+    """
     try:
         return fit([SEQUENCE], types, output, query, dataset)
     except SchemaMismatchError as error:
         # An author knows no column of that name.
+        what = "the version of a snapshot" if whole else "SEQUENCE BY"
+        cast = "" if whole else f"CAST it to {error.wanted} in SEQUENCE BY, or "
         raise SchemaMismatchError(
-            f"SEQUENCE BY of {dataset} does not fit the rows that are there",
+            f"{what} of {dataset} does not fit the rows that are there",
             location=query.location,
             wanted=error.wanted,
             got=error.got,
-            hint=f"CAST it to {error.wanted} in SEQUENCE BY, or start over:"
-            f" {full_refresh(dataset)}",
+            hint=f"{cast}start over: {full_refresh(dataset)}",
         ) from error
     except TypeNameError as error:
         raise TypeNameError(
