@@ -2,8 +2,7 @@
 
 A streaming table reads each input row once, so its query must give the same result rows for a new
 row whatever came before. Spark keeps state between batches for queries that cannot (an aggregate
-over a stream, a join of two streams). Qanat keeps none, so it refuses them: running them would
-give another result than in Spark.
+over a stream, a join of two streams). Qanat keeps none, and refuses them.
 """
 
 from __future__ import annotations
@@ -45,16 +44,14 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
     """The reasons why a flow cannot feed its target; none if it can."""
     yield from problems_of_changes(pipeline, flow, target)
     yield from problems_of_corrections(pipeline, flow, target)
-    apart = target.kind not in _APPENDED and flow.changes is None
-    if apart and not same(flow.name, target.name):
+    if target.kind not in _APPENDED and flow.changes is None and not same(flow.name, target.name):
         yield FlowError(
             f"flow {flow.name} feeds {target.kind} {target.name}",
             location=flow.location,
             hint="only a STREAMING TABLE or a sink takes several flows",
         )
     if target.kind is DatasetKind.MATERIALIZED_VIEW and flow.changes is None:
-        streamed = (r for r in flow.query.reads if streams(pipeline, r))
-        yield from (_stream_into_view(target, read) for read in streamed)
+        yield from (_stream_into_view(target, r) for r in flow.query.reads if streams(pipeline, r))
     for read in flow.query.reads:
         yield from _problems_of_read(pipeline, flow, read)
     if target.kind is DatasetKind.TEMPORARY_VIEW:
