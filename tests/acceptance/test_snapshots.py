@@ -217,6 +217,17 @@ def test_a_file_without_rows_is_an_empty_snapshot(shop: Shop) -> None:
     assert shop.rows("customers") == []
 
 
+def test_a_file_without_a_byte_is_no_snapshot(shop: Shop) -> None:
+    """An export that broke off at once left it."""
+    put(shop, DAYS[0])
+    shop.run()
+    shop.file("crm/all.csv", "")
+    assert shop.run()["customers"].status == "unchanged"
+    assert len(shop.rows("customers")) == 3
+    put(shop, DAYS[1])
+    assert shop.run()["customers"].status == "updated"
+
+
 def test_two_rows_with_one_key_stop_the_dataset(shop: Shop) -> None:
     put(shop, DAYS[0])
     shop.run()

@@ -90,6 +90,20 @@ def test_null_reaches_only_parameters_that_allow_it(shop: Shop) -> None:
     assert [str(value) for value in row] == ["1.65", "1.79", "None", "6"]
 
 
+def test_a_whole_number_is_not_made_of_another_one(shop: Shop) -> None:
+    shop.python(
+        "from decimal import Decimal\n"
+        "@dp.udf\ndef half(n: int) -> int: return n / 2\n"
+        "@dp.udf('INT')\ndef exact(text: str): return Decimal(text)\n"
+    )
+    with qanat.open(shop.folder) as project:
+        assert project.query("SELECT half(4), exact('7.0')").rows() == [(2, 7)]
+        for call, what in (("half(3)", "1.5"), ("exact('7.5')", r"Decimal\('7.5'\)")):
+            found = rf"raised TypeError: it returned {what}, which is no whole number, in "
+            with pytest.raises(QueryError, match=found):
+                project.query(f"SELECT {call}").rows()
+
+
 def test_spark_sql_calls_it_and_keeps_its_own_functions(shop: Shop) -> None:
     shop.file("qanat.yml", "name: shop\nthreads: 1\ndialect: spark\n")
     shop.run()

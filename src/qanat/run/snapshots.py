@@ -74,7 +74,10 @@ def find_intake(
         return _due(intake, found[1], {"after": past and past["version"]}, more=True)
     # A folder without files is no table without rows: it may only not be there yet, or any more.
     empty = [r for r in intake.ranges.values() if r.amount.rows == 0]
-    if intake.idle or intake.absent or empty:
+    # Nor is a file without a byte: an export that broke off at once leaves one.
+    hollow = [r.files for r in intake.ranges.values() if r.files]
+    hollow = [files for files in hollow if not any(f.size for f in files)]
+    if intake.idle or intake.absent or empty or hollow:
         return intake
     fingerprint, _ = session.analysis.definitions[compiled.dataset.name]
     inputs = digest(fingerprint_of(intake.ranges), fingerprint)

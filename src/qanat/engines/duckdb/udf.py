@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from inspect import Parameter, Signature
 from numbers import Real
 from typing import Any
@@ -17,6 +19,7 @@ from qanat.model.name import fold
 from qanat.model.schema import Primitive
 
 _FRACTIONS = (Primitive("double"), Primitive("float"))
+_WHOLE = tuple(map(Primitive, ("byte", "short", "integer", "long")))
 _CALL = "$.statements[0].node.select_list[0].class"
 """Where DuckDB's tree of a query says what it takes its only column for."""
 
@@ -74,9 +77,9 @@ def _guarded(function: UserFunction) -> Callable[..., Any]:
     """The function, which tells where it failed, and is not called with NULLs it does not take."""
     call, name, location = function.call, function.name, function.location
     strict = [n for n, null in enumerate(function.takes_null) if not null]
-    plain = isinstance(function.returns, Primitive)
-    numbers = _number if plain else _numbers
-    converts = not plain or function.returns in _FRACTIONS
+    plain, whole = isinstance(function.returns, Primitive), function.returns in _WHOLE
+    numbers = _whole if whole else _number if plain else _numbers
+    converts = whole or not plain or function.returns in _FRACTIONS
 
     def guarded(*arguments: Any) -> Any:
         if None in arguments and any(arguments[n] is None for n in strict):
@@ -85,9 +88,10 @@ def _guarded(function: UserFunction) -> Callable[..., Any]:
             found = call(*arguments)
             return numbers(found) if converts else found
         except BaseException as error:
-            # Its own line, below this one; a function of C has none.
+            # Its own line, below this one; a function of C has none, and its result not either.
             frames = traceback.extract_tb(error.__traceback__)[1:2]
-            line = frames[0].lineno if frames else location.line
+            own = frames and frames[0].filename != __file__
+            line = frames[0].lineno if own else location.line
             said = " ".join(str(error).split())
             kind = type(error).__name__
             what = f"{kind}: {said}" if said else kind
@@ -103,6 +107,19 @@ def _guarded(function: UserFunction) -> Callable[..., Any]:
 def _number(value: Any) -> Any:
     """A value as DuckDB takes it; of what is not a number in Python, it would make NULL."""
     return "nan" if isinstance(value, Real) and value != value else value
+
+
+def _whole(value: Any) -> Any:
+    """A whole number as it is; DuckDB would round any other one.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if value is None or type(value) is int:
+        return value
+    if isinstance(value, Real | Decimal) and math.isfinite(value) and value % 1 == 0:
+        return round(value)
+    raise TypeError(f"it returned {value!r}, which is no whole number")
 
 
 def _numbers(value: Any) -> Any:
