@@ -267,6 +267,16 @@ def test_a_file_that_no_flow_has_read_is_an_error_with_the_nearest(tmp_path: Pat
     assert file_names(context, None, "out") == []
 
 
+def test_a_file_that_is_gone_replaces_nothing(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    levels(shop, "")
+    put(shop, "1", "1,1")
+    shop.run()
+    (tmp_path / "in/1.csv").unlink()
+    with pytest.raises(SelectionError, match="the file 'in/1.csv' is not there"):
+        shop.update(replace=("in/1.csv",))
+
+
 def test_append_is_what_allow_overwrites_was(tmp_path: Path) -> None:
     for spelling in ("on_overwrite => 'append'", "allowOverwrites => true"):
         shop = Shop(tmp_path / spelling.split()[0])

@@ -21,7 +21,7 @@ def asked_for(session: Session, files: Iterable[str]) -> frozenset[str]:
         files: paths relative to the project or to the working folder, absolute ones, or URLs.
 
     Raises:
-        SelectionError: no flow has read one of them; names the nearest.
+        SelectionError: no flow has read one of them (names the nearest), or it is gone.
     """
     flows = session.analysis.flows.values() if session.has_ledger else ()
     streams = [(f, r) for f in flows for r in f.reads if r.streaming and not r.source.dataset]
@@ -37,6 +37,11 @@ def asked_for(session: Session, files: Iterable[str]) -> frozenset[str]:
                     f"no stream has read the file {file!r}, so that no row of it is to be replaced"
                 )
             raise SelectionError(f"no flow has read a file {file!r}", nearest=nearest(file, read))
+        if not any(is_url(name) or (session.root / name).is_file() for name in known):
+            raise SelectionError(
+                f"the file {file!r} is not there, so that nothing takes the place of its rows:"
+                " write it anew, without rows if none are to stay"
+            )
         found |= known
     return frozenset(found)
 
