@@ -15,7 +15,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.widening import Widening, gone_of, in_order
-from qanat.engines.duckdb.write import discard, write
+from qanat.engines.duckdb.write import CHANGE_DATA, discard, write, write_beside
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT
 from qanat.model.schema import STRING, Field, Schema
@@ -23,7 +23,6 @@ from qanat.model.staged import DataFile, Staged, StagedTable
 from qanat.model.work import Correction, Output, Stale, TableBatch, Work
 from qanat.text import literal, quote
 
-_FEED = "_change_data"
 _DELETED, _INSERTED = "__qanat_deleted", "__qanat_inserted"
 
 
@@ -189,9 +188,8 @@ class _Correcting:
             f"SELECT {_listed(columns.names)}, '{kind}' AS {CHANGE_TYPE} FROM {name}"
             for name, kind in ((_DELETED, DELETE), (_INSERTED, INSERT))
         )
-        beside = Output(output.folder / _FEED, output.prefix, partition_by=output.partition_by)
-        files = write(self._con, select, schema, beside).files
-        return replace(table, feed=tuple(replace(f, path=f"{_FEED}/{f.path}") for f in files))
+        feed = write_beside(self._con, select, schema, output, CHANGE_DATA, output.partition_by)
+        return replace(table, feed=feed)
 
     def _rows(self, name: str, batch: TableBatch, condition: str) -> str:
         bound = self._bindings.bind(name, batch, sourced=True)

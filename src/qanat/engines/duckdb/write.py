@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal as Number
 from operator import attrgetter
@@ -28,6 +29,8 @@ from qanat.text import literal, quote
 # Years before 1 or after 9999 are beyond what Python's dates hold.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
+CHANGE_DATA = "_change_data"
+"""The folder of a table with files for readers of changes."""
 _PLACE = "__qanat_place"
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -215,6 +218,25 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
         discard(output)
         raise
     return StagedTable(schema, files)
+
+
+def write_beside(
+    con: DuckDBPyConnection,
+    select: str,
+    schema: Schema,
+    output: Output,
+    folder: str,
+    partition_by: tuple[str, ...] = (),
+) -> tuple[DataFile, ...]:
+    """Stage rows in a folder of a table that its readers do not look into, as `write` does.
+
+    Args:
+        output: of the table.
+        folder: the name of the folder in it.
+    """
+    beside = Output(output.folder / folder, output.prefix, partition_by=partition_by)
+    found = write(con, select, schema, beside).files
+    return tuple(replace(f, path=f"{folder}/{f.path}") for f in found)
 
 
 def discard(output: Output) -> None:

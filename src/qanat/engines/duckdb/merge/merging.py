@@ -17,7 +17,7 @@ from qanat.engines.duckdb.merge.pieces import columns_in, count_of
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
-from qanat.engines.duckdb.write import write
+from qanat.engines.duckdb.write import CHANGE_DATA, write, write_beside
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
 from qanat.model.changes import AutoCdc, Changes
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
@@ -26,7 +26,7 @@ from qanat.model.merge_into import MergeInto
 from qanat.model.schema import STRING, Field, Schema
 from qanat.model.snapshots import Snapshots
 from qanat.model.staged import Counts, DataFile, StagedTable
-from qanat.model.work import Merge, Output, TableBatch, Work
+from qanat.model.work import Merge, TableBatch, Work
 from qanat.text import quote
 
 _KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
@@ -37,7 +37,7 @@ _KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
 }
 """By kind of changes, what becomes of the rows of the table; of others as of their base."""
 
-_FEED, _EVENTS = "_change_data", "_events"
+_EVENTS = "_events"
 _STORED, _SORTED = "__qanat_stored", "__qanat_sorted"
 _FIRST = 1_000_000
 """Rows of which one file is made before their size is known."""
@@ -183,7 +183,10 @@ class Merging:
             )
         ]
         schema = Schema((*target.schema.fields, Field(CHANGE_TYPE, STRING)))
-        return self._beside(" UNION ALL ".join(parts), schema, _FEED)
+        output = self._merge.target
+        return write_beside(
+            self._con, " UNION ALL ".join(parts), schema, output, CHANGE_DATA, output.partition_by
+        )
 
     def _events(self) -> tuple[DataFile, ...] | None:
         """Stage what later epochs need and rows do not tell; None if there was and is nothing."""
@@ -191,17 +194,7 @@ class Merging:
         if untold is None:
             return None
         select, schema = untold
-        return self._beside(select, schema, _EVENTS, partitioned=False)
-
-    def _beside(
-        self, select: str, schema: Schema, folder: str, partitioned: bool = True
-    ) -> tuple[DataFile, ...]:
-        """Stage rows in a folder of the table that its readers do not look into."""
-        target = self._merge.target
-        by = target.partition_by if partitioned else ()
-        output = Output(target.folder / folder, target.prefix, partition_by=by)
-        found = write(self._con, select, schema, output).files
-        return tuple(replace(f, path=f"{folder}/{f.path}") for f in found)
+        return write_beside(self._con, select, schema, self._merge.target, _EVENTS)
 
     def _check(self, counts: Counts, table: StagedTable, stored: TableBatch | None) -> None:
         """Raise unless the rows before, and what became of them, make the rows there are."""
