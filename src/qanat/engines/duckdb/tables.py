@@ -195,13 +195,13 @@ def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -
     """Rows of older files with the columns that the table has got since, step by step."""
     for before, after in steps:
         known = Named((f.name, f) for f in before.fields)
-        columns = [_widened(f, known.get(f.name)) for f in after.fields]
+        columns = [in_wider(f, known.get(f.name)) for f in after.fields]
         select = f"SELECT {', '.join((*columns, *hidden))} FROM ({select})"
     return select
 
 
-def _widened(field: Field, before: Field | None) -> str:
-    """A column of older files in the type that it has by now."""
+def in_wider(field: Field, before: Field | None) -> str:
+    """A column of older files in the type that it has by now, as SQL with its name."""
     wanted, name = to_duckdb(field.type), quote(field.name)
     if before is None:
         return f"NULL::{wanted} AS {name}"

@@ -24,7 +24,7 @@ from uuid import uuid4
 from qanat import __version__
 from qanat.disk import staged_file
 from qanat.errors import AdapterError
-from qanat.model.schema import Field, Primitive
+from qanat.model.schema import Field, Primitive, grown
 from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.events import encoded, events_text, with_events
@@ -74,12 +74,20 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
     if state and commit.rewritten is not None:
         removed = {f.path for f in gone}
         rest = [f for f in state.files if f.path not in removed]
-        # A merge leaves the other files as they are.
-        moved = () if commit.change is Change.MERGE else rest
+        # A merge leaves the other files as they are, unless columns get wider types.
+        stay = commit.change is Change.MERGE and not _retypes(commit, state)
+        moved = () if stay else rest
         actions += _moves(commit, moved, log, now)
     actions += ({"add": _add(commit, f, log) | same} for f in commit.files)
     actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
     return _lines([*actions, _number(commit)])
+
+
+def _retypes(commit: Commit, state: TableState) -> bool:
+    """True if a column gets another type, and more than new fields of a struct."""
+    now = {f.name: f.type for f in commit.schema.fields}
+    before = (f for f in state.schema.fields if f.name in now)
+    return any(now[f.name] != grown(f.type, now[f.name]) for f in before)
 
 
 def _only_hidden(commit: Commit) -> bool:

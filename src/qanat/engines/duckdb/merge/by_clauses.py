@@ -32,7 +32,7 @@ from qanat.model.changes import Expression
 from qanat.model.merge_into import Clause, Does, MergeInto
 from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
-from qanat.model.schema import Schema
+from qanat.model.schema import DataType, Schema
 from qanat.model.work import Merge, Output, Work
 from qanat.text import quote
 
@@ -41,7 +41,7 @@ _SOURCE, _PAIRS, _ROWS, _CHOSEN, _UPDATED = (
 )
 """Names of temporary tables: rows of the source; which of them matches which row of the table;
 rows of the table that match; by pair, the clause that is about it; what those rows become."""
-_NUMBER, _CLAUSE = "__qanat_number", "__qanat_clause"
+_NUMBER, _CLAUSE, _BEFORE = "__qanat_number", "__qanat_clause", "__qanat_before"
 _SHOWN = 4
 """Columns by which a message tells a row."""
 
@@ -65,6 +65,7 @@ class ByClauses(Becoming):
         self._changes = changes
         self._given: dict[str, DuckDBPyType] = {}
         self._schema = Schema()
+        self._wider: Named[DataType] = Named()
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
@@ -74,7 +75,9 @@ class ByClauses(Becoming):
         for each in self._changes.clauses:
             self._check_names(each)
         self._compile(select)
-        return Target(self._schema, self._schema, self._schema.names[:1], casts)
+        return Target(
+            self._schema, self._schema, self._schema.names[:1], casts, widens=bool(self._wider)
+        )
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
@@ -136,14 +139,42 @@ class ByClauses(Becoming):
                 location=work.query.location,
                 hint=f"declare them: CREATE STREAMING TABLE {work.dataset} (column TYPE, …)",
             )
+        self._wider = self._types(select)
+        for name, wide in self._wider.items():
+            # No clause that inserts sets it.
+            if name not in types:
+                nothing = self.con.sql(f"SELECT NULL::{to_duckdb(wide)} LIMIT 0")
+                types[name] = nothing.types[0]
         for field in target.declared.fields:
             # A column that no clause sets is NULL in new rows.
             if field.name not in types:
                 nothing = self.con.sql(f"SELECT NULL::{to_duckdb(field.type)} LIMIT 0")
                 types[field.name] = nothing.types[0]
-        fitted = fit(list(types), list(types.values()), target, work.query, work.dataset)
+        fitted = fit(
+            list(types), list(types.values()), target, work.query, work.dataset, self._wider
+        )
         own = {quote(name) for name in taken}
         return fitted.schema, tuple(c for c in fitted.casts if c.column in own)
+
+    def _types(self, select: str) -> Named[DataType]:
+        """The types that columns of the table get, so that it takes all that clauses set."""
+        stored = self.merge.target.stored
+        if not self.may_widen or stored is None:
+            return Named()
+        rows = self.bindings.bind(_BEFORE, stored.batch).plain
+        mine = f"({select}) AS {self._source}"
+        both = f"{mine} JOIN ({rows}) AS {self._table} ON {_sql(self._changes.condition)}"
+        taken = self._taken_over()
+        given = [f"SELECT {columns_in(taken)} FROM ({select})"] if taken else []
+        for each in self._changes.clauses:
+            if each.sets:
+                with self._explained(each.sets):
+                    values = (
+                        f"SELECT {self._list(each.sets)} FROM {both if each.matched else mine}"
+                    )
+                    self.con.sql(f"{values} LIMIT 0")
+                given.append(values)
+        return self.widened(given)
 
     def _taken_over(self) -> list[str]:
         """The columns of the source that `*` sets: those that the table declares, or all."""
@@ -297,7 +328,7 @@ class ByClauses(Becoming):
             declared=target.declared,
             partition_by=target.partition_by,
         )
-        fitted = fit(names, types, output, self.work.query, self.work.dataset)
+        fitted = fit(names, types, output, self.work.query, self.work.dataset, self._wider)
         return f"SELECT {fitted.projection}, {RID} FROM ({select})"
 
     def _check_matches(self) -> None:

@@ -77,12 +77,21 @@ class ByKeys(Becoming):
                     wanted=", ".join(given),
                     nearest=nearest(name, list(given)),
                 )
+        types = self.widened([select])
         fitted = fit(
-            list(given), list(given.values()), self.merge.target, work.query, work.dataset
+            list(given), list(given.values()), self.merge.target, work.query, work.dataset, types
         )
         self._fitted = fitted
-        stored = Schema((*fitted.schema.fields, Field(SEQUENCE, _EPOCH)))
-        return Target(fitted.schema, stored, self._by, fitted.casts, fitted.lacks)
+        hidden = Field(SEQUENCE, _EPOCH)
+        return Target(
+            fitted.schema,
+            Schema((*fitted.schema.fields, hidden)),
+            self._by,
+            fitted.casts,
+            fitted.lacks,
+            (hidden,),
+            fitted.widens,
+        )
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
