@@ -349,6 +349,8 @@ def _remove(file: LiveFile, now: int) -> dict[str, Any]:
         "extendedFileMetadata": True,
         "partitionValues": dict(file.partition_values),
         "size": file.size,
+        # By both, readers know the file that goes.
+        **({"deletionVector": dict(file.vector)} if file.vector else {}),
     }
 
 

@@ -35,6 +35,7 @@ from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
 from qanat.storage.delta.state import TableState, reconciled, total
 from qanat.storage.delta.upkeep import DeltaUpkeep
+from qanat.storage.delta.vectors import with_vectors
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
@@ -120,7 +121,7 @@ class DeltaStore(DeltaUpkeep):
             TableCorruptError: its log is damaged (names the file).
         """
         state = self._state(table, version)
-        known = [f.rows for f in state.files]
+        known = [f.there for f in state.files]
         files = self._places.files(table.location)
         hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(
@@ -128,7 +129,7 @@ class DeltaStore(DeltaUpkeep):
             schema=state.schema,
             partition_by=state.partition_by,
             batch=batch_of(table, state, files),
-            rows=None if state.masked else total(known),
+            rows=total(known) if state.told or not state.masked else None,
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
@@ -355,6 +356,7 @@ class DeltaStore(DeltaUpkeep):
         state: TableState = reconciled(log, version) or _table().load(
             str(log.table), version, application
         )
+        state = with_vectors(log, state)
         # Another commit may have come in between.
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._states[table.location, application] = stamp, state
