@@ -117,6 +117,11 @@ class Changes(Frozen):
         return False
 
     @property
+    def epochs_matter(self) -> str:
+        """What depends on how input is split into epochs, half a sentence; empty: nothing."""
+        return ""
+
+    @property
     def columns_named(self) -> Mapping[str, tuple[str, ...]]:
         """By clause, the columns that it names and the flow's query has to give."""
         return {}

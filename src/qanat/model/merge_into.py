@@ -71,6 +71,11 @@ class MergeInto(Changes):
         return "MERGE INTO ONCE {target}"
 
     @property
+    def epochs_matter(self) -> str:
+        """What depends on how input is split into epochs, half a sentence; empty: nothing."""
+        return "rows of a later one match those that an earlier one has inserted"
+
+    @property
     def called(self) -> Mapping[str, bool]:
         """What expressions call rows: by name, whether it is a row of the flow's query."""
         return {fold(self.table): False, fold(self.source): True}

@@ -20,6 +20,7 @@ from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
 from qanat.planning.difference import difference
 from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
+from qanat.run.told import warnings
 from qanat.text import count, listed, neither
 
 
@@ -82,7 +83,7 @@ class Decision(Frozen):
             only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
         error: what stands in its way.
-        lacks: what to tell of columns that its query gives no more; empty if there are none.
+        warnings: what to tell before it is done.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
         corrects: source files whose rows are replaced.
@@ -99,7 +100,7 @@ class Decision(Frozen):
     takes: tuple[Take, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
     error: QanatError | None = field(default=None, compare=False)
-    lacks: str = field(default="", compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
     corrects: tuple[str, ...] = field(default=(), compare=False)
@@ -140,8 +141,8 @@ def decide(facts: Facts) -> Decision:
         step=Step.SKIP,
         reason="",
         difference=changed,
-        consequence="; ".join(filter(None, (_consequence(facts, status), _lacks(facts)))),
-        lacks=_lacks(facts),
+        consequence="; ".join(filter(None, (_consequence(facts, status), *warnings(facts)))),
+        warnings=warnings(facts),
     )
     if facts.failing:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
@@ -232,7 +233,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
-    step = Step.MERGE if any(f.merges or f.corrects for f in ready) else Step.APPEND
+    step = Step.MERGE if any(f.changes or f.corrects for f in ready) else Step.APPEND
     if new:
         again = tuple(dict.fromkeys(n for f in ready for n in f.corrects))
         return step, f"new content of {listed(again)}" if again else UNREAD
@@ -380,18 +381,6 @@ def _lets_more_in(before: str, after: str) -> bool:
         and not any(line.endswith(" on violation drop") for line in had - has)
         and all(line.endswith(" on violation warn") for line in has - had)
     )
-
-
-def _lacks(facts: Facts) -> str:
-    """What becomes of columns that the query gives no more."""
-    if not facts.lacks:
-        return ""
-    one = len(facts.lacks) == 1
-    text = f"{'column' if one else 'columns'} {listed(facts.lacks)} {'is' if one else 'are'} given"
-    text += f" no more and {'stays' if one else 'stay'}, NULL in new rows"
-    if not facts.dataset.may_reset:
-        return text
-    return f"{text} ({full_refresh(facts.dataset.name)} takes {'it' if one else 'them'} away)"
 
 
 def _of_rows(text: str) -> tuple[list[str], str]:

@@ -210,8 +210,16 @@ class _LastOfKey(ByKeys):
         first = f"SELECT {by}, min({RID}) AS {RID} FROM {_ROWS} GROUP BY {by}"
         join = f"LEFT JOIN ({first}) AS o ON {self._same('n', 'o')} " if stored else ""
         place = f"o.{RID}" if stored else f"NULL::BIGINT AS {RID}"
+        columns = columns_in(self._columns, "n")
+        lacks = self._known.lacks if stored else ()
+        if lacks:
+            # What the query does not give stays as it is.
+            join += f"LEFT JOIN {_ROWS} AS w ON w.{RID} = o.{RID} "
+            columns = ", ".join(
+                f"{'w' if name in lacks else 'n'}.{quote(name)}" for name in self._columns
+            )
         return (
-            f"SELECT {columns_in(self._columns, 'n')}, {place} FROM {_NEW} AS n "
+            f"SELECT {columns}, {place} FROM {_NEW} AS n "
             f"{join}{self._counting} WHERE n.{_NUMBER} IN ({last})"
         )
 
