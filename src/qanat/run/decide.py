@@ -14,12 +14,13 @@ from dataclasses import field, replace
 from enum import StrEnum
 from hashlib import blake2b
 
-from qanat.errors import FlowError, QanatError, full_refresh
+from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
 from qanat.planning.difference import difference
 from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
+from qanat.run.kept import keeps_otherwise, other_changes
 from qanat.run.told import warnings
 from qanat.text import count, listed, neither
 
@@ -119,7 +120,6 @@ class UpdatePlan(Frozen):
 
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
-_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
@@ -309,21 +309,9 @@ def _other_changes(facts: Facts) -> QanatError | None:
         return None
     if facts.asked is Asked.FULL_REFRESH or facts.stored.rows == 0:
         return None
-    was, now = _kept_by(facts.before.text), _kept_by(facts.text)
-    if was == now:
+    if not keeps_otherwise(facts.before.text, facts.text):
         return None
-    return FlowError(
-        f"the rows of {facts.dataset.name} were kept by other changes",
-        location=facts.dataset.location,
-        wanted="; ".join(was) or "rows that are added, and none that change",
-        got="; ".join(now) or "rows that are added, and none that change",
-        hint=f"start over: {full_refresh(facts.dataset.name)}",
-    )
-
-
-def _kept_by(text: str) -> list[str]:
-    """The lines of a definition that tell which events make which rows."""
-    return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
+    return other_changes([(facts.dataset, facts.before.text, facts.text)])
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:
