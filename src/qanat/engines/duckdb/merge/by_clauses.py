@@ -19,6 +19,7 @@ from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
+from qanat.engines.duckdb.merge.missing import MISSING, find_missing
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.types import Conversion, fit
@@ -86,13 +87,13 @@ class ByClauses(Becoming):
             stored: SELECT text of all rows of the table, with their places; None: it has none.
             given: what the SELECT was made from.
         """
-        del given
         names = columns_in(self._schema.names)
         make(self.con, _SOURCE, f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})")
         rows = f"({self._nothing() if stored is None else stored})"
         make(self.con, _PAIRS, self._pairs(_SOURCE, rows))
-        touched = f"SEMI JOIN {_PAIRS} AS p ON p.{RID} = r.{RID}"
-        make(self.con, _ROWS, f"SELECT {names}, {RID} FROM {rows} AS r {touched}")
+        notes = self._find_missing(rows, given)
+        touched = f"SELECT {RID} FROM {_PAIRS} UNION ALL SELECT {RID} FROM {MISSING}"
+        make(self.con, _ROWS, f"SELECT {names}, {RID} FROM {rows} AS r WHERE {RID} IN ({touched})")
         make(self.con, _CHOSEN, self._chosen(_SOURCE, _ROWS))
         self._check_matches()
         updates = [self._update(n, c, _SOURCE, _ROWS) for n, c in self._doing(Does.UPDATE)]
@@ -114,7 +115,7 @@ class ByClauses(Becoming):
             f"UNION ALL SELECT {RID} FROM {FRESH}"
         )
         make(self.con, GONE, f"SELECT * FROM {_ROWS} AS r WHERE r.{RID} IN ({gone})")
-        return Taken(count_of(self.con, _SOURCE))
+        return Taken(count_of(self.con, _SOURCE), notes=notes)
 
     # -- columns ---------------------------------------------------------------------------
 
@@ -168,10 +169,10 @@ class ByClauses(Becoming):
         given = [f"SELECT {columns_in(taken)} FROM ({select})"] if taken else []
         for each in self._changes.clauses:
             if each.sets:
+                seen = both if each.matched else mine
+                seen = f"({rows}) AS {self._table}" if each.missing else seen
                 with self._explained(each.sets):
-                    values = (
-                        f"SELECT {self._list(each.sets)} FROM {both if each.matched else mine}"
-                    )
+                    values = f"SELECT {self._list(each.sets)} FROM {seen}"
                     self.con.sql(f"{values} LIMIT 0")
                 given.append(values)
         return self.widened(given)
@@ -204,6 +205,7 @@ class ByClauses(Becoming):
         parts = [(self._changes.condition, both)]
         for each in self._changes.clauses:
             seen = both if each.matched else mine
+            seen = f"FROM {rows} AS {self._table}" if each.missing else seen
             parts += ((e, seen) for e in (each.condition, *(v for _, v in each.sets)) if e)
         for value, seen in parts:
             with self._explained([("", value)]):
@@ -241,12 +243,20 @@ class ByClauses(Becoming):
             f"FROM {source} AS {self._source} JOIN {rows} AS {self._table} ON {condition}"
         )
 
-    def _which(self, matched: bool) -> str:
+    def _find_missing(self, rows: str, given: Given) -> tuple[str, ...]:
+        """Find the rows of the table that no row of the source matches; what to tell of it."""
+        if not self._changes.whole:
+            make(self.con, MISSING, f"SELECT {RID} FROM {_PAIRS} WHERE false")
+            return ()
+        source = f"(SELECT *, 0 AS {_NUMBER} FROM ({given.select}))"
+        return find_missing(self.con, rows, self._pairs(source, rows), given.lost)
+
+    def _which(self, matched: bool, missing: bool = False) -> str:
         """SQL of the number of the clause that is about a row; -1 if none is."""
         about = [
             f"WHEN {'true' if each.condition is None else _sql(each.condition)} THEN {number}"
             for number, each in enumerate(self._changes.clauses)
-            if each.matched is matched
+            if (each.matched, each.missing) == (matched, missing)
         ]
         return f"CASE {' '.join(about)} ELSE -1 END" if about else "-1"
 
@@ -261,7 +271,11 @@ class ByClauses(Becoming):
             f"{self._which(False)} AS {_CLAUSE} FROM {source} AS {self._source} "
             f"ANTI JOIN {_PAIRS} AS __qanat_p ON __qanat_p.{_NUMBER} = {self._source}.{_NUMBER}"
         )
-        return f"{matched} UNION ALL {alone}"
+        missing = (
+            f"SELECT NULL::BIGINT AS {_NUMBER}, {RID}, {self._which(False, True)} AS {_CLAUSE} "
+            f"FROM {rows} AS {self._table} WHERE {RID} IN (FROM {MISSING})"
+        )
+        return f"{matched} UNION ALL {alone} UNION ALL {missing}"
 
     def _together(self, pairs: str, source: str, rows: str) -> str:
         """What stands behind FROM: pairs of rows with both rows."""
@@ -284,10 +298,16 @@ class ByClauses(Becoming):
             else:
                 values.append(f"{self._source if name in taken else self._table}.{quote(name)}")
         place = f"{self._table}.{RID} AS {RID}"
+        table = f"{rows} AS {self._table}"
         if not chosen:
-            both = f"{source} AS {self._source}, {rows} AS {self._table}"
-            return self._typed(values, place, both)
+            seen = table if clause.missing else f"{source} AS {self._source}, {table}"
+            return self._typed(values, place, seen)
         about = f"(FROM {_CHOSEN} WHERE {_CLAUSE} = {number} AND {RID} IS NOT NULL)"
+        if clause.missing:
+            semi = (
+                f"{table} SEMI JOIN {about} AS __qanat_p ON __qanat_p.{RID} = {self._table}.{RID}"
+            )
+            return self._typed(values, place, semi)
         return self._typed(values, place, self._together(about, source, rows))
 
     def _insert(self, number: int, clause: Clause, source: str, chosen: bool = True) -> str:

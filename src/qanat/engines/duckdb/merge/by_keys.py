@@ -226,10 +226,7 @@ class _LastOfKey(ByKeys):
             columns = ", ".join(
                 f"{'w' if name in lacks else 'n'}.{quote(name)}" for name in self._columns
             )
-        return (
-            f"SELECT {columns}, {place} FROM {_NEW} AS n "
-            f"{join}{self._counting}{last}"
-        )
+        return f"SELECT {columns}, {place} FROM {_NEW} AS n {join}{self._counting}{last}"
 
     def _counts(self) -> str:
         return f"t.{_REPLACES}"
