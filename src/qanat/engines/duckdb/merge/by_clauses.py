@@ -304,10 +304,8 @@ class ByClauses(Becoming):
             return self._typed(values, place, seen)
         about = f"(FROM {_CHOSEN} WHERE {_CLAUSE} = {number} AND {RID} IS NOT NULL)"
         if clause.missing:
-            semi = (
-                f"{table} SEMI JOIN {about} AS __qanat_p ON __qanat_p.{RID} = {self._table}.{RID}"
-            )
-            return self._typed(values, place, semi)
+            on = f"__qanat_p.{RID} = {self._table}.{RID}"
+            return self._typed(values, place, f"{table} SEMI JOIN {about} AS __qanat_p ON {on}")
         return self._typed(values, place, self._together(about, source, rows))
 
     def _insert(self, number: int, clause: Clause, source: str, chosen: bool = True) -> str:
