@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from qanat.errors import QanatError, UpdateRunningError
-from qanat.model.event import Warned
-from qanat.model.staged import Counts, RuleCount
+from qanat.model.event import Event, UpdateStarted, Warned
 from qanat.ports.observer import Observer
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import Update, shown
 from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.upkeep import run_module
-from qanat.run.results import DatasetResult, UpdateResult
 from qanat.run.session import Session
 
 _LOOK = 1.0
@@ -30,8 +29,6 @@ _LASTED = 60.0
 
 class Continuous:
     """The part of an opened project that keeps its datasets up to date."""
-
-    _stamped: Stamps | None
 
     @property
     def session(self) -> Session:
@@ -94,73 +91,89 @@ class Continuous:
         'succeeded'
         """
         asked, stop = selection(select), stop or threading.Event()
-        watch = _Watch(self, reload or threading.Event(), observers)
         self._current()
-        module, sum_, began, pause = run_module("continuous"), _Sum(), False, _FIRST_PAUSE
-        ending = module.Ending(stop, patience, watch.changed)
+        reload = reload or threading.Event()
+        watch = _Watch(lambda: stamps_of(self.session), self._reopened, reload, observers)
+        module, begun, pause = run_module("continuous"), _Begun(), _FIRST_PAUSE
+        ending, totals = module.Ending(stop, patience, watch.changed), dict[str, Any]()
+        first = time.monotonic()
         while True:
             started = time.monotonic()
             try:
-                done = module.keep_updating(self.session, asked, ending, observers, wait)
-                sum_.add(done)
-                began, resting = True, not (stop.is_set() or watch.found)
+                told = (*observers, begun)
+                done = module.keep_updating(self.session, asked, ending, totals, told, wait)
+                if stop.is_set():
+                    return shown(Update, replace(done, seconds=time.monotonic() - first))
             except UpdateRunningError:
                 raise
             except QanatError as error:
-                if not began:
+                if stop.is_set() or not begun.seen:
                     raise
                 text = f"{error.message}; trying again in {pause:g} s"
                 _tell(observers, Warned(None, text))
                 # Connections may be broken: open them anew.
                 self.close()
-                resting = True
-            if stop.is_set():
-                return shown(Update, sum_.result)
             lasted = time.monotonic() - started
             if lasted >= _LASTED:
                 pause = _FIRST_PAUSE
-            elif resting:
+            elif not watch.found:
                 stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-            watch.take_up()
+            if (reopened := watch.taken()) is not None:
+                self._take_up(reopened)
+
+
+class _Begun:
+    """An observer that knows whether an update has ever begun: then its declarations are right."""
+
+    seen = False
+
+    def on(self, event: Event) -> None:
+        """Take an event."""
+        self.seen = self.seen or isinstance(event, UpdateStarted)
 
 
 class _Watch:
     """Looks whether the files of a project declare something else by now."""
 
     def __init__(
-        self, project: Continuous, reload: threading.Event, observers: Sequence[Observer]
+        self,
+        stamps: Callable[[], Stamps | None],
+        reopened: Callable[[], Session],
+        reload: threading.Event,
+        observers: Sequence[Observer],
     ) -> None:
-        self._project = project
+        self._stamps_now = stamps
+        self._reopened = reopened
         self._reload = reload
         self._observers = observers
         self._looked = time.monotonic()
-        self._stamps = stamps_of(project.session)
+        self._stamps = stamps()
         self.found = False
-        """True once they do; `take_up` has the project go on with that."""
+        """True once they do, until `taken`."""
         self._next: Session | None = None
 
     def changed(self) -> bool:
         """True if there is something else to go on with, which is not wrong."""
         if self.found or not (self._due() or self._reload.is_set()):
             return self.found
-        stamps = stamps_of(self._project.session)
+        stamps = self._stamps_now()
         if stamps is None or (stamps == self._stamps and not self._reload.is_set()):
             return False
         self._reload.clear()
         self._stamps = stamps
         with self._telling():
-            reopened = self._project._reopened()
+            reopened = self._reopened()
             reopened.require()
             self._next, self.found = reopened, True
         return self.found
 
-    def take_up(self) -> None:
-        """Let the project go on with what its files declare now."""
-        if self._next is not None:
-            self._project._take_up(self._next)
+    def taken(self) -> Session | None:
+        """What there is to go on with, once; None if there is nothing else."""
+        found, self._next, self.found = self._next, None, False
+        if found is not None:
             _tell(self._observers, Warned(None, "the project has changed and was read again"))
-        self._next, self.found = None, False
+        return found
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -176,52 +189,6 @@ class _Watch:
         except QanatError as error:
             text = f"the project has changed and is wrong: {error.message}"
             _tell(self._observers, Warned(None, f"{text}; it goes on as it was"))
-
-
-class _Sum:
-    """The results of several updates as those of one."""
-
-    def __init__(self) -> None:
-        self._last: UpdateResult | None = None
-        self._seconds = 0.0
-        self._recovered: list[object] = []
-        self._datasets: dict[str, DatasetResult] = {}
-
-    def add(self, result: UpdateResult) -> None:
-        """Add one more, which came later."""
-        self._last = result
-        self._seconds += result.seconds
-        for each in result.datasets:
-            before = self._datasets.get(each.dataset)
-            self._datasets[each.dataset] = each if before is None else _both(before, each)
-
-    @property
-    def result(self) -> UpdateResult:
-        """All of them; where a dataset stands is what the last one says."""
-        last = self._last or UpdateResult("", "succeeded", 0.0, ())
-        now = [self._datasets[d.dataset] for d in last.datasets]
-        return replace(last, seconds=self._seconds, datasets=tuple(now))
-
-
-def _both(first: DatasetResult, second: DatasetResult) -> DatasetResult:
-    rules: dict[tuple[str, str, str], int] = {}
-    for rule in (*first.rules, *second.rules):
-        key = (rule.dataset, rule.rule, rule.action)
-        rules[key] = rules.get(key, 0) + rule.violations
-    updated = second.status == "unchanged" and first.epochs
-    return replace(
-        second,
-        status="updated" if updated else second.status,
-        reason=first.reason if updated else second.reason,
-        counts=sum((first.counts, second.counts), Counts()),
-        rules=tuple(RuleCount(*key, number) for key, number in rules.items()),
-        files=first.files + second.files,
-        seconds=first.seconds + second.seconds,
-        version=second.version or first.version,
-        read=(first.read or 0) + (second.read or 0),
-        notes=tuple(dict.fromkeys((*first.notes, *second.notes))),
-        epochs=first.epochs + second.epochs,
-    )
 
 
 def _tell(observers: Sequence[Observer], event: Warned) -> None:

@@ -61,6 +61,7 @@ class _State:
     alive: bool = False
     woken: bool = False
     failures: int = 0
+    retry: float = _FIRST_RETRY
     pause: float = _FIRST_LOOK
     cost: float = 0.0
 
@@ -130,12 +131,12 @@ class Agenda:
         started = now if state.started is None else state.started
         state.started = None
         if outcome is Outcome.FAILED:
-            wait = min(_FIRST_RETRY * 2**state.failures, _LONGEST_RETRY)
-            state.failures += 1
+            wait = min(state.retry, _LONGEST_RETRY)
+            state.failures, state.retry = state.failures + 1, 2 * wait
             # Others' news do not make it come earlier: they may be what it fails for.
             state.due = state.earliest = now + wait
             return wait
-        state.failures, state.alive = 0, True
+        state.failures, state.retry, state.alive = 0, _FIRST_RETRY, True
         if outcome is Outcome.NEWS:
             rest = _REST * (now - started) if entry.whole else 0.0
             state.earliest = max(started + entry.interval, now + rest)

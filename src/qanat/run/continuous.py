@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from queue import Empty, SimpleQueue
@@ -67,7 +67,7 @@ class Ending(Frozen):
 class Totals:
     """One dataset, added up over all its turns."""
 
-    dataset: Dataset
+    dataset: Dataset = field(init=False)
     counts: Counts = field(default_factory=Counts)
     rules: dict[tuple[str, str, str], int] = field(default_factory=dict)
     files: int = 0
@@ -133,6 +133,7 @@ def keep_updating(
     session: Session,
     selection: Selection,
     ending: Ending,
+    totals: dict[str, Totals],
     observers: Sequence[Observer] = (),
     wait: float | bool = True,
 ) -> UpdateResult:
@@ -140,7 +141,11 @@ def keep_updating(
 
     Args:
         selection: which ones; what it says of refreshes does not count.
+        totals: what earlier updates have done, by dataset; what this one does is added.
         wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
+
+    Returns:
+        How the datasets stand, with all that `totals` has.
 
     Raises:
         ProblemsError: the declarations are wrong; nothing was run.
@@ -161,10 +166,12 @@ def keep_updating(
     with opening as opened, explained("use"):
         running, entry = opened.running, opened.entry
         start_clean(running, entry.begin)
-        turns = _Turns(running, entry, chosen[-1], around_now(session))
+        for name in chosen[-1].datasets:
+            totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
+        turns = _Turns(running, entry, chosen[-1], around_now(session), totals)
         with session.readables.running(chosen[-1].datasets):
             _go_on(turns, ending)
-        results = tuple(t.result(session) for t in turns.totals.values())
+        results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
         opened.failed = "; ".join(f"{r.dataset}: {r.reason}" for r in results if r.error) or None
     return UpdateResult(
         entry.id if entry.begun else "",
@@ -192,12 +199,9 @@ class _Turns:
     entry: LedgerEntry
     chosen: Chosen
     around: Around
-    totals: dict[str, Totals] = field(init=False)
+    totals: dict[str, Totals]
+    epochs: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        known = map(self.running.session.pipeline.dataset, self.chosen.datasets)
-        self.totals = {d.name: Totals(d) for d in known}
 
     def take(self, name: str) -> Turn:
         """Bring one dataset up to date with what is there now."""
@@ -209,6 +213,7 @@ class _Turns:
         run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
         _, reason, error = attempted(run)
         with self._lock:
+            self.epochs += len(run.epochs)
             self.totals[name].add(run, time.monotonic() - started, reason, error)
         if run.epochs:
             self._recorded(dataset)
@@ -240,7 +245,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
     agenda = Agenda(_entries(session, names))
     for name in names:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
-    finished: SimpleQueue[Turn | BaseException] = SimpleQueue()
+    finished: SimpleQueue[Future[Turn]] = SimpleQueue()
     until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
@@ -248,15 +253,15 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                 free = session.threads - len(agenda.running)
                 for name in agenda.due()[: max(0, free)]:
                     agenda.start(name)
-                    pool.submit(_caught, turns.take, name, finished)
+                    pool.submit(turns.take, name).add_done_callback(finished.put)
                 left = agenda.wait()
                 turn = _next(finished, _TICK if left is None else min(left, _TICK))
                 if turn is not None and _after(turns, agenda, turn):
                     break
             running.ending.set()
             _finish(turns, agenda, finished, ending)
-            for total in turns.totals.values():
-                running.tell(total.ended)
+            for name in names:
+                running.tell(turns.totals[name].ended)
         except BaseException:
             running.stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
@@ -264,24 +269,11 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
             raise
 
 
-def _caught(
-    take: Callable[[str], Turn], name: str, finished: SimpleQueue[Turn | BaseException]
-) -> None:
+def _next(finished: SimpleQueue[Future[Turn]], seconds: float) -> Turn | None:
     try:
-        finished.put(take(name))
-    except BaseException as error:
-        # Raised again by the thread that waits for it: the update cannot go on.
-        finished.put(error)
-
-
-def _next(finished: SimpleQueue[Turn | BaseException], seconds: float) -> Turn | None:
-    try:
-        turn = finished.get(timeout=max(seconds, 0.001))
+        return finished.get(timeout=max(seconds, 0.001)).result()
     except Empty:
         return None
-    if isinstance(turn, BaseException):
-        raise turn
-    return turn
 
 
 def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
@@ -305,13 +297,13 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
 def _ends(turns: _Turns, ending: Ending, until: float) -> bool:
     if ending.stop.is_set() or ending.renewed() or time.monotonic() > until:
         return True
-    return sum(t.epochs for t in turns.totals.values()) >= _MOST
+    return turns.epochs >= _MOST
 
 
 def _finish(
     turns: _Turns,
     agenda: Agenda,
-    finished: SimpleQueue[Turn | BaseException],
+    finished: SimpleQueue[Future[Turn]],
     ending: Ending,
 ) -> None:
     """Let turns that have begun come to their end; stop them once that takes too long."""
@@ -366,4 +358,3 @@ def _foreign(session: Session, name: str) -> bool:
     flows = session.analysis.flows_into(name)
     refs = (r.source for f in flows for r in f.reads)
     return any(session.source(ref).neighbour(ref) is not None for ref in refs)
-
