@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -307,6 +308,24 @@ def test_killed_again_and_again_it_takes_each_row_once(live: Live) -> None:
         live.until(lambda: live.rows("gold")[0][0] == rows)
     assert ended[0].status == "succeeded", f"seed {seed}"
     assert live.ids("bronze") == list(range(rows)), f"seed {seed}"
+
+
+def test_metrics_for_a_scraper(live: Live) -> None:
+    with live.running("--metrics", "0") as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().removeprefix("metrics: ").strip()
+        live.has(range(10))
+
+        def scraped() -> str:
+            with urlopen(url) as answer:  # noqa: S310
+                text: str = answer.read().decode()
+            return text
+
+        live.until(lambda: 'qanat_epochs_total{dataset="gold"} 1.0' in scraped())
+        assert 'qanat_rows_total{dataset="silver",outcome="written"} 10.0' in scraped()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LONG)
+    assert process.returncode == 0
 
 
 @pytest.mark.services

@@ -35,10 +35,12 @@ def run(
     wait: float | bool,
     logs: Logs,
     as_json: bool,
+    metrics: tuple[str, int] | None,
     ref: ProjectRef,
 ) -> Update:
     """Keep datasets up to date; show what comes of it, and at the end all of it."""
-    with listening() as signals, _watching(logs, as_json) as observers:
+    with _serving(metrics) as served, listening() as signals, _watching(logs, as_json) as shown:
+        observers = (*served, *shown)
         result = project.run_continuously(
             select, stop=signals.stop, reload=signals.reload, wait=wait, observers=observers
         )
@@ -113,3 +115,14 @@ def _watching(logs: Logs, as_json: bool) -> Iterator[tuple[Observer, ...]]:
             yield (observer,)
     else:
         yield (import_module(terminal).ContinuousLines(sys.stderr),)
+
+
+@contextmanager
+def _serving(metrics: tuple[str, int] | None) -> Iterator[tuple[Observer, ...]]:
+    if metrics is None:
+        yield ()
+        return
+    host, port = metrics
+    with import_module("qanat.observe.metrics").MetricsObserver(port, host) as observer:
+        screen.note(f"metrics: http://{host}:{observer.port}/metrics")
+        yield (observer,)

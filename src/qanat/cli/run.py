@@ -31,6 +31,20 @@ from qanat.report.update import update_text
 from qanat.run.results import UpdateResult
 
 
+def _address(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or int(port) > _PORTS:
+        raise click.BadParameter(f"{value!r} is no port, nor HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+_PORTS = 65535
+
+
 @click.command("run", cls=ListsCommand, short_help="Bring the datasets up to date.")
 @selection
 @refresh_options
@@ -41,6 +55,12 @@ from qanat.run.results import UpdateResult
     is_flag=True,
     help="Go on until Ctrl-C or SIGTERM: take what is new as soon as it is there.",
 )
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=_address,
+    help="With --continuous: serve metrics there for Prometheus.  [host: 127.0.0.1]",
+)
 @project_ref
 @logs
 @output
@@ -50,6 +70,7 @@ def command(
     wait: float,
     dry_run: bool,
     continuous: bool,
+    metrics: tuple[str, int] | None,
     ref: ProjectRef,
     logs: Logs,
     json: bool,
@@ -69,6 +90,11 @@ def command(
             "--continuous takes what is new; a refresh is an update of its own",
             hint="leave --continuous out, and run continuously afterwards",
         )
+    if metrics and not continuous:
+        raise CommandLineError(
+            "--metrics is served while an update runs, and this one ends by itself",
+            hint="qanat run --continuous --metrics 9464",
+        )
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
@@ -76,7 +102,7 @@ def command(
             return cast("int", show_plan(planned, json, ref.options))
         if continuous:
             go_on = import_module("qanat.cli.continuous").run
-            return exit_code(go_on(project, select, wait or True, logs, json, ref))
+            return exit_code(go_on(project, select, wait or True, logs, json, metrics, ref))
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
         # Here, a run of everything would make tables that are read from the other environment.
