@@ -739,7 +739,7 @@ def tables() -> Lines:
     yield ""
     yield "## Table properties"
     yield ""
-    yield f"Those that begin with `qanat.`, and the ones below, are checked; others are kept"
+    yield "Those that begin with `qanat.`, and the ones below, are checked; others are kept"
     yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
     yield (
         "belongs to. [No other changes it]"
@@ -756,8 +756,8 @@ def tables() -> Lines:
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""
-    yield f"`{TRIGGER_INTERVAL}`: seconds, minutes or hours (`10 seconds`) between the beginnings of"
-    yield "two epochs of a [continuous update](../how-to/continuous.md). Default: that of the spec's"
+    yield f"`{TRIGGER_INTERVAL}`: how much time (`10 seconds`) lies between the beginnings of two"
+    yield "epochs of a [continuous update](../how-to/continuous.md). Default: that of the spec's"
     yield "`configuration`, else an epoch begins as soon as there is something to take."
     yield ""
     yield (

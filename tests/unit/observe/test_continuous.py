@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from qanat.model.event import (
@@ -73,8 +74,11 @@ def test_lines_come_now_and_then_and_failures_at_once() -> None:
     ]
 
 
-def test_the_table_has_rates_shares_and_what_stands_still() -> None:
+def test_the_table_has_rates_shares_and_what_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     stream = io.StringIO()
+    monkeypatch.setenv("COLUMNS", "160")
     view = ContinuousView(stream, colour=False)
     view.on(UpdateStarted("u", "dev", ("bronze", "silver")))
     view.on(_epoch("bronze", bad=100))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Self, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +28,8 @@ from qanat.text import count, duration, printable
 
 WINDOW = 60.0
 """Seconds over which rates and shares are taken."""
+_WIDE = 100
+"""Columns of a terminal that has room for how long epochs take, and what a dataset just does."""
 EVERY = 10.0
 """Seconds between two lines about a dataset."""
 
@@ -230,18 +232,25 @@ class ContinuousView:
         # What failed is shown in any case, then what had news last.
         ranked = sorted(flows, key=lambda f: (not f.failed, -(f.last or 0.0)))[:height]
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("")
+        table.add_column("", min_width=1)
         table.add_column("Dataset", no_wrap=True)
-        for header in ("Rows/s", "Written", "Quarantined", "Epochs", "Epoch took", "Newest"):
+        wide = self._console.width >= _WIDE
+        numbers = ("Rows/s", "Written", "Quarantined", "Newest", "Epoch took", "Epochs")
+        for header in numbers if wide else numbers[:4]:
             table.add_column(header, justify="right", no_wrap=True)
-        table.add_column("")
-        for flowing in (f for f in flows if f in ranked):
-            table.add_row(*self._row(flowing, now))
+        if wide:
+            table.add_column("")
+        shown = [f for f in flows if f in ranked]
+        for flowing in shown:
+            cells = self._row(flowing, now)
+            table.add_row(*(cells if wide else cells[:6]))
         hidden = f", {len(flows) - len(ranked)} not shown" if len(flows) > len(ranked) else ""
         text = f"{count(len(flows), 'dataset')}{hidden}, for {duration(now - self._began)};"
         table.caption = Text(f"{text} Ctrl-C stops", style="dim")
         table.caption_justify = "left"
-        return table
+        # Below the table: there an error has the whole width.
+        failing = (f"✗ {f.dataset}: {f.state}" for f in shown if f.failed)
+        return Group(table, *(Text(printable(line), style="bold red") for line in failing))
 
     def _row(self, flowing: Flowing, now: float) -> list[RenderableType]:
         sign, style = ("✗", "bold red") if flowing.failed else ("●", "green")
@@ -252,14 +261,15 @@ class ContinuousView:
         if share:
             bad += f" ({share:.1%})"
         since = "" if flowing.last is None else f"{duration(now - flowing.last)} ago"
+        state = "" if flowing.failed else printable(flowing.state)
         return [
             Text(sign, style=style),
             Text(printable(flowing.dataset)),
             f"{flowing.rate(now):,.0f}" if flowing.recent else "",
             f"{flowing.written:,}" if flowing.written else "",
             bad,
-            f"{flowing.epochs:,}" if flowing.epochs else "",
-            "" if flowing.seconds is None else duration(flowing.seconds),
             since,
-            Text(printable(flowing.state), style="dim", no_wrap=True, overflow="ellipsis"),
+            "" if flowing.seconds is None else duration(flowing.seconds),
+            f"{flowing.epochs:,}" if flowing.epochs else "",
+            Text(state, style="dim", no_wrap=True, overflow="ellipsis"),
         ]
