@@ -59,6 +59,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "update": (lambda p: p.run(), lambda p: p.run(full_refresh=True), lambda p: p.run()),
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(),),
+    "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
         lambda p: p.profile("silver_orders"),
