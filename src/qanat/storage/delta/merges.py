@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from qanat.errors import CommitConflictError, UnsupportedError, full_refresh
+from qanat.model.schema import grown
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.events import EVENTS
 from qanat.storage.delta.features import feeds_changes
@@ -86,3 +87,16 @@ def _base(commit: Commit, state: TableState | None) -> tuple[object, ...]:
     # Events may have come without a row, and files for readers of changes may be wanted by now.
     events = state.properties.get(EVENTS)
     return files, events, bool(files) and feeds_changes(state.properties)
+
+
+def retypes(commit: Commit, state: TableState) -> bool:
+    """True if a column gets another type, and more than new fields of a struct."""
+    now = {f.name: f.type for f in commit.schema.fields}
+    before = (f for f in state.schema.fields if f.name in now)
+    return any(now[f.name] != grown(f.type, now[f.name]) for f in before)
+
+
+def only_hidden(commit: Commit) -> bool:
+    """True if a merge changes no more of its rows than columns that readers do not see."""
+    merges = commit.change is Change.MERGE and bool(commit.removed)
+    return merges and not commit.feed and feeds_changes(commit.properties)

@@ -83,6 +83,12 @@ class TableState(Frozen):
         return tuple(f.path for f in self.files)
 
     @property
+    def rows(self) -> int | None:
+        """How many rows it has; None if that is not known."""
+        known = self.told or not self.masked
+        return total(f.there for f in self.files) if known else None
+
+    @property
     def mapped(self) -> bool:
         """True if columns have other names in the files than in the table (column mapping)."""
         return self.properties.get("delta.columnMapping.mode", "none") != "none"

@@ -33,7 +33,7 @@ from qanat.storage.delta.merges import check_base
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
-from qanat.storage.delta.state import TableState, reconciled, total
+from qanat.storage.delta.state import TableState, reconciled
 from qanat.storage.delta.upkeep import DeltaUpkeep
 from qanat.storage.delta.vectors import with_vectors
 
@@ -121,7 +121,6 @@ class DeltaStore(DeltaUpkeep):
             TableCorruptError: its log is damaged (names the file).
         """
         state = self._state(table, version)
-        known = [f.there for f in state.files]
         files = self._places.files(table.location)
         hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(
@@ -129,7 +128,7 @@ class DeltaStore(DeltaUpkeep):
             schema=state.schema,
             partition_by=state.partition_by,
             batch=batch_of(table, state, files),
-            rows=total(known) if state.told or not state.masked else None,
+            rows=state.rows,
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
@@ -353,10 +352,10 @@ class DeltaStore(DeltaUpkeep):
         kept = self._states.get((table.location, application))
         if kept is not None and kept[0] == stamp:
             return kept[1]
-        state: TableState = reconciled(log, version) or _table().load(
-            str(log.table), version, application
-        )
-        state = with_vectors(log, state)
+        state = reconciled(log, version)
+        if state is None:
+            loaded = _table().load(str(log.table), version, application)
+            state = with_vectors(log, loaded)
         # Another commit may have come in between.
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._states[table.location, application] = stamp, state
