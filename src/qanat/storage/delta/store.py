@@ -354,8 +354,7 @@ class DeltaStore(DeltaUpkeep):
             return kept[1]
         state = reconciled(log, version)
         if state is None:
-            loaded = _table().load(str(log.table), version, application)
-            state = with_vectors(log, loaded)
+            state = with_vectors(log, _table().load(str(log.table), version, application))
         # Another commit may have come in between.
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._states[table.location, application] = stamp, state
