@@ -20,6 +20,7 @@ from qanat.report import (
     lineage,
     move,
     overview,
+    pauses,
     plan,
     promotion,
     quarantine,
@@ -80,6 +81,8 @@ DOCUMENTS: dict[str, Shape] = {
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
     "maintenance": upkeep.MAINTENANCE,
+    "pauses": pauses.PAUSES,
+    "resumed": pauses.RESUMED,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -98,6 +101,7 @@ SHAPES = Shapes(
     *validation.PARTS,
     *doctor.PARTS,
     *upkeep.PARTS,
+    *pauses.PARTS,
 )
 """Everything that may stand in a document."""
 
