@@ -174,7 +174,8 @@ def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
 _ENTRIES = 100
 """Below so many entries, reading them all is faster than importing deltalake."""
 
-_KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo", "cdc"})
+KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo", "cdc"})
+"""The actions of which a state can be made; any other one is left to delta-rs."""
 _FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz", "changeDataFeed"})
 
 
@@ -212,7 +213,7 @@ def _replayed(log: Log, newest: int) -> TableState | None:
     transactions: dict[str, int] = {}
     for each in range(newest + 1):
         for action in log.actions(each):
-            if not action.keys() <= _KNOWN:
+            if not action.keys() <= KNOWN:
                 return None
             if "add" in action:
                 live[action["add"]["path"]] = action["add"]
