@@ -46,6 +46,7 @@ class Log:
         self.table = table
         self.folder = table / "_delta_log"
         self.shown = shown or str(table)
+        self._within = str(self.folder)
         self._seen: int | None = None
 
     def ready(self, version: int | None = None) -> None:
@@ -77,7 +78,8 @@ class Log:
 
     def has(self, version: int) -> bool:
         """True if a version has an entry."""
-        return self.path(version).exists()
+        # Asked some forty times an epoch: a `Path` takes ten times as long to make.
+        return os.path.exists(f"{self._within}/{version:020}.json")  # noqa: PTH110
 
     def version(self) -> int | None:
         """The newest version; None if there is no table."""
