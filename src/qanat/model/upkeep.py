@@ -151,6 +151,7 @@ class Bin(Frozen):
         bytes: of the files.
         name: part of the name of each new file, which tells later what is in it.
         parts: how many files are to be made of them.
+        moments: see `TableBatch.moments`.
     """
 
     files: tuple[str, ...]
@@ -162,6 +163,7 @@ class Bin(Frozen):
     bytes: int
     name: str = ""
     parts: int = 1
+    moments: Mapping[str, int] = field(default_factory=dict)
 
 
 class Layout(Frozen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from itertools import pairwise
+from pathlib import Path
 from urllib.parse import unquote
 
 from duckdb import DuckDBPyConnection
@@ -13,6 +14,7 @@ from qanat.digest import number
 from qanat.engines.duckdb.files.bound import FILE, NULL_FOLDER, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.widen import as_wider
+from qanat.engines.duckdb.places import PLACE, Placed, of_table as place_of_table
 from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.sources import of_table
 from qanat.engines.duckdb.types import to_duckdb
@@ -30,8 +32,9 @@ class Bound(Frozen):
         plain: SELECT text of the visible columns alone.
         full: SELECT text of the visible columns and then the `hidden` ones.
         hidden: any of `_metadata`, `__qanat_file` (path), `__qanat_row` (1-based),
-            `__qanat_rid` (unique number of the row, the same each time it is read) and
-            `__qanat_source` (which source file it comes from).
+            `__qanat_rid` (unique number of the row, the same each time it is read),
+            `__qanat_source` (which source file it comes from) and `__qanat_place` (its place in
+            the order of the table, where that of its files is another one).
         schema: the visible columns as found in files; None if they need not be remembered.
         malformed: SELECT text of (file, row, raw, error), or None.
         rows: how many, where that is free to know.
@@ -67,14 +70,16 @@ def bind_table(
     batch: TableBatch,
     footers: Footers,
     sourced: bool = False,
+    placed: Placed = Placed.NO,
 ) -> Bound:
     """A table's Parquet files as a SELECT; a table without files as typed emptiness.
 
     Args:
         sourced: whether rows tell which source file they come from; NULL where they do not know.
+        placed: whether they tell their place.
     """
     if batch.narrower:
-        return _bind_widened(con, name, batch, footers, sourced)
+        return _bind_widened(con, name, batch, footers, sourced, placed)
     own = (SOURCE,) if sourced else ()
     if not batch.files:
         typed = ", ".join(
@@ -83,9 +88,11 @@ def bind_table(
         empty = f"SELECT {typed} WHERE false"
         hidden = (
             f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID}"
-            f"{f', NULL::BIGINT AS {SOURCE}' if sourced else ''} WHERE false"
+            f"{f', NULL::BIGINT AS {SOURCE}' if sourced else ''}"
         )
-        return Bound(empty, hidden, (FILE, ROW, RID, *own), rows=0)
+        if placed is Placed.ALWAYS:
+            own, hidden = (*own, PLACE), f"{hidden}, 0::BIGINT AS {PLACE}"
+        return Bound(empty, f"{hidden} WHERE false", (FILE, ROW, RID, *own), rows=0)
     files = f"[{literal(batch.files[0])}]"
     if len(batch.files) > 1:
         # A list variable keeps the text short however many files there are.
@@ -133,6 +140,8 @@ def bind_table(
         source = of_table(con, name, batch, SOURCE in have, at)
     if sourced:
         positions += f", {source or 'NULL::BIGINT'} AS {SOURCE}"
+    if (place := place_of_table(con, name, batch, have, at, placed)) is not None:
+        own, positions = (*own, PLACE), f"{positions}, {place} AS {PLACE}"
     rows = _counted(con, files) if batch.told else None
     if batch.without and source:
         table += f" WHERE {_left(batch, at, source)}"
@@ -143,6 +152,19 @@ def bind_table(
         (FILE, ROW, RID, *own),
         rows=rows,
     )
+
+
+def in_file(con: DuckDBPyConnection, found: Bound, path: Path) -> Bound:
+    """A bound input whose rows tell their places, copied to a file in the order of these."""
+    hidden = tuple(h for h in found.hidden if h != PLACE)
+    con.execute(
+        f"COPY (SELECT * EXCLUDE ({PLACE}, {RID}) FROM ({found.full}) ORDER BY {PLACE}, {RID}) "
+        f"TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4)"
+    )
+    rows = f"SELECT *, file_row_number AS {RID} FROM read_parquet({literal(str(path))})"
+    full = f"SELECT * EXCLUDE ({', '.join(hidden)}), {', '.join(hidden)} FROM ({rows})"
+    plain = f"SELECT * EXCLUDE ({', '.join(hidden)}) FROM ({rows})"
+    return replace(found, plain=plain, full=full, hidden=hidden)
 
 
 def _left(batch: TableBatch, file: str, source: str) -> str:
@@ -162,7 +184,12 @@ def _counted(con: DuckDBPyConnection, files: str) -> int:
 
 
 def _bind_widened(
-    con: DuckDBPyConnection, name: str, batch: TableBatch, footers: Footers, sourced: bool
+    con: DuckDBPyConnection,
+    name: str,
+    batch: TableBatch,
+    footers: Footers,
+    sourced: bool,
+    placed: Placed,
 ) -> Bound:
     """Files of a table from before and after columns of it got wider types, as one SELECT.
 
@@ -170,7 +197,10 @@ def _bind_widened(
     """
     older = [f for part in batch.narrower for f in part.files]
     newest = replace(batch, files=batch.files[len(older) :], fetch=None, narrower=())
-    hidden = (FILE, ROW, RID, SOURCE) if sourced else (FILE, ROW, RID)
+    # Where one part tells places, all have to.
+    asked = placed is not Placed.NO and batch.moments
+    placed = Placed.ALWAYS if asked else Placed.NO
+    hidden = (FILE, ROW, RID, *((SOURCE,) * sourced), *((PLACE,) * bool(asked)))
     parts = (*batch.narrower, newest)
     plain, full, first = [], [], 0
     rows: list[int | None] = []
@@ -179,7 +209,7 @@ def _bind_widened(
             continue
         without = tuple((n - first, files) for n, files in batch.without if n > first)
         part = replace(part, without=without)
-        found = bind_table(con, f"{name}_{at}", part, footers, sourced)
+        found = bind_table(con, f"{name}_{at}", part, footers, sourced, placed)
         steps = [s for s in pairwise(p.schema for p in parts[at:]) if s[0] != s[1]]
         rid = f"{RID} + {first << ROW_BITS} AS {RID}"
         rows.append(found.rows)

@@ -56,6 +56,7 @@ class DeltaStore(DeltaUpkeep):
     """
 
     rewrites = True
+    extends = True
     merges = True
 
     def __init__(
