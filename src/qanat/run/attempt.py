@@ -319,7 +319,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         partition_by=dataset.partition_by,
     )
     if epoch.replaces or session.store.version(table) is None:
-        return replace(plain, placed_ms=placed_ms(session, compiled, None))
+        return replace(plain, placed_ms=placed_ms(session, compiled))
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
@@ -329,7 +329,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         schema=snapshot.schema,
         existing=snapshot.batch if unique else None,
         stored=Stored(snapshot.batch, snapshot.version) if widens else None,
-        placed_ms=placed_ms(session, compiled, snapshot.batch),
+        placed_ms=placed_ms(session, compiled, snapshot.newest_ms),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from qanat.model.pipeline import Unique
-from qanat.model.work import Batch, TableBatch
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 
@@ -22,16 +21,15 @@ def ordered(session: Session, compiled: CompiledFlow) -> bool:
     return any(changes is not None and changes.ordered for changes in flows)
 
 
-def placed_ms(session: Session, compiled: CompiledFlow, stored: Batch | None) -> int | None:
+def placed_ms(session: Session, compiled: CompiledFlow, newest_ms: int = 0) -> int | None:
     """The moment from which rows of an epoch are numbered; None if their files tell their order.
 
     It is later than those of all files that the table has, whatever the clock says.
 
     Args:
-        stored: the rows of the table; None if it has none, or they are replaced.
+        newest_ms: of the table; 0 if it is none, or its rows are replaced.
     """
     scattered = compiled.dataset.partition_by and session.store.extends
     if not scattered or not ordered(session, compiled):
         return None
-    moments = stored.moments.values() if isinstance(stored, TableBatch) else ()
-    return max((time.time_ns() // 1_000_000, *(m + 1 for m in moments)))
+    return max(time.time_ns() // 1_000_000, newest_ms + 1)

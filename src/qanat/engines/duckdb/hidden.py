@@ -188,7 +188,7 @@ class _Carrier:
                 below = carried
                 self._name(level, carried)
             for lower, level in pairwise(path):
-                source = level.select.args["from_"].this
+                source = level.source
                 if isinstance(source, exp.Table):
                     self._add_names(source, fronts[id(lower.select)].names)
         return carried, fronts

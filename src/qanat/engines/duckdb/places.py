@@ -2,10 +2,10 @@
 
 Rows of one file are in their order, and files are in the order in which they were added. That is
 lost where an epoch spreads its rows over the files of partitions, and where compaction sorts them.
-So files of such tables have two columns more, which the table has not: together they are one number
-(`PLACE`) that grows from row to row, and from epoch to epoch. In it is the moment of the epoch, and
-the number of the row. The lower bits are apart, as DuckDB writes a column of few different values
-with as many bits as it needs: both take 1.5 bytes of a row, where one column took 4.
+So files of such tables have two columns more, which the table has not: together they are one
+number (`PLACE`) that grows from row to row, and from epoch to epoch. In it is the moment of the
+epoch, and the number of the row. The lower bits are apart, as DuckDB writes a column of few
+different values with as many bits as it needs: both take 1.5 bytes of a row, one column took 4.
 
 Only what keeps the first (or last) of several rows asks for places.
 """
@@ -26,7 +26,8 @@ PLACE = "__qanat_place"
 _HIGH, _LOW = "__qanat_place_high", "__qanat_place_low"
 _LOW_BITS = 10
 _ROW_BITS = 22
-"""For the number of a row: an epoch of more rows uses up the next milliseconds, and takes longer."""
+"""For the number of a row: that of the four millionth needs the next millisecond of the epoch,
+which takes longer than that."""
 _SINCE_MS = 1_577_836_800_000
 """The year 2020, so that the milliseconds of the next decades fit into the other 41 bits."""
 _NUMBER = "__qanat_number"

@@ -113,7 +113,7 @@ class Querying:
         return select, relation
 
     def _sort_inputs(self, query: Computation, positions: Collection[str]) -> bool:
-        """Have inputs in the order of their tables, if rows of the result do not tell their places.
+        """Have inputs in the order of their tables, if rows of the result tell no places.
 
         Returns:
             True if there was one to sort.

@@ -60,9 +60,7 @@ class Rearrange(Staging):
     def _bin(
         self, number: int, wanted: Bin, output: Output, clustered: Sequence[str]
     ) -> Iterator[DataFile]:
-        files = TableBatch(
-            wanted.files, wanted.schema, (), wanted.fetch, moments=wanted.moments
-        )
+        files = TableBatch(wanted.files, wanted.schema, (), wanted.fetch, moments=wanted.moments)
         batch, sourced = self._with_hidden(files)
         bindings = Bindings(self.con, self.work.scratch)
         # Within a partition files stay in order, but not among those of others.

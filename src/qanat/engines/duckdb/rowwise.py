@@ -60,6 +60,7 @@ class RowWise(Frozen):
         alias: what the SELECT calls the relation that its rows come from; maybe nothing.
         joined: whether one row of the input may give several of the result.
         level: the SELECT; what it reads passes the positions of the input's rows on.
+        rows: the relation there that its rows come from.
         ctes: what its names may mean besides inputs.
         dialect: of the query.
         needed: which of its columns matter; None: all.
@@ -70,6 +71,7 @@ class RowWise(Frozen):
     alias: str
     joined: bool
     level: exp.Select
+    rows: exp.Expr
     ctes: tuple[exp.Expr, ...]
     dialect: str
     needed: Names | None
@@ -141,7 +143,7 @@ class RowWise(Frozen):
         wanted = list(conjuncts(condition)) if condition is not None else []
         joins = [join.args.get("on") for join in self.level.args.get("joins") or []]
         on = (inlined(c, known) for join in joins if join for c in conjuncts(join))
-        rows = self._exact(self.level.args["from_"].this)
+        rows = self._exact(self.rows)
         parts = [
             part
             for expression in (*self._outputs(known, True, compiles), *wanted, *on)
@@ -336,6 +338,7 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
                 alias=level.alias,
                 joined=any(each.joined for each in path[: at + 1]),
                 level=level.select,
+                rows=level.source,
                 ctes=tuple(ctes_of(level.select)),
                 dialect=dialect,
                 needed=needed,
@@ -348,4 +351,4 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
 
 def _renames_source(level: Level) -> bool:
     """True if a SELECT knows the columns of what it reads by other names."""
-    return bool(names_given(level.select.args["from_"].this))
+    return bool(names_given(level.source))

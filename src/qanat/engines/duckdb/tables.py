@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -80,38 +80,16 @@ def bind_table(
     """
     if batch.narrower:
         return _bind_widened(con, name, batch, footers, sourced, placed)
-    own = (SOURCE,) if sourced else ()
     if not batch.files:
-        typed = ", ".join(
-            f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields
-        )
-        empty = f"SELECT {typed} WHERE false"
-        hidden = (
-            f"SELECT {typed}, ''::VARCHAR AS {FILE}, 0::BIGINT AS {ROW}, 0::BIGINT AS {RID}"
-            f"{f', NULL::BIGINT AS {SOURCE}' if sourced else ''}"
-        )
-        if placed is Placed.ALWAYS:
-            own, hidden = (*own, PLACE), f"{hidden}, 0::BIGINT AS {PLACE}"
-        return Bound(empty, f"{hidden} WHERE false", (FILE, ROW, RID, *own), rows=0)
+        return _without_rows(batch, sourced, placed)
+    own = (SOURCE,) if sourced else ()
     files = f"[{literal(batch.files[0])}]"
     if len(batch.files) > 1:
         # A list variable keeps the text short however many files there are.
         files = f"getvariable({literal(f'files_{name}')})"
         con.execute(f"SET VARIABLE {quote(f'files_{name}')} = ?", [list(batch.files)])
-    options = ["union_by_name = true"] if len(batch.files) > 1 else []
     above = _keys_above(batch)
-    if batch.partition_by and not above:
-        # Quoted: DuckDB's parser takes no type with arguments here.
-        types = ", ".join(
-            f"{quote(c)}: {literal(to_duckdb(f.type))}"
-            for c in batch.partition_by
-            if (f := batch.schema.get(c)) is not None
-        )
-        options.append(f"hive_partitioning = true, hive_types = {{{types}}}")
-    else:
-        # A folder above the table may be called `env=dev`; it says nothing about the rows.
-        options.append("hive_partitioning = false")
-    arguments = ", ".join([files, *options])
+    arguments = ", ".join([files, *_options(batch, above)])
     table = f"read_parquet({arguments}) AS f"
     have = footers.types(con, batch, table)
     keys = _values_of_files(con, name, batch, above)
@@ -152,6 +130,41 @@ def bind_table(
         (FILE, ROW, RID, *own),
         rows=rows,
     )
+
+
+def _without_rows(batch: TableBatch, sourced: bool, placed: Placed) -> Bound:
+    typed = ", ".join(f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in batch.schema.fields)
+    own = {SOURCE: sourced, PLACE: placed is Placed.ALWAYS}
+    hidden = {FILE: "''::VARCHAR", ROW: "0::BIGINT", RID: "0::BIGINT"}
+    hidden |= {name: "0::BIGINT" for name, wanted in own.items() if wanted}
+    positions = ", ".join(f"{value} AS {name}" for name, value in hidden.items())
+    return Bound(
+        f"SELECT {typed} WHERE false",
+        f"SELECT {typed}, {positions} WHERE false",
+        tuple(hidden),
+        rows=0,
+    )
+
+
+def _options(batch: TableBatch, above: bool) -> Iterator[str]:
+    """How DuckDB is to read the files.
+
+    Args:
+        above: whether the folders above the table look like partitions.
+    """
+    if len(batch.files) > 1:
+        yield "union_by_name = true"
+    if batch.partition_by and not above:
+        # Quoted: DuckDB's parser takes no type with arguments here.
+        types = ", ".join(
+            f"{quote(c)}: {literal(to_duckdb(f.type))}"
+            for c in batch.partition_by
+            if (f := batch.schema.get(c)) is not None
+        )
+        yield f"hive_partitioning = true, hive_types = {{{types}}}"
+    else:
+        # A folder above the table may be called `env=dev`; it says nothing about the rows.
+        yield "hive_partitioning = false"
 
 
 def in_file(con: DuckDBPyConnection, found: Bound, path: Path) -> Bound:
