@@ -184,3 +184,80 @@ def test_many_rows_in_several_threads(shop: Shop, layout: str) -> None:
             found = project.query("SELECT id, k FROM silver ORDER BY ALL").rows()
             assert found == wanted, refreshed
             project.maintain()
+
+
+LAYOUT = "PARTITIONED BY (p)"
+UNIQUE = "(CONSTRAINT one EXPECT UNIQUE (k) ON VIOLATION QUARANTINE ROW)"
+
+
+def refreshes_alike(project: Project, *tables: str) -> None:
+    """Compute tables anew, also after maintenance: they have the same rows."""
+    before = [rows_of(project, table, "*") for table in tables]
+    for _ in range(2):
+        assert project.run(full_refresh=list(tables)).status == "succeeded"
+        assert [rows_of(project, table, "*") for table in tables] == before
+        project.maintain()
+
+
+def test_rows_keep_their_places_where_columns_get_wider_types(shop: Shop) -> None:
+    shop.sql(
+        f"""
+        CREATE STREAMING TABLE bronze {LAYOUT} AS SELECT * FROM STREAM read_files('data/*.csv');
+        CREATE STREAMING TABLE silver {UNIQUE} AS SELECT id, k FROM STREAM bronze;
+        """
+    )
+    texts = ["1,1,9\n2,2,1\n3,1,1\n", "4,2,1\n5,3,9\n6,3,1\n", "7,3,1\n8.5,4,8\n9,4,1\n"]
+    with qanat.open(shop.folder) as project:
+        for number, text in enumerate(texts):
+            shop.file(f"data/{number}.csv", f"id,k,p\n{text}")
+            assert project.run().status == "succeeded"
+        assert "id bigint" not in shop.columns("bronze")
+        assert [(float(id_), k) for id_, k in shop.rows("silver")] == [
+            (1, 1),
+            (2, 2),
+            (5, 3),
+            (8.5, 4),
+        ]
+        refreshes_alike(project, "silver")
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, "CLUSTER BY (p)"])
+def test_the_streams_of_a_union_come_one_after_the_other(shop: Shop, layout: str) -> None:
+    tables = "".join(
+        f"CREATE STREAMING TABLE {name} {layout}"
+        f" AS SELECT * FROM STREAM read_files('{name}/*.csv');"
+        for name in ("a", "b")
+    )
+    shop.sql(
+        f"{tables}CREATE STREAMING TABLE silver {UNIQUE} AS"
+        " SELECT id, k FROM STREAM b UNION ALL SELECT id, k FROM STREAM a;"
+    )
+    shop.file("a/1.csv", "id,k,p\n1,1,9\n2,2,1\n3,1,1\n4,4,8\n")
+    shop.file("b/1.csv", "id,k,p\n5,2,9\n6,3,1\n7,2,1\n8,3,0\n")
+    with qanat.open(shop.folder) as project:
+        assert project.run().status == "succeeded"
+        assert rows_of(project, "silver", "*") == ["(1, 1)", "(4, 4)", "(5, 2)", "(6, 3)"]
+        project.maintain()
+        refreshes_alike(project, "silver")
+
+
+def test_a_function_gets_rows_in_their_order(shop: Shop) -> None:
+    shop.sql(
+        f"CREATE STREAMING TABLE bronze {LAYOUT} AS SELECT * FROM STREAM read_files('data/*.csv');"
+    )
+    shop.python(
+        """
+import pyarrow as pa
+
+@dp.materialized_view
+@dp.expect_or_drop('one', 'UNIQUE (k)')
+def silver(bronze: pa.Table) -> pa.Table:
+    return bronze.select(['id', 'k'])
+"""
+    )
+    with qanat.open(shop.folder) as project:
+        for number, text in enumerate(["1,1,9\n2,2,1\n3,1,1\n", "4,2,0\n5,3,9\n6,3,1\n"]):
+            shop.file(f"data/{number}.csv", f"id,k,p\n{text}")
+            assert project.run().status == "succeeded"
+        assert rows_of(project, "silver", "*") == ["(1, 1)", "(2, 2)", "(5, 3)"]
+        refreshes_alike(project, "silver")
