@@ -22,6 +22,7 @@ JOINS = {
     "": "SELECT *, 0 AS w FROM STREAM bronze",
     "first": "SELECT b.*, w FROM STREAM bronze AS b JOIN dim AS d ON d.q = b.p",
     "second": "SELECT b.*, w FROM dim AS d JOIN STREAM bronze AS b ON d.q = b.p",
+    "below": "SELECT b.*, w FROM dim AS d JOIN (SELECT * FROM STREAM bronze) AS b ON d.q = b.p",
     "left": "SELECT b.*, w FROM STREAM bronze AS b LEFT JOIN dim AS d ON d.q = b.p",
     "asof": "SELECT b.*, w FROM STREAM bronze AS b ASOF JOIN dim AS d ON b.p >= d.q",
 }

@@ -312,12 +312,13 @@ def _source(
 ) -> exp.Expr | None:
     """The source of which each row of a SELECT has one row; None if there is none."""
     clause = select.args.get("from_")
-    first = clause.this if clause else None
+    first: exp.Expr | None = clause.this if clause else None
     if joins and first is not None and not moves(first):
         for at, join in enumerate(joins):
             others = (*joins[:at], *joins[at + 1 :])
-            if moves(join.this) and _keeps_joined(join) and all(map(_keeps_rows, others)):
-                return join.this
+            joined: exp.Expr = join.this
+            if moves(joined) and _keeps_joined(join) and all(map(_keeps_rows, others)):
+                return joined
     return first if all(map(_keeps_rows, joins)) else None
 
 
@@ -325,6 +326,8 @@ def _keeps_joined(join: exp.Join) -> bool:
     """True if each row of a join's result has one row of its right side."""
     kind, side = (join.args.get("kind") or "").upper(), (join.args.get("side") or "").upper()
     plain = (join.args.get("method") or "").upper() in ("", "NATURAL")
+    # A subquery without a name has no columns that could be asked for by it.
+    plain = plain and bool(join.this.alias_or_name)
     return plain and kind in ("", "INNER", "CROSS") and side in ("", "RIGHT")
 
 
