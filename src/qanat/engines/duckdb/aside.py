@@ -28,6 +28,7 @@ from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.rowwise import RowWise, reason, row_wise
 from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result
+from qanat.engines.duckdb.udf import told_by
 from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
@@ -138,7 +139,7 @@ class RowsAside:
                 # What is rejected now must be rejected again.
                 and repeatable(query)
             )
-            asked = row_wise(path, query.dialect, needed)
+            asked = row_wise(path, query.dialect, needed, told_by(self.con))
             for origin in self._origins_of([path]):
                 with self._only(origin, every):
                     for level in asked:

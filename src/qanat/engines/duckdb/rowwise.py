@@ -33,8 +33,9 @@ from qanat.engines.duckdb.expressions import (
     with_column,
 )
 from qanat.engines.duckdb.files.bound import METADATA, RESERVED
+from qanat.engines.duckdb.udf import SAYS
 from qanat.frozen import Frozen
-from qanat.model.name import Named, Names
+from qanat.model.name import Named, Names, fold
 from qanat.planning.levels import Level, Path, names_given
 from qanat.secret import masked
 from qanat.text import literal, quote
@@ -65,6 +66,7 @@ class RowWise(Frozen):
         dialect: of the query.
         needed: which of its columns matter; None: all.
         below: whether another level reads it.
+        told: functions of a project, which tell what they raise.
     """
 
     source: str
@@ -76,6 +78,7 @@ class RowWise(Frozen):
     dialect: str
     needed: Names | None
     below: bool
+    told: frozenset[str] = frozenset()
 
     @property
     def relation(self) -> str:
@@ -290,7 +293,14 @@ class RowWise(Frozen):
         # The parameter of a lambda looks like a column, too; those of a subquery are its own.
         columns = (c for c in expression.find_all(exp.Column) if not c.find_ancestor(exp.Query))
         used = (c for c in columns if c.name in given)
-        return reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
+        text = reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
+        for call in expression.find_all(exp.Anonymous):
+            if fold(call.name) not in self.told or call.find_ancestor(exp.Lambda, exp.Query):
+                continue
+            said = call.copy()
+            said.set("this", f"{SAYS}{fold(call.name)}")
+            text += f" || coalesce(': ' || TRY({self._exact(said)}), '')"
+        return text
 
     def _from(self) -> str:
         joins = self.level.args.get("joins") or []
@@ -322,12 +332,15 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
+def row_wise(
+    path: Path, dialect: str, needed: Names | None, told: frozenset[str] = frozenset()
+) -> list[RowWise]:
     """The levels of a path, from the input up.
 
     Args:
         path: in a query that passes the positions of its inputs' rows on.
         needed: which columns of the result matter; None: all.
+        told: functions of a project, which tell what they raise.
     """
     made: list[RowWise] = []
     for at, level in reversed(tuple(enumerate(path))):
@@ -343,6 +356,7 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
                 dialect=dialect,
                 needed=needed,
                 below=bool(made),
+                told=told,
             )
         )
         needed = None if _renames_source(level) else needed_of(level.select, needed)

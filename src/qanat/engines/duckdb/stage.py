@@ -258,6 +258,9 @@ class Staging(Querying):
 
     def _split_and_write(self, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
         work = self.work
+        if not isinstance(work.query, SqlQuery):
+            # Only now it is known which columns a function gives: rules of ours are about keys.
+            self._merged(fitted, f"SELECT {fitted.projection} FROM ({result.select})")
         result, splitter, split = self._split(
             work.dataset, work.query, result, fitted, work.expectations, work.output.existing
         )
