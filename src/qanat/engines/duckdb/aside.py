@@ -241,10 +241,21 @@ class RowsAside:
                 with self._only(origin, origins):
                     self._look_at_casts(origin, result, fitted)
 
+    def _compiles(self, select: str) -> bool:
+        try:
+            self._columns(f"SELECT {select}")
+        except duckdb.Error:
+            return False
+        return True
+
     def _look_at_casts(self, origin: str, result: Result, fitted: Fitted) -> None:
+        # TRY takes neither subqueries nor what changes from call to call.
+        tried = (c for c in fitted.casts if self._compiles(f"{c.fails} FROM ({result.select})"))
         reasons = ", ".join(
-            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
+            f"CASE WHEN {c.fails} THEN {reason(c.text, c.columns)} END" for c in tried
         )
+        if not reasons:
+            return
         key = ", ".join(self._key(origin))
         each = f"SELECT {key}, nullif(concat_ws('; ', {reasons}), '') AS reason"
         failing = f"FROM ({each} FROM ({result.select})) WHERE reason IS NOT NULL"

@@ -143,7 +143,7 @@ class ByClauses(Becoming):
                 types[field.name] = nothing.types[0]
         fitted = fit(list(types), list(types.values()), target, work.query, work.dataset)
         own = {quote(name) for name in taken}
-        return fitted.schema, tuple(c for c in fitted.casts if c.column in own)
+        return fitted.schema, tuple(c for c in fitted.casts if own.issuperset(c.columns))
 
     def _taken_over(self) -> list[str]:
         """The columns of the source that `*` sets: those that the table declares, or all."""
