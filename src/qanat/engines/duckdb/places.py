@@ -111,6 +111,15 @@ def order_of(hidden: Sequence[str], alias: str = "") -> str:
     return f"{owner}{PLACE}, {owner}{RID}" if {PLACE, RID} <= set(hidden) else ""
 
 
+def number_of(hidden: Sequence[str], alias: str) -> str:
+    """SQL of the number by which rows of a result are in the order of their tables.
+
+    To compare one is half the CPU of comparing a row of two.
+    """
+    rid = f"{alias}.{RID}"
+    return f"{alias}.{PLACE}::HUGEINT * {1 << 63} + {rid}" if PLACE in hidden else rid
+
+
 def in_places(select: str) -> str:
     """SELECT text of rows in the order of their places; those of one place keep their order."""
     number = f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})"

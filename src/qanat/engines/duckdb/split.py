@@ -77,7 +77,7 @@ class Splitter(Frozen):
         relation: SELECT text with the table's columns and `__qanat_rid`.
         existing: SELECT text of what the table holds already, for UNIQUE; None if nothing.
         references: SELECT texts by dataset, for REFERENCES.
-        place: SQL of a number, or of several, that tells which row `r` is the first.
+        place: SQL of a number that tells which row `r` is the first.
     """
 
     con: DuckDBPyConnection

@@ -13,7 +13,7 @@ from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
-from qanat.engines.duckdb.places import order_of
+from qanat.engines.duckdb.places import number_of, order_of
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.sources import named, only_file
@@ -355,7 +355,6 @@ class Staging(Querying):
                 current = self._staying(self.bindings.bound[known], self.work.correction.files)
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
-        by = order_of(result.hidden, "r")
         splitter = Splitter(
             self.con,
             file_name(name),
@@ -364,7 +363,7 @@ class Staging(Querying):
             expectations,
             current,
             references,
-            f"row({by})" if by else f"r.{RID}",
+            number_of(result.hidden, "r"),
         )
         split = splitter.split()
         self.rules.extend(split.rules)
