@@ -79,6 +79,7 @@ class Snapshot(Frozen):
         id: of the table: another one that is made in its place has another.
         events: changes that its rows do not tell, for those that come later (`Commit.events`);
             None if there are none.
+        newest_ms: the moment of its newest file (`TableBatch.moments`); 0 if files have none.
     """
 
     version: int
@@ -92,6 +93,7 @@ class Snapshot(Frozen):
     properties: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     events: Batch | None = None
+    newest_ms: int = 0
 
     @property
     def amount(self) -> Amount:

@@ -152,6 +152,7 @@ class Bin(Frozen):
         name: part of the name of each new file, which tells later what is in it.
         parts: how many files are to be made of them.
         deleted: see `TableBatch.deleted`.
+        moments: see `TableBatch.moments`.
     """
 
     files: tuple[str, ...]
@@ -164,6 +165,7 @@ class Bin(Frozen):
     name: str = ""
     parts: int = 1
     deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
+    moments: Mapping[str, int] = field(default_factory=dict)
 
 
 class Layout(Frozen):

@@ -18,11 +18,11 @@ refuses to read again, under another name, what is there already;
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how
 one meets the rows that its table has, `correcting` whose rows go because a source file has new
 content (`asked`: files that a command names; `earlier`: rows that earlier releases wrote),
-`partitions` refuses others than that has, `blame` says whose error ended one, `drift` how it
-changes the columns of its table. `commits` numbers epochs, makes one visible or takes half of one
-back; `mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would
-go to quarantine, `pausing` a dataset of which too much has (`sums` is what epochs add up to);
-`replay` is an epoch whose rows come out
+`succession` whether their order matters, `partitions` refuses others than that has, `blame` says
+whose error ended one, `drift` how it changes the columns of its table. `commits` numbers epochs,
+makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
+stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
+(`sums` is what epochs add up to); `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
 

@@ -8,7 +8,6 @@ that the table has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from duckdb import DuckDBPyConnection
 from qanat.digest import number
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.order import keeping_order
+from qanat.engines.duckdb.places import PLACE, placed_of
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
@@ -131,18 +132,18 @@ class Widening:
         """
         stored, output = self._output.stored, replace(self._output, schema=schema)
         files: list[DataFile] = []
-        with in_order(self._con):
+        with keeping_order(self._con):
             for at, batch in enumerate(_parts(stored.batch) if stored else ()):
                 name = f"__rewritten_{self._name}_{at}"
-                bound = self._bindings.bind(name, batch, sourced=True)
-                rows, hidden = bound.plain, tuple(h for h in bound.hidden if h == SOURCE)
+                bound = self._bindings.bind(name, batch, sourced=True, placed=placed_of(output))
+                rows, hidden = bound.plain, tuple(h for h in bound.hidden if h in (SOURCE, PLACE))
                 if hidden:
                     rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
                     rows += f" WHERE ({gone}) IS NOT TRUE"
                 # Their names come before those of new rows, as the rows do.
                 one = replace(output, prefix=f"{output.prefix}--{at:06d}")
                 recast = self.recast(rows, schema, query, hidden)
-                written = write(self._con, recast, schema, one)
+                written = write(self._con, recast, schema, one, PLACE in hidden)
                 known = self._con.execute(f"SELECT count(*) FROM ({rows})").fetchone()
                 if known is None or known[0] != written.rows:
                     raise InvariantError(
@@ -182,14 +183,3 @@ def gone_of(files: Sequence[str], flow: str = "") -> str:
     parts = [f"{SOURCE} IN ({', '.join(str(number(f)) for f in files)})"] if files else []
     parts += [f"_quarantine_flow = {literal(flow)}"] if flow else []
     return " AND ".join(parts) or "true"
-
-
-@contextmanager
-def in_order(con: DuckDBPyConnection) -> Iterator[None]:
-    """Let rows keep their order while the block lasts."""
-    [(before,)] = con.execute("SELECT current_setting('preserve_insertion_order')").fetchall()
-    con.execute("SET SESSION preserve_insertion_order = true")
-    try:
-        yield
-    finally:
-        con.execute(f"SET SESSION preserve_insertion_order = {str(before).lower()}")

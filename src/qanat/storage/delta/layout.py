@@ -163,10 +163,10 @@ class Planner:
         columns: tuple[str, ...],
     ) -> Bin:
         own = [f for f in state.schema.fields if f.name not in Names(state.partition_by)]
-        paths = tuple(p for f in files if (p := local_path(self._table, f.path)))
+        moments = {p: f.made_ms for f in files if (p := local_path(self._table, f.path))}
         size = sum(f.size for f in files)
         return Bin(
-            files=paths,
+            files=tuple(moments),
             schema=Schema(tuple(own)),
             fetch=self._fetching(files),
             folder=unquote(files[0].path.rpartition("/")[0]),
@@ -176,6 +176,7 @@ class Planner:
             name=f"of{whose}" if whose else _mark(columns) if columns else "",
             parts=max(1, round(size / self._policy.target)) if columns else 1,
             deleted=self._deleted if any(f.vector for f in files) else None,
+            moments=moments,
         )
 
 

@@ -54,8 +54,7 @@ class DeltaStore(DeltaUpkeep):
             temporary files.
     """
 
-    rewrites = True
-    merges = True
+    rewrites = extends = merges = True
 
     def __init__(
         self,
@@ -132,6 +131,7 @@ class DeltaStore(DeltaUpkeep):
             comment=state.comment,
             properties={k: v for k, v in state.properties.items() if k not in hidden},
             id=state.id,
+            newest_ms=max((f.made_ms for f in state.files), default=0),
             events=events_of(state, files),
         )
 

@@ -155,7 +155,7 @@ class ByClauses(Becoming):
             list(types), list(types.values()), target, work.query, work.dataset, self._wider
         )
         own = {quote(name) for name in taken}
-        return fitted.schema, tuple(c for c in fitted.casts if c.column in own)
+        return fitted.schema, tuple(c for c in fitted.casts if own.issuperset(c.columns))
 
     def _types(self, select: str) -> Named[DataType]:
         """The types that columns of the table get, so that it takes all that clauses set."""

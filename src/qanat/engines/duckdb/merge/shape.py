@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -152,7 +152,10 @@ def shape_of(
         given=f"*, {sequence} AS {SEQUENCE}, {_kind(changes)} AS {KIND}",
         events=_events(changes, fitted, sequenced),
         told=quote(START_AT) if versions else told_by(changes, fitted.schema),
-        casts=tuple(_cast(c, changes) for c in fitted.casts),
+        casts=(
+            *(_cast(c, changes) for c in fitted.casts),
+            *_computed(changes, relation.columns),
+        ),
         lacks=fitted.lacks,
         widens=fitted.widens or sequenced.widens,
         hidden=() if wanted is None else (Field(SEQUENCE, wanted),),
@@ -233,9 +236,21 @@ def told_names(changes: AutoCdc, data: Schema) -> list[str]:
 
 def _cast(cast: Conversion, changes: AutoCdc) -> Conversion:
     """A conversion that fails only where the value counts: not in what is deleted, say."""
-    if cast.column in map(quote, changes.keys):
+    if {*map(quote, changes.keys)}.issuperset(cast.columns):
         return cast
-    return replace(cast, fails=f"({_kind(changes)}) = {UPSERT} AND ({cast.fails})")
+    counts = f"coalesce(TRY({_kind(changes)}) = {UPSERT}, false)"
+    return replace(cast, fails=f"{counts} AND ({cast.fails})")
+
+
+def _computed(changes: AutoCdc, names: Sequence[str]) -> Iterator[Conversion]:
+    """What the clauses of changes compute of a row, beside its columns."""
+    conditions = (c for c in (changes.deletes, changes.truncates) if c is not None)
+    for expression in (*changes.sequence, *conditions):
+        if _bare(expression.sql) is None:
+            words = Names(re.findall(r"\w+", expression.sql))
+            columns = tuple(quote(n) for n in names if n in words)
+            fails = f"TRY(hash({exact_casts(expression.sql)}\n)) IS NULL"
+            yield Conversion(columns, str(expression), fails)
 
 
 def _kind(changes: AutoCdc) -> str:
