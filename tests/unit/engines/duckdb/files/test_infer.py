@@ -11,13 +11,14 @@ import pytest
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.files.infer import survey
+from qanat.model.inference import OWN, SPARK, Inference
 from qanat.text import literal
 
 
-def inferred(bench: Any, *texts: str) -> str:
+def inferred(bench: Any, *texts: str, by: Inference = OWN) -> str:
     rows = ", ".join(f"({literal(t)})" for t in texts)
     (seen,) = survey(bench.con, f"(VALUES {rows}) AS v(t)", ("t",))
-    return str(seen.type)
+    return str(seen.type_by(by))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def inferred(bench: Any, *texts: str) -> str:
         (("0x1F",), "string"),
         (("1,5",), "string"),
         (("NaN",), "string"),
-        (("Inf", "1.5"), "string"),
+        (("Inf", "1.5"), "double"),
         (("true", "FALSE"), "boolean"),
         (("true", "1"), "string"),
         ((" 1", "2 "), "bigint"),
