@@ -20,8 +20,7 @@ def whole(text: str, value: str, target: str) -> str:
     """SQL that is true only if a text is the digits of a whole number, the first of them no zero.
 
     A value with as many digits as its text has characters is nothing but these. Of an exponent's
-    text that holds only with two zeros at the value's end (`12e2` is 1200), and never with two at
-    its own: `12e00` is 12, and `1e100` no whole number. Of `0x…` it never holds from 1 to 9.
+    text that holds only with zeros at its end (`12e2` is 1200), of `0x…` never from 1 to 9.
 
     Args:
         text: SQL of type VARCHAR.
@@ -32,7 +31,7 @@ def whole(text: str, value: str, target: str) -> str:
     enough = f"{value} >= list_extract(CAST([{least}] AS {target}[]), strlen({text}))"
     return (
         f"({enough} AND ({text} >= '1' OR strlen({text}) = 1) "
-        f"AND ({value} % 100 <> 0 OR strlen({text}) < 3 OR suffix({text}, '00')))"
+        f"AND ({value} % 100 <> 0 OR strlen({text}) < 3))"
     )
 
 
@@ -41,8 +40,7 @@ def decimal(text: str, value: str, precision: int, scale: int, underscores: bool
 
     The cast rounds a text of n characters only if it has more than `scale` digits behind the
     point, or an exponent, which leaves at most 10^(n - 2) of the type's smallest units. It takes
-    `11e0.` for a number, too; in its value there are zeros for the three characters, and its text
-    does not end in zeros.
+    `11e0.` for a number, too; in its value there are zeros for the three characters.
 
     Args:
         text, value: as for `whole`.
@@ -55,7 +53,7 @@ def decimal(text: str, value: str, precision: int, scale: int, underscores: bool
     least = ", ".join(_decimal(n, scale) for n in (0, *(10**n for n in range(precision))))
     hundred = f"CAST({_decimal(100, scale)} AS {target})"
     large = (
-        f"{text} >= '1' AND ({value} % {hundred} <> 0 OR suffix({text}, '00')) "
+        f"{text} >= '1' AND {value} % {hundred} <> 0 "
         f"AND {value} > list_extract(CAST([{least}] AS {target}[]), strlen({text}))"
     )
     # `0.04`; a text so short has no room for a place too many, nor for an exponent below zero.
