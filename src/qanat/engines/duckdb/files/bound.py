@@ -284,8 +284,7 @@ class FileTable(Frozen):
         name: of the batch.
         files: the files.
         partitions: the columns that come from the names of their folders.
-        declared: the columns whose types the author chose.
-        inference: which types the others get.
+        declared, inference: types that the author chose; which ones other columns get.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -353,10 +352,10 @@ class FileTable(Frozen):
         name = self.at("name", names, "VARCHAR", index)
         size = self.at("size", [f.size for f in self.files], "BIGINT", index)
         micros = self.at("micros", [f.modified_ns // 1000 for f in self.files], "BIGINT", index)
+        time = f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)"
         return (
             f"struct_pack(file_path := {path}, file_name := {name}, file_size := {size}, "
-            "file_modification_time := "
-            f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}"
+            f"file_modification_time := {time}) AS {METADATA}"
         )
 
 
