@@ -21,28 +21,22 @@ PYTHON = (
 def types(project: Path) -> list[str]:
     with qanat.open(project) as opened:
         assert opened.run().status == "succeeded"
-        return [str(f.type) for f in opened.table("t").schema.fields]
+        return [str(field.type) for field in opened.table("t").columns]
+
+
+SDP = ("spark-pipeline.yml", "name: s\nlibraries:\n  - glob:\n      include: '*.*'\n")
+QANAT = ("qanat.yml", "name: s\ndialect: spark\nlibraries: ['*.sql']\n")
 
 
 @pytest.mark.parametrize(
     ("spec", "name", "text"),
-    [
-        ("spark-pipeline.yml", "t.sql", SQL),
-        ("spark-pipeline.yml", "t.sql", PATH),
-        ("spark-pipeline.yml", "t.py", PYTHON),
-        ("databricks.yml", "t.sql", SQL),
-    ],
+    [(SDP, "t.sql", SQL), (SDP, "t.sql", PATH), (SDP, "t.py", PYTHON), (QANAT, "t.sql", SQL)],
 )
 def test_sparks_types_and_wider_ones_later(
-    tmp_path: Path, spec: str, name: str, text: str
+    tmp_path: Path, spec: tuple[str, str], name: str, text: str
 ) -> None:
-    specs = {
-        "spark-pipeline.yml": "name: s\nlibraries:\n  - glob:\n      include: '*.*'\n",
-        "databricks.yml": "bundle:\n  name: s\nresources:\n  pipelines:\n    p:\n      name: p\n"
-        "      libraries:\n        - glob:\n            include: '*.sql'\n",
-    }
     (tmp_path / "in").mkdir()
-    (tmp_path / spec).write_text(specs[spec])
+    (tmp_path / spec[0]).write_text(spec[1])
     (tmp_path / name).write_text(text)
     (tmp_path / "in/a.csv").write_text(FIRST)
     spark = ["int", "timestamp", "decimal(20,0)", "double", "string"]
@@ -50,8 +44,8 @@ def test_sparks_types_and_wider_ones_later(
     (tmp_path / "in/b.csv").write_text(LATER)
     assert types(tmp_path) == ["bigint", *spark[1:]]
     with qanat.open(tmp_path) as opened:
-        rows = opened.query("SELECT id, code FROM t ORDER BY id").rows
-    assert [tuple(row) for row in rows] == [(1, "007"), (3000000000, "008")]
+        rows = opened.query("SELECT id, code FROM t ORDER BY id").rows()
+    assert rows == [(1, "007"), (3000000000, "008")]
 
 
 def test_other_projects_keep_few_types_with_room(tmp_path: Path) -> None:

@@ -56,9 +56,7 @@ def wider_types(
     return Named((name, type_) for name, type_ in types if type_ is not None)
 
 
-def wider_type(
-    have: DataType, misfits: Misfits, inference: Inference = OWN
-) -> DataType | None:
+def wider_type(have: DataType, misfits: Misfits, inference: Inference = OWN) -> DataType | None:
     """The type that a column gets for its new values; None if it keeps its own.
 
     >>> half = Seen(values=1, fixed=1, numbers=1, doubles=1, before=2, behind=1)

@@ -11,7 +11,7 @@ import pytest
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.files.infer import survey
-from qanat.model.inference import OWN, SPARK, Inference
+from qanat.model.inference import OWN, Inference
 from qanat.text import literal
 
 
