@@ -145,7 +145,8 @@ class Commit(Frozen):
             types; None if those stay.
         rewrites: the version whose rows they have. The commit fails if the table has gained or
             lost a file since. Of a merge, the version whose rows and events it has read; None if
-            there were none.
+            there were none. Of a rearrangement, the version at which the files were read: it fails
+            if one that it replaces has lost rows since.
         removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
             names them (`rewritten` may have the rows of theirs that stay); it fails like
             `rewrites` if the table is not at that version any more. Of a rearrangement, those that

@@ -75,6 +75,7 @@ class TableBatch(Frozen):
             first files: they have been corrected since.
         sources: by path, the source file that all rows of a file come from, where the file itself
             does not say it.
+        deleted: gives the rows that are left out, by path, counted from 0; None: there are none.
     """
 
     files: tuple[str, ...]
@@ -86,6 +87,7 @@ class TableBatch(Frozen):
     told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     without: tuple[tuple[int, tuple[str, ...]], ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.

@@ -5,8 +5,9 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 (how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
 (what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
-`facts`, `decide` decides, `plan` shows the decision, with what `foresight` expects of columns, and
-`dataset` carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
+`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept by other
+changes), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
+carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
 `snapshots` finds which snapshot is due where a flow takes all that there is;
 `columns` are those that a query gives, known without running it; `mistakes` are those of one
 dataset's declaration, which `validate`, plans and updates tell in the same words;
@@ -38,6 +39,6 @@ the order of its `agenda`. `quarantine` shows quarantined rows and replays them,
 them away; `origins` finds out which lines of source files they were, `export` has them for other
 programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
 they are known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `query`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
-`stored` finds the tables they ask about, `results` is what they return.
+`validate`, `look`, `overview`, `query`, `lineage`, `profile`, `expectations`, `doctor` and
+`installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

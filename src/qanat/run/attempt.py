@@ -368,7 +368,6 @@ def may_widen(session: Session, compiled: CompiledFlow) -> bool:
     dataset = compiled.dataset
     return (
         not compiled.readmits
-        and compiled.changes is None
         and dataset.sink is None
         and not dataset.schema.fields
         and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)

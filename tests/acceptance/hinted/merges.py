@@ -44,11 +44,6 @@ CASES = {
             " KEYS (id)",
         ),
     ),
-    "rows that the source has no more": mended(
-        "a MATERIALIZED VIEW has what its source has now",
-        f"{KEPT}{F}{INSERTS} WHEN NOT MATCHED BY SOURCE THEN DELETE;\n",
-        view("SELECT * FROM orders").replace("gold", "kept"),
-    ),
     "a clause that never counts": mended(
         " a condition (AND …), or put it last",
         f"{KEPT}{F}{INSERTS} WHEN NOT MATCHED AND s.id > 1 THEN DO NOTHING;\n",

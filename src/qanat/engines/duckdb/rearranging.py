@@ -60,7 +60,7 @@ class Rearrange(Staging):
     def _bin(
         self, number: int, wanted: Bin, output: Output, clustered: Sequence[str]
     ) -> Iterator[DataFile]:
-        files = TableBatch(wanted.files, wanted.schema, (), wanted.fetch)
+        files = TableBatch(wanted.files, wanted.schema, (), wanted.fetch, deleted=wanted.deleted)
         batch, sourced = self._with_hidden(files)
         bindings = Bindings(self.con, self.work.scratch)
         bound = bindings.bind(f"__rearranged_{number}", batch, sourced)

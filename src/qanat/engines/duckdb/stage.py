@@ -165,7 +165,7 @@ class Staging(Querying):
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            replace(table, rewritten=rewritten),
+            table if rewritten is None else replace(table, rewritten=rewritten),
             counts,
             (*self.rules, *self.waiting.rules),
             quarantines=self.waiting.tables,
@@ -230,7 +230,7 @@ class Staging(Querying):
         work, types = self.work, None
         if work.output.stored is not None and (work.unchanged or self.bindings.widened):
             columns = columns_of(result.names, result.types)
-            types = self._widening().types(columns, result.select)
+            types = self._widening().types([(columns, result.select)])
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:

@@ -134,8 +134,8 @@ def bind_table(
     if sourced:
         positions += f", {source or 'NULL::BIGINT'} AS {SOURCE}"
     rows = _counted(con, files) if batch.told else None
-    if batch.without and source:
-        table += f" WHERE {_left(batch, at, source)}"
+    if left := _left(con, name, batch, rid, at, source):
+        table += f" WHERE {' AND '.join(left)}"
         [(rows,)] = con.execute(f"SELECT count(*) FROM {table}").fetchall()
     return Bound(
         f"SELECT {visible} FROM {table}",
@@ -145,7 +145,44 @@ def bind_table(
     )
 
 
-def _left(batch: TableBatch, file: str, source: str) -> str:
+def _left(
+    con: DuckDBPyConnection, name: str, batch: TableBatch, rid: str, at: str, source: str | None
+) -> list[str]:
+    """SQL that is true of the rows that are read, in parts; none if all rows are.
+
+    Args:
+        rid: SQL of the number of a row; `at` of its file; `source` of the one that it comes from.
+    """
+    left = []
+    if batch.deleted is not None:
+        left.append(_not_deleted(con, name, batch.files, batch.deleted(), rid))
+    if batch.without and source:
+        left.append(_not_corrected(batch, at, source))
+    return left
+
+
+def _not_deleted(
+    con: DuckDBPyConnection,
+    name: str,
+    files: Sequence[str],
+    deleted: Mapping[str, Sequence[int]],
+    rid: str,
+) -> str:
+    """SQL that is true of rows but those that others have deleted by their position.
+
+    Args:
+        rid: SQL of the number of a row.
+    """
+    table = quote(f"__deleted_{name}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {table} (rid BIGINT)")
+    for at, path in enumerate(files):
+        rows = [(at << ROW_BITS) + row for row in deleted.get(path, ())]
+        if rows:
+            con.execute(f"INSERT INTO {table} SELECT unnest(?::BIGINT[])", [rows])
+    return f"{rid} NOT IN (SELECT rid FROM {table})"
+
+
+def _not_corrected(batch: TableBatch, file: str, source: str) -> str:
     """SQL that is true of rows but those of files that have been corrected since."""
     gone = (
         f"({file} <= {first} AND {source} IN ({', '.join(str(number(f)) for f in files)}))"
@@ -195,13 +232,13 @@ def _recast(select: str, steps: Sequence[tuple[Schema, Schema]], *hidden: str) -
     """Rows of older files with the columns that the table has got since, step by step."""
     for before, after in steps:
         known = Named((f.name, f) for f in before.fields)
-        columns = [_widened(f, known.get(f.name)) for f in after.fields]
+        columns = [in_wider(f, known.get(f.name)) for f in after.fields]
         select = f"SELECT {', '.join((*columns, *hidden))} FROM ({select})"
     return select
 
 
-def _widened(field: Field, before: Field | None) -> str:
-    """A column of older files in the type that it has by now."""
+def in_wider(field: Field, before: Field | None) -> str:
+    """A column of older files in the type that it has by now, as SQL with its name."""
     wanted, name = to_duckdb(field.type), quote(field.name)
     if before is None:
         return f"NULL::{wanted} AS {name}"

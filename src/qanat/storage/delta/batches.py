@@ -23,6 +23,7 @@ from qanat.storage.delta.state import (
     paths_of,
     total,
 )
+from qanat.storage.delta.vectors import deleted_rows
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -35,11 +36,23 @@ def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
         return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
     log = files.log
     paths = paths_of(log, state)
-    if paths is not None:
+    if paths is not None and _is_near(files, state):
         fetch = files.fetching(state.files)
         copied = _copied(log, fetch)
-        return TableBatch(paths, state.schema, state.partition_by, fetch, copied=copied)
+        return TableBatch(
+            paths,
+            state.schema,
+            state.partition_by,
+            fetch,
+            copied=copied,
+            deleted=deleted_rows(log, state),
+        )
     return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
+
+
+def _is_near(files: Files, state: TableState) -> bool:
+    """False of a table in an object store with rows that only its own files say are deleted."""
+    return not state.masked or files.fetching(state.files) is None
 
 
 def events_of(state: TableState, files: Files | None) -> Batch | None:

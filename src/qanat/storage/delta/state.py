@@ -35,6 +35,7 @@ class LiveFile:
         rows: the number of rows; None if the log does not have it.
         partition_values: by column, as text; None for NULL.
         made_ms: by this, and then by its path, the file has its place among those of the table.
+        vector: which of its rows others have deleted, as the log has it; None: none of them.
     """
 
     path: str
@@ -42,6 +43,13 @@ class LiveFile:
     rows: int | None
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
     made_ms: int = 0
+    vector: Mapping[str, Any] | None = None
+
+    @property
+    def there(self) -> int | None:
+        """How many rows it has that nobody has deleted; None if that is not known."""
+        gone = self.vector["cardinality"] if self.vector else 0
+        return None if self.rows is None else self.rows - gone
 
 
 class TableState(Frozen):
@@ -52,6 +60,7 @@ class TableState(Frozen):
         written: the schema as the log has it, with what others say of columns (their `metadata`).
         transactions: the last number of each application, or of the one that was asked for.
         masked: True if deletion vectors hide rows of the files.
+        told: True if the files know these (`LiveFile.vector`).
     """
 
     version: int
@@ -67,6 +76,18 @@ class TableState(Frozen):
     files: tuple[LiveFile, ...]
     transactions: Mapping[str, int]
     masked: bool
+    told: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of its files, URL-encoded as in the log."""
+        return tuple(f.path for f in self.files)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has; None if that is not known."""
+        known = self.told or not self.masked
+        return total(f.there for f in self.files) if known else None
 
     @property
     def mapped(self) -> bool:
@@ -75,9 +96,12 @@ class TableState(Frozen):
 
     @property
     def plain(self) -> bool:
-        """True if any Parquet reader with hive partitioning reads the files correctly."""
+        """True if any Parquet reader with hive partitioning reads the files correctly.
+
+        But for rows that deletion vectors hide, if files know these.
+        """
         reader = self.features.reader - ({"columnMapping"} if not self.mapped else set())
-        return not self.masked and not self.mapped and reader <= PLAIN
+        return (self.told or not self.masked) and not self.mapped and reader <= PLAIN
 
     def check_writable(self, table: str) -> None:
         """Refuse to write the table if it requires features which Qanat lacks.
@@ -106,7 +130,10 @@ def local_path(table: Path, path: str) -> str | None:
 
 
 def paths_of(log: Log, state: TableState) -> tuple[str, ...] | None:
-    """The absolute paths of a table's files; None if they are not its rows as they are."""
+    """The absolute paths of a table's files; None if they are not its rows as they are.
+
+    Deletion vectors may hide some of them (`TableState.masked`).
+    """
     if not state.plain or not all(hive_style(f.path, state.partition_by) for f in state.files):
         return None
     found = [local_path(log.table, f.path) for f in state.files]

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from qanat.errors import TableCorruptError
 from qanat.storage.delta.log import Log, Stamp
 from qanat.storage.delta.state import KNOWN, LiveFile, TableState, live_of, reconciled
+from qanat.storage.delta.vectors import with_vectors
 
 _ENTRIES = 100
 """Behind more of them, a checkpoint is read sooner."""
@@ -50,9 +51,11 @@ class States:
         if kept is not None and kept[0] == stamp:
             return kept[1]
         state = None if kept is None else advanced(log, *kept, version)
+        asked = version if exact else None
         if state is None:
-            asked = version if exact else None
-            state = reconciled(log, asked) or self._load(str(log.table), asked, application)
+            state = reconciled(log, asked)
+        if state is None:
+            state = with_vectors(log, self._load(str(log.table), asked, application))
         # Another commit may have come in between.
         if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
             self._kept[key] = stamp, state

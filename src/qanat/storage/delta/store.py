@@ -33,7 +33,7 @@ from qanat.storage.delta.merges import check_base
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
-from qanat.storage.delta.state import TableState, total
+from qanat.storage.delta.state import TableState
 from qanat.storage.delta.states import States
 from qanat.storage.delta.upkeep import DeltaUpkeep
 
@@ -119,7 +119,6 @@ class DeltaStore(DeltaUpkeep):
             TableCorruptError: its log is damaged (names the file).
         """
         state = self._state(table, version)
-        known = [f.rows for f in state.files]
         files = self._places.files(table.location)
         hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(
@@ -127,7 +126,7 @@ class DeltaStore(DeltaUpkeep):
             schema=state.schema,
             partition_by=state.partition_by,
             batch=batch_of(table, state, files),
-            rows=None if state.masked else total(known),
+            rows=state.rows,
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
