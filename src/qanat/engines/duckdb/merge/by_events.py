@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from duckdb import DuckDBPyConnection
-
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.events import ROWS, Events, places
-from qanat.engines.duckdb.merge.fold import rows, untold
+from qanat.engines.duckdb.merge.fold import fold, rows, untold
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
 from qanat.engines.duckdb.merge.shape import SINCE, Shape, shape_of
@@ -18,32 +15,18 @@ from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.errors import InvariantError
 from qanat.model.changes import AutoCdc
 from qanat.model.schema import DataType, Schema
-from qanat.model.work import Batch, Merge, TableBatch, Work
+from qanat.model.work import Batch, TableBatch
 from qanat.text import literal, quote
 
-_AFTER, _UNTOLD = "__qanat_after", "__qanat_untold"
+_FOLDED, _AFTER, _UNTOLD = (f"__qanat_{name}" for name in ("folded", "after", "untold"))
 _SAME = "IS NOT DISTINCT FROM"
 
 
-class ByEvents(Becoming):
-    """Rows that are what the events of their keys come to, in the order of their sequence.
+class ByEvents(Becoming[AutoCdc]):
+    """Rows that are what the events of their keys come to, in the order of their sequence."""
 
-    Args:
-        changes: what the events mean.
-    """
-
-    def __init__(
-        self,
-        con: DuckDBPyConnection,
-        bindings: Bindings,
-        work: Work,
-        merge: Merge,
-        changes: AutoCdc,
-    ) -> None:
-        super().__init__(con, bindings, work, merge)
-        self._changes = changes
-        self._shape: Shape | None = None
-        self._events: Events | None = None
+    _shape: Shape | None = None
+    _events: Events | None = None
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
@@ -51,7 +34,7 @@ class ByEvents(Becoming):
         relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
         found = shape_of(
             self.con,
-            self._changes,
+            self.changes,
             self.merge.target,
             relation,
             self._known_sequence(),
@@ -76,7 +59,10 @@ class ByEvents(Becoming):
         events.remember(there)
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
-        make(self.con, _AFTER, rows(shape, events.every, events.emptied))
+        make(self.con, _FOLDED, fold(shape, events.every, events.emptied))
+        # Rows that come from several events are put together only once.
+        kind = "TABLE" if shape.keeps and not shape.versions else "VIEW"
+        make(self.con, _AFTER, rows(shape, _FOLDED), kind)
         self._compare(shape, stored is not None)
         self._events = events
         return replace(taken, late=late)
@@ -91,7 +77,7 @@ class ByEvents(Becoming):
             return None
         columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
         since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
-        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, events.every, events.emptied)})"
+        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, _FOLDED)})"
         others = events.others()
         parts = [own, events.emptying()]
         if others is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -29,7 +30,7 @@ from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, TableBatch, Work
 from qanat.text import quote
 
-_KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
+_KINDS: Mapping[type[Changes], Callable[..., Becoming[Any]]] = {
     AutoCdc: ByEvents,
     Keyed: by_keys,
     MergeInto: ByClauses,
@@ -81,13 +82,15 @@ class Merging:
         bound = None if stored is None else self._bindings.bind(_STORED, stored).full
         taken = self._becoming.become(select, bound, given)
         self.notes = taken.notes
-        removed, files = self._rewrite(target, stored)
+        removed, files, gone = self._rewrite(target, stored)
+        events, event_columns = self._events()
         table = StagedTable(
             target.schema,
             (*files, *self._inserted(target)),
             removed=removed,
             feed=self._feed(target) if self._merge.feed and removed else (),
-            events=self._events(),
+            events=events,
+            event_columns=event_columns,
         )
         updated = count_of(self._con, f"{FRESH} WHERE {RID} IS NOT NULL")
         counts = Counts(
@@ -97,7 +100,7 @@ class Merging:
             deleted=count_of(self._con, GONE) - updated,
             late=taken.late,
         )
-        self._check(counts, table, stored)
+        self._check(counts, table, gone)
         return table, counts
 
     # -- parts -----------------------------------------------------------------------------
@@ -125,9 +128,9 @@ class Merging:
 
     def _rewrite(
         self, target: Target, stored: TableBatch | None
-    ) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
+    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], int]:
         if stored is None or not count_of(self._con, GONE):
-            return (), ()
+            return (), (), 0
         rewriting = Rewriting(
             self._con,
             self._bindings,
@@ -170,13 +173,14 @@ class Merging:
         columns = columns_in(target.schema.names)
         replaced = f"{RID} IN (SELECT {RID} FROM {FRESH})"
         # Only a hidden column of a row may be another one: that is no change to them.
+        hides = target.stored.names != target.schema.names
         same = " AND ".join(
             f"o.{quote(n)} IS NOT DISTINCT FROM a.{quote(n)}" for n in target.schema.names
         )
         parts = [
             f"SELECT {columns}, CASE WHEN {condition} THEN '{one}' ELSE '{other}' END "
-            f"AS {CHANGE_TYPE} FROM {told} AS o WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {counterpart} AS a WHERE o.{RID} = a.{RID} AND {same})"
+            f"AS {CHANGE_TYPE} FROM {told} AS o"
+            + (f" ANTI JOIN {counterpart} AS a ON o.{RID} = a.{RID} AND {same}" if hides else "")
             for told, counterpart, condition, one, other in (
                 (FRESH, GONE, f"{RID} IS NULL", INSERT, UPDATE_AFTER),
                 (GONE, FRESH, replaced, UPDATE_BEFORE, DELETE),
@@ -188,20 +192,23 @@ class Merging:
             self._con, " UNION ALL ".join(parts), schema, output, CHANGE_DATA, output.partition_by
         )
 
-    def _events(self) -> tuple[DataFile, ...] | None:
-        """Stage what later epochs need and rows do not tell; None if there was and is nothing."""
+    def _events(self) -> tuple[tuple[DataFile, ...] | None, Schema]:
+        """Stage what later epochs need and rows do not tell, with its columns.
+
+        None if there was and is nothing.
+        """
         untold = self._becoming.untold()
         if untold is None:
-            return None
+            return None, Schema()
         select, schema = untold
-        return write_beside(self._con, select, schema, self._merge.target, _EVENTS)
+        return write_beside(self._con, select, schema, self._merge.target, _EVENTS), schema
 
-    def _check(self, counts: Counts, table: StagedTable, stored: TableBatch | None) -> None:
-        """Raise unless the rows before, and what became of them, make the rows there are."""
-        gone = 0
-        if stored is not None and table.removed:
-            batch = replace(stored, files=table.removed, fetch=None)
-            gone = count_of(self._con, f"({self._bindings.bind('__qanat_removed', batch).plain})")
+    def _check(self, counts: Counts, table: StagedTable, gone: int) -> None:
+        """Raise unless the rows before, and what became of them, make the rows there are.
+
+        Args:
+            gone: rows of the files that `table` replaces.
+        """
         if table.rows - gone != counts.inserted - counts.deleted:
             raise InvariantError(
                 f"rows of {self._work.dataset} do not add up",
