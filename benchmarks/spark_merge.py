@@ -23,6 +23,7 @@ from place import CORES, delta_spark, scratch
 _ROWS = """
 import sys, duckdb
 from deltalake import DeltaTable
+duckdb.execute("SET enable_progress_bar = false")
 for folder in sys.argv[1:]:
     table = DeltaTable(folder)
     if any(b.num_rows for b in table.deletion_vectors()):

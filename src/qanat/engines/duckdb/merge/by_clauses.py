@@ -8,8 +8,9 @@ change in one epoch is an error: nothing says which of them counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 
 from duckdb.sqltypes import DuckDBPyType
 
@@ -47,9 +48,8 @@ _SHOWN = 4
 class ByClauses(Becoming[MergeInto]):
     """Rows that are inserted, updated and deleted as clauses say."""
 
-    # Both as `target` has found them.
-    _given: dict[str, DuckDBPyType]
-    _schema: Schema
+    _given: Mapping[str, DuckDBPyType] = MappingProxyType({})
+    _schema = Schema()
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
