@@ -32,11 +32,12 @@ from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.keyed import STRATEGY, Strategy
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
     RESET_ALLOWED,
+    TRIGGER_INTERVAL,
     Action,
     Drift,
     OnRowError,
@@ -738,7 +739,7 @@ def tables() -> Lines:
     yield ""
     yield "## Table properties"
     yield ""
-    yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
+    yield "Those that begin with `qanat.`, and the ones below, are checked; others are kept"
     yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
     yield (
         "belongs to. [No other changes it]"
@@ -755,11 +756,20 @@ def tables() -> Lines:
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
     yield ""
+    yield f"`{TRIGGER_INTERVAL}`: how much time (`10 seconds`) lies between the beginnings of two"
+    yield "epochs of a [continuous update](../how-to/continuous.md). Default: that of the spec's"
+    yield "`configuration`, else an epoch begins as soon as there is something to take."
+    yield ""
     yield (
         f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
         " With more, the dataset fails and publishes nothing. Default: that of the spec's"
         " `configuration`, else no limit."
     )
+    yield ""
+    yield f"`{QUARANTINE_WINDOW}`: has that limit hold for the rows of so much time, as in"
+    yield "`10 minutes`. Beyond it the dataset"
+    yield "[is paused](../how-to/quality.md#over-some-minutes). Default: that of the spec's"
+    yield "`configuration`, else the limit is about one epoch."
     yield ""
     yield "How a table is [maintained](../how-to/maintenance.md#settings), say properties with"
     yield "Delta's own names; those of the spec's `configuration` are the defaults:"

@@ -285,7 +285,21 @@ def test_promote(shop: Any) -> None:
 
 
 def test_continuous(shop: Any) -> None:
-    assert shop.type("qanat run --continuous") == 2
+    assert shop.type("qanat run --continuous --full-refresh") == 2
+    assert shop.type("qanat run --metrics 9464") == 2
+    assert shop.type("qanat run --continuous --metrics everywhere") == 2
+
+
+def test_pause(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat pause") == 0
+    assert shop.type("qanat pause silver_order") == 2
+    assert shop.type("qanat pause silver_orders --reason 'the shop is being moved'") == 0
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat plan --select silver_orders") == 0
+    assert shop.type("qanat pause --output json") == 0
+    assert shop.type("qanat resume silver_orders") == 0
+    assert shop.type("qanat resume --output json") == 0
 
 
 def test_doctor(terminal: Any) -> None:

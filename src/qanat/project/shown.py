@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from qanat.model import upkeep as model
 from qanat.model.name import Named
+from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
@@ -178,6 +179,16 @@ class Replays(tuple[ReplayResult, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("quarantine").replay_html(self))
+
+
+class Paused(tuple[Pause, ...]):
+    """The datasets that no update works on for now, each with `dataset`, `since`, `reason`."""
+
+    def __str__(self) -> str:
+        return str(report("pauses").pauses_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("pauses").pauses_html(self))
 
 
 class Renaming(results.MoveResult):

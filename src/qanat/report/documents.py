@@ -19,6 +19,7 @@ from qanat.report import (
     history,
     lineage,
     move,
+    pauses,
     plan,
     promotion,
     quarantine,
@@ -78,6 +79,8 @@ DOCUMENTS: dict[str, Shape] = {
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
     "maintenance": upkeep.MAINTENANCE,
+    "pauses": pauses.PAUSES,
+    "resumed": pauses.RESUMED,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -95,6 +98,7 @@ SHAPES = Shapes(
     *validation.PARTS,
     *doctor.PARTS,
     *upkeep.PARTS,
+    *pauses.PARTS,
 )
 """Everything that may stand in a document."""
 

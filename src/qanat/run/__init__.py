@@ -20,7 +20,7 @@ content (`asked`: files that a command names; `earlier`: rows that earlier relea
 `partitions` refuses others than that has, `blame` says whose error ended one, `drift` how it
 changes the columns of its table. `commits` numbers epochs, makes one visible or takes half of one
 back; `mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would
-go to quarantine;
+go to quarantine, `pausing` a dataset of which too much has (`sums` is what epochs add up to);
 `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
@@ -33,11 +33,11 @@ old it deletes.
 
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
-in parallel. `quarantine` shows quarantined rows and replays them, `discard` throws them away;
-`origins` finds out which lines of source files they were, `export` has them for other programs.
-`rename` and `drop` give things other names or remove them: `names` says by which ones they are
-known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
-`doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
-return.
+in parallel. `continuous` is an update that does not end: it looks at datasets again and again, in
+the order of its `agenda`. `quarantine` shows quarantined rows and replays them, `discard` throws
+them away; `origins` finds out which lines of source files they were, `export` has them for other
+programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
+they are known, `moves` carries out what was decided. The rest answers questions without writing:
+`validate`, `look`, `query`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
+`stored` finds the tables they ask about, `results` is what they return.
 """

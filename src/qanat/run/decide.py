@@ -86,6 +86,7 @@ class Decision(Frozen):
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
         corrects: source files whose rows are replaced.
+        paused: whether it stands still until it is told to go on.
     """
 
     dataset: str
@@ -103,6 +104,7 @@ class Decision(Frozen):
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
     corrects: tuple[str, ...] = field(default=(), compare=False)
+    paused: bool = field(default=False, compare=False)
 
 
 class UpdatePlan(Frozen):
@@ -147,13 +149,16 @@ def decide(facts: Facts) -> Decision:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
+    if facts.stands_still:
+        again = f"qanat resume {shlex.quote(dataset.name)}"
+        return replace(undecided, reason=str(facts.paused), consequence=again, paused=True)
     problem = facts.problem or _other_changes(facts) or facts.no_snapshot
     if problem is not None:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another has not come to its definition.
-    waits = bool(facts.flows) and all(map(_waits, facts.flows))
+    waits = bool(facts.flows) and all(f.waits for f in facts.flows)
     return replace(
         undecided,
         step=step,
@@ -268,19 +273,14 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
     )
 
 
-def _waits(flow: FlowFacts) -> bool:
-    """True if a dataset that the flow reads has no table, and gets none before it."""
-    return any(n not in flow.changing for n in flow.absent)
-
-
 def _ready(facts: Facts) -> list[FlowFacts]:
-    flows = [f for f in facts.flows if not f.done and not _waits(f)]
+    flows = [f for f in facts.flows if not f.done and not f.waits]
     # What a flow that runs once has not found, no later update would take.
     return [f for f in flows if f.unread or not (f.once and f.idle)]
 
 
 def _missing(facts: Facts) -> list[str]:
-    return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if _waits(f)]
+    return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if f.waits]
 
 
 def refused(decision: Decision, problem: QanatError) -> Decision:
@@ -321,7 +321,7 @@ def _other_changes(facts: Facts) -> QanatError | None:
 
 
 def _kept_by(text: str) -> list[str]:
-    """The lines of a definition that tell which events make which rows."""
+    """The lines that tell which events make which rows."""
     return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
 
 

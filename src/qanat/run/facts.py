@@ -9,7 +9,7 @@ from enum import Enum
 from qanat.errors import QanatError, RowsLostError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset
-from qanat.model.record import Definition, Range
+from qanat.model.record import Definition, Pause, Range
 from qanat.model.work import Amount
 
 
@@ -85,6 +85,11 @@ class FlowFacts(Frozen):
     corrects: tuple[str, ...] = ()
 
     @property
+    def waits(self) -> bool:
+        """True if a dataset that it reads has no table, and gets none before it."""
+        return any(n not in self.changing for n in self.absent)
+
+    @property
     def works(self) -> bool:
         """True if there is something for its next epoch to do.
 
@@ -124,6 +129,7 @@ class Facts(Frozen):
         loss: what starting over does not bring back.
         lacks: columns of the table that its changed query gives no more.
         off: the environment, if it sends nothing to sinks, and the dataset is one.
+        paused: that no update is to work on it, and why.
     """
 
     dataset: Dataset
@@ -141,6 +147,12 @@ class Facts(Frozen):
     loss: str = ""
     lacks: tuple[str, ...] = ()
     off: str = ""
+    paused: Pause | None = None
+
+    @property
+    def stands_still(self) -> bool:
+        """True if it is paused, and nobody asks to have it computed all the same."""
+        return self.paused is not None and self.asked is Asked.ONLY_WHAT_IS_NEW
 
     @property
     def changed(self) -> bool:

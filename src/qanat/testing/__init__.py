@@ -2,5 +2,6 @@
 
 `postgresql` is a database server. `object_store` (moto, by `moto_server`), `ministack` and
 `seaweedfs` are S3 servers, `azurite` is Azure's storage and `gcs` Google's; `server` runs them,
-`proxy` stands before one. `reading` has what a connector needs to be tried without a project.
+`proxy` stands before one and changes requests, `relay` before any and cuts the network. `reading`
+has what a connector needs to be tried without a project.
 """
