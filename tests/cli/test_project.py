@@ -42,6 +42,14 @@ def test_run(shop: Any) -> None:
     assert shop.type("qanat show revenue_by_city") == 0
 
 
+def test_show_without_a_name(shop: Any) -> None:
+    assert shop.type("qanat show") == 0
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat show") == 0
+    assert shop.type("qanat show --output json") == 0
+    assert shop.type("qanat show --schema") == 2
+
+
 def test_run_as_json(shop: Any) -> None:
     assert shop.type("qanat run --select +silver_orders --output json") == 0
     assert shop.type("qanat run --select +silver_orders --output json") == 0

@@ -16,6 +16,7 @@ from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
+from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
     HistoryEntry,
     QuarantineSummary,
@@ -114,6 +115,16 @@ class Lineage(results.Lineage):
 
     def _repr_html_(self) -> str:
         return str(report("lineage").lineage_html(self))
+
+
+class Overview(tuple[DatasetSummary, ...]):
+    """The tables and sinks of a project, one line each."""
+
+    def __str__(self) -> str:
+        return str(report("overview").overview_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("overview").overview_html(self))
 
 
 class FirstRows(results.FirstRows):

@@ -216,7 +216,7 @@ def _flow_facts(
         borrowed=intake.borrowed,
         looked=intake.looked,
         idle=intake.idle,
-        merges=compiled.changes is not None,
+        changes=compiled.changes,
         whole=whole,
         corrects=corrects,
     )
@@ -260,8 +260,8 @@ class DatasetRun:
         self.reason, self.paused = decision.reason, decision.paused
         if decision.error is not None:
             raise decision.error
-        if decision.lacks and decision.step.works:
-            self.running.tell(Warned(name, decision.lacks))
+        for warning in decision.warnings if decision.step.works else ():
+            self.running.tell(Warned(name, warning))
         if self.epochs and not decision.step.works:
             # Recovery has carried out what a crash left open, and nothing more was there.
             self.reason = self._first_reason()

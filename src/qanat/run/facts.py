@@ -8,6 +8,7 @@ from enum import Enum
 
 from qanat.errors import QanatError, RowsLostError
 from qanat.frozen import Frozen
+from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Pause, Range
 from qanat.model.work import Amount
@@ -59,7 +60,7 @@ class FlowFacts(Frozen):
         idle: sources from outside the project that have nothing: streams nothing that the flow has
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
-        merges: whether its rows change those of the table.
+        changes: how its rows change those of the table; None: they are added.
         whole: whether they are all that the table has: a snapshot.
         corrects: source files whose rows it replaces, as far as that is known before what it reads
             is updated.
@@ -80,7 +81,7 @@ class FlowFacts(Frozen):
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
-    merges: bool = False
+    changes: Changes | None = None
     whole: bool = False
     corrects: tuple[str, ...] = ()
 

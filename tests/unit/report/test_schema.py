@@ -61,6 +61,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "resumed": (lambda p: p.resume(), lambda p: p.resume()),
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(),),
+    "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
         lambda p: p.profile("silver_orders"),

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from qanat.errors import (
 from qanat.model.schema import Schema
 from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import LiveFile, TableState
+from qanat.storage.delta.state import LiveFile, TableState, local_path
 
 # delta-rs raises few classes of errors; only the text tells which feature is missing.
 _FEATURE = re.compile(
@@ -128,6 +129,18 @@ def _partition_text(value: Any) -> str | None:
             moment = value.astimezone(UTC).replace(tzinfo=None)
             return f"{moment.isoformat(timespec='microseconds')}Z"
     return str(value)
+
+
+def deleted_rows(table: str, version: int) -> dict[str, Sequence[int]]:
+    """The rows that deletion vectors hide, by the absolute path of their file, from 0 on."""
+    found: dict[str, Sequence[int]] = {}
+    with _errors(table):
+        for batch in _open(table, version).deletion_vectors():
+            paths, masks = batch.column("filepath"), batch.column("selection_vector")
+            for path, mask in zip(paths.to_pylist(), masks.to_pylist(), strict=True):
+                rows = array("q", (row for row, kept in enumerate(mask) if not kept))
+                found[local_path(Path(table), path) or path] = rows
+    return found
 
 
 def scan(table: str, version: int) -> Any:

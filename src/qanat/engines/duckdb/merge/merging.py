@@ -82,11 +82,12 @@ class Merging:
         bound = None if stored is None else self._bindings.bind(_STORED, stored).full
         taken = self._becoming.become(select, bound, given)
         self.notes = taken.notes
-        removed, files, gone = self._rewrite(target, stored)
+        removed, files, moved, gone = self._rewrite(target, stored)
         events, event_columns = self._events()
         table = StagedTable(
             target.schema,
             (*files, *self._inserted(target)),
+            rewritten=moved,
             removed=removed,
             feed=self._feed(target) if self._merge.feed and removed else (),
             events=events,
@@ -119,18 +120,20 @@ class Merging:
             )
         if not stored.batch.files:
             return None
-        before = stored.batch.schema
-        visible = target.schema
-        hidden = (f for f in target.stored.fields if visible.get(f.name) is None)
-        known = Schema((*before.fields, *hidden))
-        new = (f for f in visible.fields if known.get(f.name) is None)
-        return replace(stored.batch, schema=Schema((*known.fields, *new)))
+        before = Schema((*stored.batch.schema.fields, *target.hidden))
+        if target.widens:
+            narrow = replace(stored.batch, schema=before)
+            return replace(stored.batch, schema=target.stored, narrower=(narrow,))
+        new = (f for f in target.schema.fields if before.get(f.name) is None)
+        return replace(stored.batch, schema=Schema((*before.fields, *new)))
 
     def _rewrite(
         self, target: Target, stored: TableBatch | None
-    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], int]:
-        if stored is None or not count_of(self._con, GONE):
-            return (), (), 0
+    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], tuple[DataFile, ...] | None, int]:
+        """Files that are replaced; their new ones; all others, if columns get wider types; and
+        how many rows the replaced ones have."""
+        if stored is None or not (target.widens or count_of(self._con, GONE)):
+            return (), (), None, 0
         rewriting = Rewriting(
             self._con,
             self._bindings,
@@ -141,7 +144,8 @@ class Merging:
             target.stored,
             self._merge.target,
         )
-        return rewriting.rewrite()
+        removed, files, gone = rewriting.rewrite()
+        return removed, files, rewriting.recast(removed) if target.widens else None, gone
 
     def _inserted(self, target: Target) -> Iterator[DataFile]:
         """Stage rows that replace none: many of them sorted, in several files.
