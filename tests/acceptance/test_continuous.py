@@ -217,6 +217,10 @@ def test_changed_declarations_count_from_the_next_epoch_on(live: Live) -> None:
         live.has(range(10), "more")
         live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE more AS SELECT * FROM STREAM slver;")
         live.until(lambda: any("is wrong" in e.message for e in heard.of(Warned)))
+        (wrong,) = (e.message for e in heard.of(Warned) if "is wrong" in e.message)
+        assert "slver" in wrong
+        assert "transformations/" in wrong
+        assert "qanat validate" in wrong
         live.put("1", range(10, 12))
         live.has(range(12), "more")
     assert ended[0].status == "succeeded"

@@ -115,13 +115,18 @@ def test_too_many_bad_rows_of_the_last_minutes(watched: Watched) -> None:
     with qanat.open(watched.folder) as project:
         # What came in an earlier process counts: 4 of 14 are 29 %.
         watched.put("2", good=0, bad=2)
-        assert project.run(observers=[heard])["bronze"].counts.quarantined == 2
+        update = project.run(observers=[heard])
+        assert (update["bronze"].counts.quarantined, update["bronze"].paused) == (2, True)
         (reason,) = heard.reasons
+        assert reason in str(update)
+        assert "  qanat resume bronze  " in str(update)
         assert reason == (
-            "4 of the 14 rows of the last 10 minutes went to quarantine, and 20 % may"
+            "4 of the 14 rows of the last 10 minutes went to quarantine (at most 20 % may)"
         )
         watched.put("3", good=100)
-        assert project.run()["bronze"].paused
+        update = project.run()
+        assert update["bronze"].paused
+        assert str(update).endswith("  qanat resume bronze  let what is paused go on")
         assert len(project.quarantine("bronze")) == 4
         # Told to go on, it counts anew: 1 of 6 is less than a fifth.
         project.resume("bronze")
@@ -133,6 +138,22 @@ def test_too_many_bad_rows_of_the_last_minutes(watched: Watched) -> None:
         project.run(observers=[heard])
         assert heard.reasons[1].startswith("110 of the 210 rows")
     assert watched.count("bronze") == 110
+
+
+def test_a_full_refresh_counts_its_rows_once(watched: Watched) -> None:
+    """The rows that it takes again are not held against it a second time."""
+    watched.sql(WATCHED)
+    watched.put("1", good=0, bad=8)
+    with qanat.open(watched.folder) as project:
+        assert project.run()["bronze"].paused
+        watched.sql(WATCHED.replace("v > 0", "v >= 0"))
+        project.resume()
+        update = project.run(full_refresh="bronze")
+        assert (update["bronze"].counts.written, update["bronze"].paused) == (18, False)
+        assert project.pause() == ()
+    with qanat.open(watched.folder) as project:
+        watched.put("2", good=1)
+        assert not project.run()["bronze"].paused
 
 
 def test_a_replay_pauses_nothing(watched: Watched) -> None:

@@ -14,6 +14,7 @@ from importlib import import_module
 from types import FrameType
 
 from qanat.cli import failure, screen
+from qanat.cli.interrupt import CURSOR
 from qanat.cli.options import Logs, ProjectRef
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, Event, facts_of, kind_of
@@ -39,7 +40,12 @@ def run(
     ref: ProjectRef,
 ) -> Update:
     """Keep datasets up to date; show what comes of it, and at the end all of it."""
-    with _serving(metrics) as served, listening() as signals, _watching(logs, as_json) as shown:
+    live = not as_json and not logs.wanted and screen.interactive(sys.stderr)
+    with (
+        _serving(metrics) as served,
+        listening(live) as signals,
+        _watching(logs, as_json, live, signals.stop) as shown,
+    ):
         observers = (*served, *shown)
         result = project.run_continuously(
             select, stop=signals.stop, reload=signals.reload, wait=wait, observers=observers
@@ -53,19 +59,25 @@ def run(
 
 
 @contextmanager
-def listening() -> Iterator[Signals]:
+def listening(live: bool = False) -> Iterator[Signals]:
     """For as long as the block lasts, signals ask instead of ending the process.
 
     A second SIGINT or SIGTERM ends it at once; what was under way is recovered later.
+
+    Args:
+        live: True if a live view says that the update is stopping. It redraws its lines in place,
+            so a line of another writer would push them down and be erased itself.
     """
     signals = Signals(threading.Event(), threading.Event())
 
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            if before[each] is not signal.SIG_IGN:
+                signal.signal(each, signal.SIG_DFL)
         again = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
         text = f"\nStopping: what has begun is published; {again} to end at once.\n"
         # Not by `print`: this may have interrupted another one.
-        os.write(sys.stderr.fileno(), text.encode())
+        os.write(sys.stderr.fileno(), (CURSOR if live else text).encode())
         signals.stop.set()
 
     def reload(number: int, frame: FrameType | None) -> None:
@@ -101,7 +113,9 @@ class JsonLines:
 
 
 @contextmanager
-def _watching(logs: Logs, as_json: bool) -> Iterator[tuple[Observer, ...]]:
+def _watching(
+    logs: Logs, as_json: bool, live: bool, stop: threading.Event
+) -> Iterator[tuple[Observer, ...]]:
     observers: tuple[Observer, ...] = (JsonLines(),) if as_json else ()
     terminal = "qanat.observe.terminal.continuous"
     if logs.wanted:
@@ -109,9 +123,9 @@ def _watching(logs: Logs, as_json: bool) -> Iterator[tuple[Observer, ...]]:
         yield (*observers, to_stream(sys.stderr, logs.format or "text", logs.level or "info"))
     elif as_json:
         yield observers
-    elif screen.interactive(sys.stderr):
+    elif live:
         view = import_module(terminal).ContinuousView
-        with view(sys.stderr, colour=screen.coloured(sys.stderr)) as observer:
+        with view(sys.stderr, colour=screen.coloured(sys.stderr), stop=stop) as observer:
             yield (observer,)
     else:
         yield (import_module(terminal).ContinuousLines(sys.stderr),)

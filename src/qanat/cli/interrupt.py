@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 
 _STOPPING = "\nStopping; press Ctrl-C again to end at once.\n"
-_CURSOR = "\x1b[?25h"
+CURSOR = "\x1b[?25h"
 """Shows the cursor, which a display of progress has hidden and, if killed, cannot show again."""
 
 
@@ -24,7 +24,7 @@ def listen() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     # The system's own handler needs nothing of this process: not even that Python goes on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    text = (_CURSOR if sys.stderr.isatty() else "") + _STOPPING
+    text = (CURSOR if sys.stderr.isatty() else "") + _STOPPING
     # Not by `print`: this may have interrupted another one, and streams cannot be entered twice.
     os.write(sys.stderr.fileno(), text.encode())
     raise KeyboardInterrupt

@@ -76,11 +76,15 @@ class DatasetStarted(Frozen):
 
 
 class DatasetProgress(Frozen):
-    """How far the current epoch is: `fraction` from 0 to 1, None when unknown."""
+    """How far the current epoch is: `fraction` from 0 to 1, None when unknown.
+
+    `paused`: no update works on the dataset until it is resumed; `message` says why.
+    """
 
     dataset: str
     message: str
     fraction: float | None = None
+    paused: bool = False
 
 
 class EpochCommitted(Frozen):

@@ -187,8 +187,10 @@ class _Watch:
         try:
             yield
         except QanatError as error:
-            text = f"the project has changed and is wrong: {error.message}"
-            _tell(self._observers, Warned(None, f"{text}; it goes on as it was"))
+            where = f" ({error.location})" if error.location else ""
+            text = f"the project has changed and is wrong: {error.message}{where}"
+            told = f"{text}; the former declarations go on, and `qanat validate` tells more"
+            _tell(self._observers, Warned(None, told))
 
 
 def _tell(observers: Sequence[Observer], event: Warned) -> None:

@@ -46,7 +46,8 @@ DATASET = Shape(
     "those that were taken, `inserted`, `updated` and `deleted` the rows that they changed, and\n"
     "`late` those that came after a later one of their key. `version` is the table's after the\n"
     "update. `notes` tells of columns that are new, have wider types, or have no value in the\n"
-    "new files any more. `paused`: no update works on it until `qanat resume`.\n"
+    "new files any more, and why a dataset that was updated is paused from now on.\n"
+    "`paused`: no update works on it until `qanat resume`.\n"
     "`error` is why it failed, `problems` has all its errors.",
 )
 UPDATE = Shape(
@@ -107,7 +108,7 @@ def update_text(
         selected: options that choose the same datasets once more, such as ` --select gold`.
     """
     if _idle(result):
-        return _nothing_new(result)
+        return _nothing_new(result, options)
     shown = _listed(result)
     lines = grid(_HEADERS, [_row(d) for d in shown], layout, _SPARE)
     if len(shown) < len(result.datasets):
@@ -123,16 +124,12 @@ def update_text(
         lines += ["", *_recovered(result)]
     if silent := _silent(result):
         lines += ["", silent]
-    if standing := [f"{d.dataset}: {d.reason}" for d in result.datasets if d.paused]:
-        lines += ["", *map(printable, standing)]
+    standing = [d for d in result.datasets if d.paused and d.status == "unchanged"]
+    if standing:
+        lines += ["", *(printable(f"{d.dataset}: {d.reason}") for d in standing)]
     colour = "bold red" if result.status == "failed" or result.failed else "bold green"
     lines += ["", layout.paint(_verdict(result), colour)]
-    hints = _next(result, options, selected)
-    if hints:
-        widest = max(len(typed) for typed, _ in hints)
-        lines += ["", "What to type next:"]
-        lines += [f"  {typed:{widest}}  {why}" for typed, why in hints]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_to_type(_next(result, options, selected))])
 
 
 def update_html(result: UpdateResult) -> str:
@@ -160,7 +157,7 @@ def _idle(result: UpdateResult) -> bool:
     return all(d.status == "unchanged" for d in result.datasets) and result.status != "failed"
 
 
-def _nothing_new(result: UpdateResult) -> str:
+def _nothing_new(result: UpdateResult, options: str = "") -> str:
     waiting = [d for d in result.datasets if not d.off and d.reason not in _CURRENT]
     text = "Nothing new: read 0 files, wrote 0 rows."
     off = sum(d.off for d in result.datasets)
@@ -169,7 +166,7 @@ def _nothing_new(result: UpdateResult) -> str:
     if silent := _silent(result):
         text += f" {silent}"
     told = [f"  {d.dataset}: {d.reason}" for d in waiting[:MOST]]
-    return "\n".join([text, *told, *_recovered(result)])
+    return "\n".join([text, *told, *_recovered(result), *_to_type(_resume(result, options))])
 
 
 def _merged(result: DatasetResult) -> str:
@@ -275,8 +272,21 @@ def _next(result: UpdateResult, options: str, selected: str) -> list[tuple[str, 
         worst = max(with_quarantined, key=lambda d: d.counts.set_aside)
         typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
-    if standing := [shlex.quote(d.dataset) for d in result.datasets if d.paused]:
-        hints.append((f"qanat resume{options} {' '.join(standing)}", "let what is paused go on"))
+    hints += _resume(result, options)
     if not result.failed:
         hints.append((f"qanat run{options}{selected}", "run again: only what is new is read"))
     return hints
+
+
+def _resume(result: UpdateResult, options: str) -> list[tuple[str, str]]:
+    """The command that lets go on what is paused, if anything is."""
+    standing = [shlex.quote(d.dataset) for d in result.datasets if d.paused]
+    typed = f"qanat resume{options} {' '.join(standing)}"
+    return [(typed, "let what is paused go on")] if standing else []
+
+
+def _to_type(hints: Sequence[tuple[str, str]]) -> list[str]:
+    """Commands and what each does, in columns; no line if there is none."""
+    widest = max((len(typed) for typed, _ in hints), default=0)
+    heads = ["", "What to type next:"] if hints else []
+    return [*heads, *(f"  {typed:{widest}}  {why}" for typed, why in hints)]

@@ -276,7 +276,8 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
         total = turns.totals[name]
-        running.tell(DatasetProgress(name, total.reason if total.paused else "waiting for news"))
+        state = total.reason if total.paused else "waiting for news"
+        running.tell(DatasetProgress(name, state, paused=total.paused))
         return False
     if not failures:
         failure = failure_of(turn.error)

@@ -33,10 +33,11 @@ class Recent:
 
     Args:
         seconds: how long a row counts.
+        generation: of the table; a full refresh begins the next one, which takes all rows again.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float, generation: int = 0) -> None:
+        self.seconds, self.generation = seconds, generation
         self._epochs: deque[tuple[float, int, int]] = deque()
 
     def add(self, at: float, counts: Counts) -> None:
@@ -70,7 +71,7 @@ def pause_beyond(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -
         return
     seconds = parse_duration(window)
     recent = session.recent.get(dataset.name)
-    if recent is None or recent.seconds != seconds:
+    if recent is None or (recent.seconds, recent.generation) != (seconds, epoch.generation):
         recent = session.recent[dataset.name] = _earlier(session, epoch, seconds)
     ended = epoch.ended or time.time()
     recent.add(ended, epoch.counts or Counts())
@@ -83,7 +84,7 @@ def pause_beyond(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -
         return
     reason = (
         f"{aside:,} of the {count(total, 'row')} of the last {window} went to"
-        f" quarantine, and {limit} may"
+        f" quarantine (at most {limit} may)"
     )
     session.ledger.pause(dataset.name, reason)
     session.look_at_pauses()
@@ -91,11 +92,13 @@ def pause_beyond(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -
 
 
 def _earlier(session: Session, epoch: Epoch, seconds: float) -> Recent:
-    """What the ledger knows of the minutes before an epoch."""
-    recent = Recent(seconds)
+    """What the ledger knows of the minutes before an epoch, since the last full refresh."""
+    recent = Recent(seconds, epoch.generation)
     found = session.ledger.epochs(dataset=epoch.dataset, limit=_MOST)
     for each in reversed(found):
         done = each.status is EpochStatus.COMMITTED and each.id != epoch.id
+        if each.generation != epoch.generation:
+            continue
         if done and each.ended is not None and each.counts and is_declared(each.flow):
             recent.add(each.ended, each.counts)
     return recent

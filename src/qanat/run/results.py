@@ -76,7 +76,8 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
-        notes: how columns have changed: new ones, wider ones, ones without a value any more.
+        notes: how columns have changed: new ones, wider ones, ones without a value any more; and
+            why a dataset is paused that was updated all the same.
         off: whether it is a sink of an environment that sends nothing.
         epochs: how many were committed.
         snapshots: whether each of them was a snapshot of all that there is.

@@ -187,6 +187,9 @@ def _run_dataset(
     failure = None if error is None else failure_of(error)
     running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
     sums = run.sums
+    # Also one that this update has paused: what it put into quarantine was too much.
+    paused = running.session.paused.get(name)
+    told = (str(paused),) if paused is not None and status == "updated" else ()
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),
@@ -199,11 +202,11 @@ def _run_dataset(
         version=sums.version,
         read=sums.read,
         error=error,
-        notes=sums.notes,
+        notes=(*sums.notes, *told),
         off=dataset.sink is not None and not running.session.project.sinks,
         epochs=sums.epochs,
         snapshots=any(map(takes_snapshots, running.session.analysis.flows_into(dataset.name))),
-        paused=run.paused,
+        paused=run.paused or paused is not None,
     )
 
 

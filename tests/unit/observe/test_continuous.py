@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -92,3 +93,29 @@ def test_the_table_has_rates_shares_and_what_stands_still(
         assert shown in text
     assert "trying again in 4.00 s: no such \\x1b[5mcolumn" in text
     assert stream.getvalue() == ""
+
+
+def test_a_paused_dataset_says_why_below_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    view = ContinuousView(io.StringIO(), colour=False)
+    view.on(UpdateStarted("u", "dev", ("bronze",)))
+    view.on(DatasetProgress("bronze", "paused since today: the sensor is moved", paused=True))
+    console = Console(file=io.StringIO(), width=60, record=True)
+    console.print(view.render())
+    text = console.export_text()
+    assert "‖ bronze: paused since today: the sensor is moved" in text
+    view.on(DatasetProgress("bronze", "waiting for news"))
+    console.print(view.render())
+    assert "‖" not in console.export_text()
+
+
+def test_a_view_that_is_told_to_stop_says_so() -> None:
+    stop = threading.Event()
+    view = ContinuousView(io.StringIO(), colour=False, stop=stop)
+    console = Console(file=io.StringIO(), width=160, record=True)
+    console.print(view.render())
+    stop.set()
+    console.print(view.render())
+    before, _, after = console.export_text().partition("stopping: ")
+    assert "Ctrl-C stops" in before
+    assert "Ctrl-C again ends it at once" in after

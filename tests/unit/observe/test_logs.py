@@ -43,7 +43,7 @@ def test_text_is_one_line_per_event() -> None:
     logs.on(DatasetProgress("silver", "half\x1b[2J way", 0.5))
     (line,) = stream.getvalue().splitlines()
     assert line.endswith(
-        r'dataset_progress dataset=silver message="half\u001b[2J way" fraction=0.5'
+        r'dataset_progress dataset=silver message="half\u001b[2J way" fraction=0.5 paused=false'
     )
 
 

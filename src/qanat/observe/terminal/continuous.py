@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event as Flag, Lock
 from typing import Self, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -42,6 +42,7 @@ class Flowing:
         recent: epochs of the last `WINDOW` seconds: when, rows out of the query, rows quarantined.
         seconds: that the last epoch took.
         state: a few words.
+        paused: True while no update works on it until it is resumed.
     """
 
     dataset: str
@@ -55,6 +56,7 @@ class Flowing:
     last: float | None = None
     state: str = "waiting"
     failed: bool = False
+    paused: bool = False
 
     def rate(self, now: float) -> float:
         """Rows a second, over the last `WINDOW` seconds or since it began."""
@@ -94,7 +96,7 @@ class Flows:
                     flowing.state, flowing.failed = "waiting for news", False
                 case DatasetProgress():
                     flowing = self._of(event.dataset)
-                    flowing.state = event.message
+                    flowing.state, flowing.paused = event.message, event.paused
                 case EpochCommitted():
                     flowing = self._of(event.dataset)
                     self._committed(flowing, event)
@@ -196,10 +198,12 @@ class ContinuousView:
     Args:
         stream: the terminal.
         colour: False for a terminal whose user asked for no colours.
+        stop: set once the update has been told to stop; the view then says so.
     """
 
-    def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
+    def __init__(self, stream: TextIO, *, colour: bool = True, stop: Flag | None = None) -> None:
         self._flows = Flows()
+        self._stop = stop or Flag()
         self._began = self._flows.clock()
         self._console = Console(file=stream, no_color=not colour, highlight=False)
         self._live = Live(
@@ -229,8 +233,9 @@ class ContinuousView:
         """The table as it is now."""
         now, flows = self._flows.clock(), self._flows.snapshot()
         height = max(3, self._console.height - 5)
-        # What failed is shown in any case, then what had news last.
-        ranked = sorted(flows, key=lambda f: (not f.failed, -(f.last or 0.0)))[:height]
+        # What stands still is shown in any case, then what had news last.
+        ranked = sorted(flows, key=lambda f: (not (f.failed or f.paused), -(f.last or 0.0)))
+        ranked = ranked[:height]
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("", min_width=1)
         table.add_column("Dataset", no_wrap=True)
@@ -246,22 +251,22 @@ class ContinuousView:
             table.add_row(*(cells if wide else cells[:6]))
         hidden = f", {len(flows) - len(ranked)} not shown" if len(flows) > len(ranked) else ""
         text = f"{count(len(flows), 'dataset')}{hidden}, for {duration(now - self._began)};"
-        table.caption = Text(f"{text} Ctrl-C stops", style="dim")
+        ending = "stopping: what has begun is published; Ctrl-C again ends it at once"
+        caption = f"{text} {ending if self._stop.is_set() else 'Ctrl-C stops'}"
+        table.caption = Text(caption, style="dim")
         table.caption_justify = "left"
         # Below the table: there an error has the whole width.
-        failing = (f"✗ {f.dataset}: {f.state}" for f in shown if f.failed)
-        return Group(table, *(Text(printable(line), style="bold red") for line in failing))
+        still = [f for f in shown if f.failed or f.paused]
+        return Group(table, *(Text(printable(_why(f)), style=_mark(f)[1]) for f in still))
 
     def _row(self, flowing: Flowing, now: float) -> list[RenderableType]:
-        sign, style = ("✗", "bold red") if flowing.failed else ("●", "green")
-        if not flowing.epochs and not flowing.failed:
-            sign, style = "·", "dim"
+        sign, style = _mark(flowing)
         share = flowing.share(now)
         bad = f"{flowing.quarantined:,}" if flowing.quarantined else ""
         if share:
             bad += f" ({share:.1%})"
         since = "" if flowing.last is None else f"{duration(now - flowing.last)} ago"
-        state = "" if flowing.failed else printable(flowing.state)
+        state = "" if flowing.failed or flowing.paused else printable(flowing.state)
         return [
             Text(sign, style=style),
             Text(printable(flowing.dataset)),
@@ -273,3 +278,17 @@ class ContinuousView:
             f"{flowing.epochs:,}" if flowing.epochs else "",
             Text(state, style="dim", no_wrap=True, overflow="ellipsis"),
         ]
+
+
+def _mark(flowing: Flowing) -> tuple[str, str]:
+    """The sign in front of a dataset, and its style."""
+    if flowing.failed:
+        return "✗", "bold red"
+    if flowing.paused:
+        return "‖", "yellow"
+    return ("●", "green") if flowing.epochs else ("·", "dim")
+
+
+def _why(flowing: Flowing) -> str:
+    """Why a dataset stands still."""
+    return f"{_mark(flowing)[0]} {flowing.dataset}: {flowing.state}"
