@@ -183,6 +183,10 @@ CASES = {
     "an option that is not there": Case(
         "qanat plan --foo", "see `qanat plan --help`", again="qanat plan"
     ),
+    "a name behind --select": Case(
+        "qanat maintain --select orders", "qanat maintain NAME", follow="qanat maintain orders"
+    ),
+    "a command of another tool": Case("qanat build", "qanat run"),
     "only nothing": Case(
         "qanat run --only",
         "qanat run --full-refresh TABLE --only",

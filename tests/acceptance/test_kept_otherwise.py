@@ -1,4 +1,4 @@
-"""Tables that were kept by other changes, and ties that somebody mends."""
+"""Tables that were kept in another way, and ties that somebody mends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_validate_names_all_tables_that_have_to_start_over(shop: Shop) -> None:
     assert shop.problems() == []
     shop.sql(BRONZE + SILVER.format("(seq, id)") + KEYED.format("v"))
     (problem,) = shop.validation().problems
-    assert problem.message == "the rows of t, k were kept by other changes"
+    assert problem.message == "the rows of t, k were kept in another way than is declared now"
     assert problem.wanted == (
         "t: changes by keys (id); sequence by (seq); stored as SCD type 1;"
         " k: rows by merge of (id)"
@@ -38,11 +38,21 @@ def test_validate_names_all_tables_that_have_to_start_over(shop: Shop) -> None:
     assert problem.hint == "start over: qanat run --full-refresh t k"
     shop.file("data/2.csv", "id,v,seq\n1,2,2\n")
     refused = {n: e.message for n, e in shop.failures().items()}
-    assert refused == {n: f"the rows of {n} were kept by other changes" for n in ("t", "k")}
+    otherwise = "the rows of {} were kept in another way than is declared now"
+    assert refused == {n: otherwise.format(n) for n in ("t", "k")}
     shop.run(full_refresh=("t", "k"))
     assert shop.problems() == []
     assert shop.rows("t") == [(1, 2, 2)]
     assert shop.rows("k") == [(1, 1, 1), (1, 2, 2)]
+
+
+def test_a_key_that_is_misspelt_is_no_reason_to_start_over(shop: Shop) -> None:
+    shop.sql(BRONZE + KEYED.format("id"))
+    shop.file("data/1.csv", "id,v,seq\n1,1,1\n")
+    shop.run()
+    shop.sql(BRONZE + KEYED.format("idd"))
+    (problem,) = shop.validation().problems
+    assert (problem.nearest, problem.hint) == ("id", None)
 
 
 def test_a_table_without_rows_goes_on(shop: Shop) -> None:

@@ -273,7 +273,9 @@ def test_other_keys_need_a_full_refresh(shop: Shop) -> None:
             (decision,) = plan(session).datasets
         error = shop.failures()["customers"]
         assert (
-            decision.reason == error.message == "the rows of customers were kept by other changes"
+            decision.reason
+            == error.message
+            == "the rows of customers were kept in another way than is declared now"
         )
         assert error.hint == "start over: qanat run --full-refresh customers"
     shop.run(full_refresh=("customers",))

@@ -47,12 +47,16 @@ class Group(click.Group):
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             known = self.list_commands(ctx)
             match = nearest(name, known)
-            shows = match is None and ctx.parent is not None and "show" in known
+            hint = None
+            if match is None and ctx.parent is not None and "show" in known:
+                hint = f"{ctx.command_path} show {shlex.quote(name)}"
+            elif ctx.parent is None and name in ELSEWHERE:
+                match, hint = None, ELSEWHERE[name]
             raise CommandLineError(
                 f"no command {name!r} in `{ctx.command_path}`",
-                wanted=None if match else ", ".join(known),
+                wanted=None if match or hint in ELSEWHERE.values() else ", ".join(known),
                 nearest=match,
-                hint=f"{ctx.command_path} show {shlex.quote(name)}" if shows else None,
+                hint=hint,
             )
         return super().resolve_command(ctx, args)
 
@@ -119,10 +123,17 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
         if path == "qanat" and error.option_name in COMMON & given:
             hint = f"options of a command come after it: {path} COMMAND {error.option_name} …"
         known = [o for p in context.command.get_params(context) for o in p.opts] if context else []
+        meant = ELSEWHERE.get(f"{path} {error.option_name}".removeprefix("qanat "))
+        if (
+            meant is None
+            and error.option_name == "--select"
+            and {"dataset", "datasets"} & set(known)
+        ):
+            meant = f"{path} NAME"
         return CommandLineError(
             f"no option {error.option_name!r} in `{path}`",
-            nearest=nearest(error.option_name, known),
-            hint=hint,
+            nearest=None if meant else nearest(error.option_name, known),
+            hint=meant or hint,
         )
     message = error.format_message().rstrip(".")
     hint = f"see `{path} --help`"
@@ -175,6 +186,19 @@ LATER = {
 }
 """Commands of a later release, with what to do until then."""
 
+ELSEWHERE = {
+    "build": "qanat run",
+    "apply": "qanat run",
+    "materialize": "qanat run",
+    "ls": "qanat show",
+    "list": "qanat show",
+    "status": "qanat show",
+    "compile": "qanat validate",
+    "check": "qanat validate",
+    "watch": "qanat run --continuous",
+    "run --watch": "qanat run --continuous",
+}
+"""Commands and options of other tools, with what does the same here."""
 
 _OBJECTS = 500_000
 """New objects before garbage is looked for; Python's own 700 suits programs that live long."""

@@ -5,8 +5,8 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 (how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
 (what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
-`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept by other
-changes), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
+`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept in
+another way), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
 carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
 `snapshots` finds which snapshot is due where a flow takes all that there is;
 `columns` are those that a query gives, known without running it; `mistakes` are those of one

@@ -1,9 +1,9 @@
-"""Tables whose rows were kept by other changes than are declared now."""
+"""Tables whose rows were kept in another way than is declared now."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from qanat.errors import FlowError, QanatError, full_refresh
 from qanat.model.pipeline import Dataset, DatasetKind
@@ -28,7 +28,7 @@ def other_changes(kept: Sequence[tuple[Dataset, str, str]]) -> FlowError:
     parts = [(d.name, _kept_by(before), _kept_by(now)) for d, before, now in kept]
     one = len(kept) == 1
     return FlowError(
-        f"the rows of {listed(names)} were kept by other changes",
+        f"the rows of {listed(names)} were kept in another way than is declared now",
         location=kept[0][0].location,
         wanted="; ".join(_told(name, was, one) for name, was, _ in parts),
         got="; ".join(_told(name, is_, one) for name, _, is_ in parts),
@@ -46,14 +46,21 @@ def _kept_by(text: str) -> list[str]:
     return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
 
 
-def problems_of_kept_rows(session: Session) -> Iterator[QanatError]:
-    """One error that names all tables which have to start over, as an update would refuse each."""
+def problems_of_kept_rows(session: Session, wrong: Container[str]) -> Iterator[QanatError]:
+    """One error that names all tables which have to start over, as an update would refuse each.
+
+    Args:
+        wrong: datasets with another problem. A key that is misspelt is another key, too; to start
+            over would be the wrong advice.
+    """
     if session.problems:
         return
     before, found = session.recorded.definitions(), []
     for dataset in session.pipeline.datasets:
         known = before.get(dataset.name)
-        if known is None or dataset.kind is not DatasetKind.STREAMING_TABLE:
+        if dataset.name in wrong or known is None:
+            continue
+        if dataset.kind is not DatasetKind.STREAMING_TABLE:
             continue
         now = session.analysis.definitions[dataset.name][1]
         table = session.table(dataset.name)

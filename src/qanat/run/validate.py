@@ -21,13 +21,15 @@ def validate(session: Session) -> Validation:
     with problems.collecting():
         session.check_store()
     known: Named[Schema] = Named()
+    wrong = set[str]()
     before = session.recorded.definitions()
     for name in session.graph.order if _knows_functions(session, problems) else ():
         checked = check(session, session.pipeline.dataset(name), known, before.get(name))
         problems += checked.problems
+        wrong |= {name} if checked.problems else set()
         if checked.schema is not None:
             known[name] = checked.schema
-    problems += problems_of_kept_rows(session)
+    problems += problems_of_kept_rows(session, wrong)
     problems.sort(key=place)
     stored = [session.pipeline.dataset(n) for n in session.graph.order]
     return Validation(

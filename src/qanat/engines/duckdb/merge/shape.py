@@ -282,7 +282,7 @@ def _check_versions(schema: Schema, versions: bool, where: Location, dataset: st
     has = schema.get(START_AT) is not None
     if schema.fields and has is not versions:
         raise SchemaMismatchError(
-            f"the rows of {dataset} were kept by other changes",
+            f"the rows of {dataset} were kept in another way than is declared now",
             location=where,
             wanted=f"STORED AS SCD TYPE {2 if has else 1}",
             got=f"STORED AS SCD TYPE {2 if versions else 1}",
