@@ -124,11 +124,7 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
             hint = f"options of a command come after it: {path} COMMAND {error.option_name} …"
         known = [o for p in context.command.get_params(context) for o in p.opts] if context else []
         meant = ELSEWHERE.get(f"{path} {error.option_name}".removeprefix("qanat "))
-        if (
-            meant is None
-            and error.option_name == "--select"
-            and {"dataset", "datasets"} & set(known)
-        ):
+        if error.option_name == "--select" and {"dataset", "datasets"} & set(known):
             meant = f"{path} NAME"
         return CommandLineError(
             f"no option {error.option_name!r} in `{path}`",
