@@ -1,8 +1,8 @@
 """A real Apache Kafka broker on this machine, for tests: one node, on free ports of 127.0.0.1.
 
 Its jars come from Maven Central and are kept, with a formatted data folder to copy, in
-`$XDG_CACHE_HOME/qanat-servers`. A start takes a second or two. Data lie in a temporary folder, which
-outlives `kill` and `start` and is gone at the end.
+`$XDG_CACHE_HOME/qanat-servers`. A start takes a second or two. Data lie in a temporary folder,
+which outlives `kill` and `start` and is gone at the end.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ _FORMATS = {
     "json": ("qanat.engines.duckdb.files.json", "bind_json"),
     "ndjson": ("qanat.engines.duckdb.files.json", "bind_json"),
     "parquet": ("qanat.engines.duckdb.files.parquet", "bind_parquet"),
+    "payloads": ("qanat.engines.duckdb.files.payloads", "bind_payloads"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Columns that an author declares for files: `schema => 'id BIGINT, name STRING'`."""
+"""Columns that an author declares for what is read: `schema => 'id BIGINT, name STRING'`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def columns(text: str, dialect: str) -> Schema:
     names = Names()
     for field in fields:
         if field.name in names:
-            raise OptionError(f"the schema of read_files names the column {field.name!r} twice")
+            raise OptionError(f"the option 'schema' names the column {field.name!r} twice")
         names.add(field.name)
     return Schema(fields)
 
@@ -133,14 +133,14 @@ def _type(kind: exp.DataType, text: str, dialect: str) -> DataType:
         return Struct(tuple(_field(p, text, dialect) for p in parts))
     name = kind.sql(dialect=dialect)
     raise TypeNameError(
-        f"the schema of read_files has a column of the type {name}, which no table can hold",
+        f"the option 'schema' has a column of the type {name}, which no table can hold",
         nearest=nearest(name, _NAMES),
     )
 
 
 def _no_columns(text: str, detail: str) -> OptionError:
     return OptionError(
-        f"the option 'schema' of read_files does not parse: {detail}",
+        f"the option 'schema' does not parse: {detail}",
         wanted="such as 'id BIGINT, name STRING'",
         got=text,
     )
