@@ -3,12 +3,13 @@
 Here stands what an author may say, with `options` (settings of clients, secrets). Read on in this
 order: `drivers`, `settings` (a client's configuration) and `faults` (what its errors mean); for
 the source `topics` (what a broker says of them), `start` (where to begin and end), `position` (how
-far they have been read), `consume` (exactly one range, written down) and `source`.
+far they have been read), `consume` (exactly one range, written down) and `source`; for the sink
+`books` (which epochs are there), `produce` (rows as messages) and `sink`.
 """
 
 from __future__ import annotations
 
-from qanat.connectors.kafka.options import TOPICS, ReadOptions
+from qanat.connectors.kafka.options import TOPICS, KafkaOptions, ReadOptions
 from qanat.model.adapter import Connector, Option, TableFunction, ValueType
 from qanat.model.envelope import OPTION as ENVELOPE
 
@@ -142,12 +143,43 @@ READ = ReadOptions(
     },
 )
 
+WRITE = KafkaOptions(
+    "a sink of the format 'kafka'",
+    (
+        _SERVERS,
+        Option(
+            "topic", "the topic that takes the rows; it exists", type=ValueType.NAME, required=True
+        ),
+        Option(
+            "value_format",
+            "what a message is made of: `columns` (the default: the columns `value` and, if there"
+            " are any, `key`, `headers` and `partition`) or `json` (the whole row)",
+            choices={"columns": "columns", "json": "json"},
+        ),
+        Option(
+            "key",
+            "with value_format `json`: the column whose value is the key, as text",
+            spellings=("key_column",),
+            type=ValueType.NAME,
+        ),
+    ),
+    refused=_GUARDED
+    | {
+        "kafka.transactional.id": "leave it out: each flow has one of its own",
+        "kafka.enable.idempotence": "leave it out: each epoch is one transaction",
+        "kafka.acks": "leave it out: each epoch is one transaction",
+        "include_headers": "leave it out: a column `headers` is sent if there is one",
+    },
+)
+
 KAFKA = Connector(
     name="kafka",
     noun="Kafka",
     options=READ,
     source="qanat.connectors.kafka.source:KafkaSource",
+    sink="qanat.connectors.kafka.sink:KafkaSink",
     functions={"read_kafka": TableFunction(argument="", places=TOPICS)},
+    sinks={"kafka": WRITE},
     dialect="duckdb",
     hidden=("_metadata",),
 )

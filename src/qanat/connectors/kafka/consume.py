@@ -119,10 +119,20 @@ class Reader:
             files = {
                 p: stack.enter_context(_File(p, path, headers)) for p, path in numbered.items()
             }
-            with self._assigned(offsets):
-                for partition, messages in self._messages(offsets):
-                    files[partition].write(messages)
+            for partition, messages in self.messages(offsets):
+                files[partition].write(messages)
         return [file.spooled for file in files.values()]
+
+    def messages(
+        self, offsets: Mapping[Partition, tuple[int, int]]
+    ) -> Iterator[tuple[Partition, Sequence[Message]]]:
+        """The messages of some ranges, none of them empty, as they come.
+
+        Raises:
+            NotAppendOnlyError, SourceUnavailableError, QanatError: as for `spool`.
+        """
+        with self._assigned(offsets):
+            yield from self._messages(offsets)
 
     @contextmanager
     def _assigned(self, offsets: Mapping[Partition, tuple[int, int]]) -> Iterator[None]:
@@ -139,7 +149,7 @@ class Reader:
     def _messages(
         self, offsets: Mapping[Partition, tuple[int, int]]
     ) -> Iterator[tuple[Partition, Sequence[Message]]]:
-        """The messages of assigned ranges, as they come."""
+        """The messages of assigned ranges."""
         left = {p: end for p, (_, end) in offsets.items()}
         patience = time.monotonic() + _SECONDS
         while left:

@@ -23,7 +23,8 @@ with needing("Kafka", "kafka"):
     from pyarrow import parquet
 
     AdminClient = admin.AdminClient
-    # Its types leave it out.
+    # Its types leave these out.
+    NewTopic: Any = vars(admin)["NewTopic"]
     OffsetSpec: Any = vars(admin)["OffsetSpec"]
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "KafkaError",
     "KafkaException",
     "Message",
+    "NewTopic",
     "OffsetSpec",
     "Producer",
     "TopicCollection",

@@ -25,7 +25,9 @@ Partition: TypeAlias = tuple[str, int]
 
 _SECONDS = 20.0
 """How long a question waits for its answer."""
-_INTERNAL = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+_INTERNAL = frozenset(
+    {"__consumer_offsets", "__transaction_state", "__share_group_state", "_qanat_epochs"}
+)
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """What brokers that know no identifiers of topics answer."""
 
