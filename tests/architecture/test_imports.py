@@ -19,7 +19,7 @@ HEAVY = frozenset(
 OPTIONAL = {
     "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
     "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
-    "confluent_kafka": frozenset({"connectors/kafka/drivers.py"}),
+    "confluent_kafka": frozenset({"connectors/kafka/drivers.py", "testing/kafka.py"}),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),

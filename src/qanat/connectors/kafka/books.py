@@ -8,19 +8,10 @@ compacted topic as well, `_qanat_epochs`, which is read where the group has none
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
 from qanat.connectors.kafka.consume import Reader
-from qanat.connectors.kafka.drivers import (
-    AdminClient,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    NewTopic,
-    Producer,
-    TopicPartition,
-)
+from qanat.connectors.kafka.drivers import Consumer, Producer, TopicPartition
 from qanat.connectors.kafka.faults import explained
 from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.topics import Cluster
@@ -61,8 +52,7 @@ class Books:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings, self.name = settings, name
-        # Two flows that look at once must not both be the one that creates the topic.
-        self._lock = threading.Lock()
+        self.cluster = Cluster(settings)
         self._consumer: Consumer | None = None
 
     @property
@@ -86,16 +76,8 @@ class Books:
         Raises:
             QanatError: as `faults.explained` tells.
         """
-        with self._lock, explained(self.settings):
-            admin = AdminClient(self.settings.configuration({}))
-            if TOPIC in admin.list_topics(timeout=_SECONDS).topics:
-                return
-            made = admin.create_topics([NewTopic(TOPIC, 1, config=_COMPACTED)])
-            try:
-                made[TOPIC].result(_SECONDS)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise
+        if TOPIC not in self.cluster.partitions():
+            self.cluster.create(TOPIC, _COMPACTED)
 
     def write(self, producer: Producer, mark: Mark | None) -> None:
         """Make the newest epoch part of the producer's transaction; None: there is none."""
@@ -106,11 +88,10 @@ class Books:
 
     def _kept(self) -> Mark:
         """What the compacted topic has: the last message with the flow's key."""
-        cluster = Cluster(self.settings)
         part = (TOPIC, 0)
-        if TOPIC not in cluster.partitions():
+        if TOPIC not in self.cluster.partitions():
             return Mark()
-        begin, end = cluster.earliest([part])[part], cluster.stable([part])[part]
+        begin, end = self.cluster.earliest([part])[part], self.cluster.stable([part])[part]
         found = Mark()
         if begin < end:
             for _, messages in Reader(self.settings).messages({part: (begin, end)}):

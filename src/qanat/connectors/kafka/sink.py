@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from qanat.connectors.kafka import WRITE
 from qanat.connectors.kafka.books import Books, Mark
-from qanat.connectors.kafka.drivers import AdminClient, KafkaError, KafkaException, Producer
+from qanat.connectors.kafka.drivers import KafkaError, KafkaException, Producer
 from qanat.connectors.kafka.faults import Troubles, explained, meaning
 from qanat.connectors.kafka.produce import (
     Sending,
@@ -45,7 +45,7 @@ from qanat.model.work import Output
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
 
-_SECONDS = 60.0
+_SECONDS = 30.0
 _OWN = {
     "enable.idempotence": True,
     # A transaction that a crash has left open keeps readers waiting for so long at most.
@@ -192,10 +192,7 @@ class KafkaSink:
         """
         line = self._line(delivery.target, delivery.flow)
         to = line.to
-        with explained(to.settings):
-            admin = AdminClient(to.settings.configuration({}))
-            topics = admin.list_topics(timeout=_SECONDS).topics
-        if to.topic not in topics:
+        if to.topic not in line.books.cluster.partitions():
             raise SourceNotFoundError(
                 f"there is no topic {to.topic!r} at {to.settings.servers}",
                 hint=f"create it: kafka-topics.sh --create --topic {to.topic}",

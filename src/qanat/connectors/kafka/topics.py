@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 from qanat.connectors.kafka.drivers import (
     AdminClient,
     IsolationLevel,
+    KafkaError,
     KafkaException,
+    NewTopic,
     OffsetSpec,
     TopicCollection,
     TopicPartition,
@@ -60,6 +62,20 @@ class Cluster:
                 self._admin.poll(0)
                 raise
         return {name: tuple(sorted(topic.partitions)) for name, topic in found.items()}
+
+    def create(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Create a topic with one partition; another process may have done so just now.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        made = self._admin.create_topics([NewTopic(topic, 1, config=dict(settings))])
+        with explained(self.settings, self._troubles):
+            try:
+                made[topic].result(_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
 
     def identities(self, topics: Iterable[str]) -> dict[str, str]:
         """By topic, what tells it from a later one of the same name; empty if brokers cannot say.
