@@ -8,11 +8,17 @@ compacted topic as well, `_qanat_epochs`, which is read where the group has none
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from qanat.connectors.kafka.consume import Reader
-from qanat.connectors.kafka.drivers import Consumer, Producer, TopicPartition
-from qanat.connectors.kafka.faults import explained
+from qanat.connectors.kafka.drivers import (
+    Consumer,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from qanat.connectors.kafka.faults import COORDINATING, explained
 from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.topics import Cluster
 from qanat.frozen import Frozen
@@ -67,7 +73,7 @@ class Books:
             QanatError: as `faults.explained` tells.
         """
         with explained(self.settings):
-            [found] = self._grouped().committed([TopicPartition(TOPIC, 0)], _SECONDS)
+            found = self._committed()
         return _read(found.metadata) if found.offset >= 0 else self._kept()
 
     def create(self) -> None:
@@ -85,6 +91,19 @@ class Books:
         producer.produce(TOPIC, text if mark else None, key=self.name, partition=0)
         offset = TopicPartition(TOPIC, 0, mark.epoch if mark else 0, metadata=text)
         producer.send_offsets_to_transaction([offset], self.group, _SECONDS)
+
+    def _committed(self) -> TopicPartition:
+        """The offset of the group."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            try:
+                [found] = self._grouped().committed([TopicPartition(TOPIC, 0)], _SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() not in COORDINATING or time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return found
 
     def _kept(self) -> Mark:
         """What the compacted topic has: the last message with the flow's key."""

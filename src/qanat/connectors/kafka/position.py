@@ -14,6 +14,7 @@ from qanat.connectors.kafka.topics import Partition
 from qanat.errors import NotAppendOnlyError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
+from qanat.text import count
 
 _ON = "`fail_on_data_loss => false` goes on with the messages that are there"
 
@@ -55,6 +56,15 @@ class Position(Frozen):
     def size(self) -> int:
         """How many offsets it has: at least as many as messages."""
         return sum(end - begin for begin, end in self.offsets.values())
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What was gone before it was read, for people."""
+        return tuple(
+            f"{count(gone, 'offset')} of partition {number} of the topic {topic!r}"
+            " were deleted before they were read"
+            for (topic, number), gone in self.lost.items()
+        )
 
     def capped(self, most: int | None) -> Position:
         """With at most so many offsets; each partition gives its share.
@@ -126,8 +136,8 @@ def following(
         elif begin < first:
             if strict:
                 raise _lost(
-                    f"{first - begin:,} offsets of partition {number} of the topic {topic!r} were"
-                    " deleted before they were read",
+                    f"{count(first - begin, 'offset')} of partition {number} of the topic"
+                    f" {topic!r} were deleted before they were read",
                     f"offset {begin}",
                     f"{first} is the first that is there",
                 )

@@ -112,7 +112,7 @@ class KafkaSource(Everywhere):
         self._check_same(ref, position)
         files = self._spool(ref, position, scratch)
         amount = Amount(bytes=sum(f.bytes for f in files))
-        return Input(_batch(ref, files, known, drift), amount)
+        return Input(_batch(ref, files, known, drift), amount, position.losses)
 
     def sample(
         self,
