@@ -51,6 +51,7 @@ from tests.acceptance.hinted.case import (
 SOURCE = Path(__file__).parents[2] / "src/qanat"
 NOT_FOLLOWED = {
     "needs a server: a case would belong to `make test-services`": (
+        "connectors/kafka/",
         "connectors/postgres/",
         "connectors/files/bucket.py",
         "ledgers/sql/postgresql.py",
