@@ -37,6 +37,7 @@ from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
     RESET_ALLOWED,
+    TRIGGER_INTERVAL,
     Action,
     Drift,
     OnRowError,
@@ -739,7 +740,7 @@ def tables() -> Lines:
     yield ""
     yield "## Table properties"
     yield ""
-    yield f"Those that begin with `qanat.`, and `{RESET_ALLOWED}`, are checked; others are kept"
+    yield "Those that begin with `qanat.`, and the ones below, are checked; others are kept"
     yield f"with the table. Qanat itself keeps `{OWNER}`: the project and environment that a table"
     yield (
         "belongs to. [No other changes it]"
@@ -755,6 +756,10 @@ def tables() -> Lines:
     yield "path escapes (a space, a slash), whoever wrote them. Default: `false`."
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
+    yield ""
+    yield f"`{TRIGGER_INTERVAL}`: how much time (`10 seconds`) lies between the beginnings of two"
+    yield "epochs of a [continuous update](../how-to/continuous.md). Default: that of the spec's"
+    yield "`configuration`, else an epoch begins as soon as there is something to take."
     yield ""
     yield (
         f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."

@@ -67,6 +67,10 @@ NOT_FOLLOWED = {
         "crash/",
         "testing/",
     ),
+    "leads to what runs until it is stopped; tests/acceptance/test_continuous.py": (
+        "cli/run.py: qanat run --continuous",
+        "observe/metrics.py: give another port",
+    ),
     "says that this is a defect of Qanat": (
         "engines/duckdb/files/csv.py: this is a defect of Qanat",
         "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
@@ -713,10 +717,10 @@ CASES = {
         "qanat run --wait 300, or as long as it takes: qanat run --wait",
         again="qanat run --wait 300",
     ),
-    "continuous": Case(
-        "qanat run --continuous",
-        "run `qanat run` from a scheduler",
-        follow="qanat run",
+    "a continuous refresh": Case(
+        "qanat run --continuous --full-refresh",
+        "leave --continuous out, and run continuously afterwards",
+        follow="qanat run --full-refresh",
         again="qanat run",
     ),
     "Jinja": mended(

@@ -233,16 +233,29 @@ def test_an_update_says_what_needs_the_extra(tmp_path: Path, hide: Callable[...,
     assert error.location.line == 2
 
 
+def test_metrics_name_the_extra(tmp_path: Path, hide: Callable[..., None]) -> None:
+    (tmp_path / SPEC).write_text("name: shop\n")
+    hide("prometheus_client")
+    arguments = ["run", "-C", str(tmp_path), "--continuous", "--metrics", "9464"]
+    with pytest.raises(MissingExtraError) as caught:
+        program.main(arguments, standalone_mode=False)
+    assert caught.value.hint == "pip install 'qanat[metrics]'"
+
+
 def test_every_package_of_an_extra_is_tried() -> None:
-    """What `pyproject.toml` lists is hidden by a case above."""
-    imported = {"ibis-framework": "ibis", "adbc-driver-postgresql": "adbc_driver_postgresql"}
-    hidden = {p for case in CASES.values() for p in case.missing}
+    """What `pyproject.toml` lists is hidden by a test above."""
+    imported = {
+        "ibis-framework": "ibis",
+        "adbc-driver-postgresql": "adbc_driver_postgresql",
+        "prometheus-client": "prometheus_client",
+    }
+    hidden = {p for case in CASES.values() for p in case.missing} | {"prometheus_client"}
     extras: dict[str, set[str]] = {}
     for line in importlib.metadata.requires("qanat") or []:
         found = re.match(r"([\w-]+)[^;]*; extra == '(\w+)'", line.replace('"', "'"))
         if found and found[2] != "all" and found[1] != "qanat":
             extras.setdefault(found[2], set()).add(imported.get(found[1], found[1]))
     assert set().union(*extras.values()) <= hidden
-    assert set(extras) == {case.extra for case in CASES.values()}
+    assert set(extras) == {case.extra for case in CASES.values()} | {"metrics"}
     for extra, packages in extras.items():
         assert all(install(p, extra) == f"pip install 'qanat[{extra}]'" for p in packages)

@@ -285,7 +285,9 @@ def test_promote(shop: Any) -> None:
 
 
 def test_continuous(shop: Any) -> None:
-    assert shop.type("qanat run --continuous") == 2
+    assert shop.type("qanat run --continuous --full-refresh") == 2
+    assert shop.type("qanat run --metrics 9464") == 2
+    assert shop.type("qanat run --continuous --metrics everywhere") == 2
 
 
 def test_doctor(terminal: Any) -> None:

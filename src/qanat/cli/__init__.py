@@ -5,8 +5,8 @@ and not before, and every command is a module of its own. `options` are those th
 `asking` asks before something is taken away, `completion` what shells complete, `failure` turns
 errors into words and exit codes with an `excerpt` of the author's file, `screen` knows the
 terminal, `interrupt` what Ctrl-C does, `bar` shows long work, `template` has the files of a new
-project, `crash_test` is what `doctor` does with `--crash-test`. Results become text and JSON in
-`qanat.report`.
+project, `continuous` is what `run` does with `--continuous`, `crash_test` what `doctor` does with
+`--crash-test`. Results become text and JSON in `qanat.report`.
 """
 
 from qanat.cli.program import main

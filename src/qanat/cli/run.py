@@ -24,19 +24,25 @@ from qanat.cli.options import (
     selection,
     waits,
 )
-from qanat.errors import UnsupportedError
+from qanat.errors import CommandLineError
 from qanat.ports.observer import Observer
 from qanat.report.failure import dumps
 from qanat.report.update import update_text
 from qanat.run.results import UpdateResult
 
 
-def _later(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        raise UnsupportedError(
-            "`qanat run --continuous` comes in a later release",
-            hint="run `qanat run` from a scheduler; each run takes what is new and stops",
-        )
+def _address(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or int(port) > _PORTS:
+        raise click.BadParameter(f"{value!r} is no port, nor HOST:PORT")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+_PORTS = 65535
 
 
 @click.command("run", cls=ListsCommand, short_help="Bring the datasets up to date.")
@@ -45,7 +51,15 @@ def _later(context: click.Context, parameter: click.Parameter, value: bool) -> N
 @waits
 @click.option("--dry-run", is_flag=True, help="Only show the plan, as `qanat plan` does.")
 @click.option(
-    "--continuous", is_flag=True, hidden=True, expose_value=False, is_eager=True, callback=_later
+    "--continuous",
+    is_flag=True,
+    help="Go on until Ctrl-C or SIGTERM: take what is new as soon as it is there.",
+)
+@click.option(
+    "--metrics",
+    metavar="[HOST:]PORT",
+    callback=_address,
+    help="With --continuous: serve metrics there for Prometheus.  [host: 127.0.0.1]",
 )
 @project_ref
 @logs
@@ -55,20 +69,40 @@ def command(
     refreshes: Refreshes,
     wait: float,
     dry_run: bool,
+    continuous: bool,
+    metrics: tuple[str, int] | None,
     ref: ProjectRef,
     logs: Logs,
     json: bool,
 ) -> int:
     """Bring the datasets up to date: read what is new, check it, publish it.
 
+    With --continuous, a dataset that fails is tried again while the others go on, and changed
+    files of the project are read again. It waits for other updates as long as it takes, unless
+    --wait says how long: a second one stands by for the first. --output json then writes one line
+    for each event.
+
     Exit code 0: everything is up to date. 1: data or a run failed; the datasets that do not
     depend on the failed ones are up to date. 2: a file of the project has to be changed.
     """
+    if continuous and any(vars(refreshes).values()):
+        raise CommandLineError(
+            "--continuous takes what is new; a refresh is an update of its own",
+            hint="leave --continuous out, and run continuously afterwards",
+        )
+    if metrics and not continuous:
+        raise CommandLineError(
+            "--metrics is served while an update runs, and this one ends by itself",
+            hint="qanat run --continuous --metrics 9464",
+        )
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
             show_plan = import_module("qanat.cli.plan").show_plan
             return cast("int", show_plan(planned, json, ref.options))
+        if continuous:
+            go_on = import_module("qanat.cli.continuous").run
+            return exit_code(go_on(project, select, wait or True, logs, json, metrics, ref))
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
         # Here, a run of everything would make tables that are read from the other environment.

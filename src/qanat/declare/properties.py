@@ -19,8 +19,15 @@ from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
 from qanat.model.name import Named, Names, fold, same
-from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, DatasetKind, Drift, OnRowError
-from qanat.model.upkeep import READ
+from qanat.model.pipeline import (
+    ON_ROW_ERROR,
+    RESET_ALLOWED,
+    TRIGGER_INTERVAL,
+    DatasetKind,
+    Drift,
+    OnRowError,
+)
+from qanat.model.upkeep import READ, parse_duration
 
 _KEYS = "KEYS"
 _CLAUSES = ("USING", _KEYS, "PARTITIONED BY", "CLUSTER BY", "COMMENT", "TBLPROPERTIES")
@@ -49,6 +56,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
     {
         **READ,
         QUARANTINE_LIMIT: (parse_limit, LIMIT),
+        TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
         RETENTION: (parse_retention, "a number of seconds, such as 172800"),
     }
 )
@@ -194,7 +202,7 @@ def check_property(key: str, value: str, location: Location) -> None:
         return
     if values is None:
         # A protection that is misspelled would protect nothing.
-        if not fold(key).startswith(("qanat.", "pipelines.reset")):
+        if not fold(key).startswith(("qanat.", "pipelines.reset", "pipelines.trigger")):
             return
         raise OptionError(
             f"no table property {key!r}", location=location, nearest=nearest(key, (*_OURS, *_READ))

@@ -17,6 +17,7 @@ _EXTRAS = {
     "obstore": "cloud",
     "pandas": "pandas",
     "polars": "polars",
+    "prometheus_client": "metrics",
     "psycopg": "postgres",
     "pyarrow": "arrow",
     "pyiceberg": "iceberg",

@@ -33,6 +33,8 @@ class Action(StrEnum):
     """Publish nothing of this epoch and fail the dataset."""
 
 
+TRIGGER_INTERVAL = "pipelines.trigger.interval"
+"""The table property that says how much time lies between two epochs of a continuous update."""
 RESET_ALLOWED = "pipelines.reset.allowed"
 """The table property that, with the value `false`, protects a table from full refreshes."""
 

@@ -1,1 +1,1 @@
-"""Observers of an update: progress for people (`terminal`), logs for machines (`logs`)."""
+"""Observers of an update: what people see (`terminal`), logs (`logs`), metrics (`metrics`)."""

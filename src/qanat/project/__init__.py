@@ -1,9 +1,10 @@
 """A project as a Python object: what `qanat.open` gives, and what the command line calls.
 
 `opening` opens one. `opened` has the object and its functions (those that keep it in order are in
-`upkeep`), `relation` what can be read as a data frame, `table` the tables and quarantines among
-these, `shown` the results, which show themselves in a notebook. `selecting` turns arguments into
-what is selected, `stamps` tells whether files have changed.
+`upkeep`, what keeps its datasets up to date in `continuous`), `relation` what can be read as a
+data frame, `table` the tables and quarantines among these, `shown` the results, which show
+themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
+files have changed.
 """
 
 from qanat.project.opened import Project

@@ -9,6 +9,7 @@ from typing import Self
 
 from qanat.declare.files import library_files
 from qanat.ports.observer import Observer
+from qanat.project.continuous import Continuous
 from qanat.project.relation import Query
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import (
@@ -34,7 +35,7 @@ _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
 
 
-class Project(Upkeep):
+class Project(Continuous, Upkeep):
     """A project with one environment's settings. `qanat.open` makes it.
 
     Where datasets are selected, a name may be a glob; `+name` adds all upstream, `name+` all
@@ -52,7 +53,7 @@ class Project(Upkeep):
     def session(self) -> Session:
         """The opened project and its adapters as they are, for `qanat.cli`."""
         if self._opened is None:
-            self._opened = Session.open(self._path, self._environment)
+            self._opened = self._reopened()
             self._stamped = stamps_of(self._opened)
             self._read_at = monotonic()
         return self._opened
@@ -66,14 +67,20 @@ class Project(Upkeep):
             up_to_date = not any(f.suffix == ".py" for f in library_files(self.session.project))
         self._stamped = None
         if not up_to_date and self._opened is not None:
-            reopened = Session.open(self._path, self._environment)
-            if reopened.project == self._opened.project:
-                # Connections, engine and caches go on; only what is declared is new.
-                self._opened.declare(reopened.analysis, reopened.problems)
-            else:
-                self.close()
-                self._opened = reopened
+            self._take_up(self._reopened())
         return self.session.look_again()
+
+    def _reopened(self) -> Session:
+        return Session.open(self._path, self._environment)
+
+    def _take_up(self, reopened: Session) -> None:
+        """Go on with what the project's files declare now."""
+        if self._opened is not None and reopened.project == self._opened.project:
+            # Connections, engine and caches go on; only what is declared is new.
+            self._opened.declare(reopened.analysis, reopened.problems)
+        else:
+            self.close()
+            self._opened = reopened
 
     @property
     def name(self) -> str:

@@ -33,11 +33,11 @@ old it deletes.
 
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
-in parallel. `quarantine` shows quarantined rows and replays them, `discard` throws them away;
-`origins` finds out which lines of source files they were, `export` has them for other programs.
-`rename` and `drop` give things other names or remove them: `names` says by which ones they are
-known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `query`, `lineage`, `profile`, `expectations`,
-`doctor` and `installation`; `stored` finds the tables they ask about, `results` is what they
-return.
+in parallel. `continuous` is an update that does not end: it looks at datasets again and again, in
+the order of its `agenda`. `quarantine` shows quarantined rows and replays them, `discard` throws
+them away; `origins` finds out which lines of source files they were, `export` has them for other
+programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
+they are known, `moves` carries out what was decided. The rest answers questions without writing:
+`validate`, `look`, `query`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
+`stored` finds the tables they ask about, `results` is what they return.
 """

@@ -84,6 +84,8 @@ class RunningUpdate(Frozen):
         unswept: views into whose quarantines another update may stage files, so that they were
             not swept.
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
+        ending: set once the update is to come to its end: epochs that have begun are published,
+            and none begins after them.
         untidy: set while files may be left over that no crashed update in the ledger is known
             to have left, so that only this update knows of them.
     """
@@ -99,6 +101,7 @@ class RunningUpdate(Frozen):
     redone: Named[list[Done]] = field(default_factory=Named)
     unswept: Names = field(default_factory=Names)
     stopping: threading.Event = field(default_factory=threading.Event)
+    ending: threading.Event = field(default_factory=threading.Event)
     untidy: threading.Event = field(default_factory=threading.Event)
 
     def unless_stopping(self) -> None:

@@ -252,7 +252,7 @@ class DatasetRun:
             QanatError: whatever stopped it; epochs before that are committed.
         """
         session, name = self.running.session, self.dataset.name
-        self.epochs += self.running.redone.get(name, [])
+        self.epochs += self.running.redone.pop(name, [])
         generation = session.ledger.generation(name)
         decision = self._decide(generation)
         self.reason = decision.reason
@@ -282,7 +282,7 @@ class DatasetRun:
         meanwhile is for the next update: where something always arrives, this one would never end.
         """
         before: Take | None = None
-        while take is not None:
+        while take is not None and not self.running.ending.is_set():
             if before is not None and before.ranges == take.ranges:
                 # Stop with an error rather than append the same rows for ever.
                 raise InvariantError(f"{self.dataset.name} was given the same input twice")

@@ -171,6 +171,7 @@ class HeldLease:
             have changed that. If the lease does not cover all of it, it is given back first, so
             that no two updates wait for each other.
         besides: what it has to take along at first, asked before each try; `narrow` gives it back.
+        seconds: how long it lasts without a sign of life.
 
     Raises:
         UpdateRunningError: another update holds one of them, and did so to the end of patience.
@@ -184,8 +185,10 @@ class HeldLease:
         patience: Patience | None = None,
         choose: Callable[[], Names | None] | None = None,
         besides: Callable[[], Collection[str]] = tuple,
+        seconds: float = SECONDS,
     ) -> None:
         self._ledger = ledger
+        self._seconds = seconds
         self._choose = choose
         self._holder = update
         self._datasets = datasets
@@ -212,7 +215,7 @@ class HeldLease:
             LeaseLostError: another update has ended it.
         """
         with self._changing:
-            self._lease = self._ledger.renew(self.latest, SECONDS)
+            self._lease = self._ledger.renew(self.latest, self._seconds)
 
     def covers(self, dataset: str) -> bool:
         """True if the update may write to that dataset."""
@@ -281,7 +284,7 @@ class HeldLease:
         return error
 
     def _keep(self) -> None:
-        while not self._done.wait(SECONDS / 3):
+        while not self._done.wait(self._seconds / 3):
             try:
                 self.confirm()
             except LeaseLostError:
@@ -303,7 +306,7 @@ class HeldLease:
             if wanted is not None and (more := self._besides()):
                 wanted = Names((*wanted, *more))
             try:
-                lease = self._ledger.acquire(self._holder, SECONDS, wanted)
+                lease = self._ledger.acquire(self._holder, self._seconds, wanted)
             except UpdateRunningError as error:
                 left = end - time.monotonic()
                 if left <= 0 and self.waited:

@@ -78,7 +78,7 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
             full = sorted(chosen.full_refresh)
             session.ledger.begin_generation(full, running.lease.latest)
     with session.readables.running(chosen.datasets):
-        results = _walk(running, chosen, entry, _around(session))
+        results = _walk(running, chosen, entry, around_now(session))
     _take_back(running, chosen, results)
     grown = {r.dataset: r.epochs for r in results if r.epochs}
     if grown and session.store.maintains:
@@ -108,7 +108,8 @@ def _take_back(running: RunningUpdate, chosen: Chosen, results: tuple[DatasetRes
         session.ledger.take_back_generation(back, running.lease.latest)
 
 
-def _around(session: Session) -> Around:
+def around_now(session: Session) -> Around:
+    """What surrounds the decisions of an update that begins now."""
     definitions = session.ledger.definitions()
     changed = changed_definitions(session, definitions)
     return Around(definitions, past_sources(session), changed=changed)
@@ -181,23 +182,7 @@ def _run_dataset(
     running.tell(DatasetStarted(dataset.name, str(dataset.kind)))
     started = time.monotonic()
     run = DatasetRun(running, dataset, chosen, around, entry.begin)
-    try:
-        with naming(dataset.name):
-            if (stuck := running.stuck.get(dataset.name)) is not None:
-                raise stuck
-            run.run()
-        status = "updated" if run.epochs else "unchanged"
-        error = None
-        reason = run.reason
-    except QanatError as caught:
-        error = running.lease.explain(caught)
-        status, reason = "failed", error.message
-    except BaseException as caught:
-        # One dataset's defect must not take the rest along, nor a panic in a library's Rust.
-        if not isinstance(caught, Exception) and not is_panic(caught):
-            raise
-        error = running.lease.explain(explain(caught))
-        status, reason = "failed", error.message
+    status, reason, error = attempted(run)
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)
     running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
@@ -218,6 +203,28 @@ def _run_dataset(
         epochs=len(run.epochs),
         snapshots=any(map(takes_snapshots, running.session.analysis.flows_into(dataset.name))),
     )
+
+
+def attempted(run: DatasetRun) -> tuple[str, str, QanatError | None]:
+    """Bring one dataset up to date: its status, why, and what stopped it.
+
+    One dataset's defect must not take the rest along, nor a panic in a library's Rust.
+    """
+    running, name = run.running, run.dataset.name
+    try:
+        with naming(name):
+            if (stuck := running.stuck.get(name)) is not None:
+                raise stuck
+            run.run()
+    except QanatError as caught:
+        error = running.lease.explain(caught)
+        return "failed", error.message, error
+    except BaseException as caught:
+        if not isinstance(caught, Exception) and not is_panic(caught):
+            raise
+        error = running.lease.explain(explain(caught))
+        return "failed", error.message, error
+    return "updated" if run.epochs else "unchanged", run.reason, None
 
 
 def _result(dataset: Dataset, status: str, reason: str, seconds: float) -> DatasetResult:

@@ -2,6 +2,7 @@
 
 `postgresql` is a database server, and `kafka` a broker (`java` finds what runs it). `object_store`
 (moto, by `moto_server`), `ministack` and `seaweedfs` are S3 servers, `azurite` is Azure's storage
-and `gcs` Google's; `server` runs them, `proxy` stands before one. `reading` has what a connector
-needs to be tried without a project.
+and `gcs` Google's; `server` runs them, `proxy` stands before one and changes requests, `relay`
+before any and cuts the network. `reading` has what a connector needs to be tried without a
+project.
 """

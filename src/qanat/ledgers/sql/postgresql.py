@@ -145,10 +145,18 @@ class PostgresDatabase:
 
     @contextmanager
     def _begun(self) -> Iterator[PostgresTransaction]:
-        with self._errors():
+        with self._errors(), ExitStack() as transaction:
             connection = self._connection()
-            with connection.transaction():
-                yield PostgresTransaction(connection)
+            try:
+                transaction.enter_context(connection.transaction())
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+                # The server or the network has ended it since its last transaction; of this one
+                # nothing has been sent.
+                connection = self._connection()
+                transaction.enter_context(connection.transaction())
+            yield PostgresTransaction(connection)
 
     def _connection(self) -> psycopg.Connection[Row]:
         connection: psycopg.Connection[Row] | None = getattr(self._local, "connection", None)

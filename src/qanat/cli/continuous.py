@@ -1,0 +1,128 @@
+"""`qanat run --continuous`: keep the datasets up to date until a signal says stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from types import FrameType
+
+from qanat.cli import failure, screen
+from qanat.cli.options import Logs, ProjectRef
+from qanat.frozen import Frozen
+from qanat.model.event import DatasetProgress, Event, facts_of, kind_of
+from qanat.ports.observer import Observer
+from qanat.project import Project, Update
+from qanat.report.update import update_text
+
+
+class Signals(Frozen):
+    """What signals ask for: to stop (SIGINT, SIGTERM), to read the project again (SIGHUP)."""
+
+    stop: threading.Event
+    reload: threading.Event
+
+
+def run(
+    project: Project,
+    select: tuple[str, ...],
+    wait: float | bool,
+    logs: Logs,
+    as_json: bool,
+    metrics: tuple[str, int] | None,
+    ref: ProjectRef,
+) -> Update:
+    """Keep datasets up to date; show what comes of it, and at the end all of it."""
+    with _serving(metrics) as served, listening() as signals, _watching(logs, as_json) as shown:
+        observers = (*served, *shown)
+        result = project.run_continuously(
+            select, stop=signals.stop, reload=signals.reload, wait=wait, observers=observers
+        )
+    if not as_json:
+        screen.write(update_text(result, ref.options, screen.layout(), ""))
+        errors = [d.error for d in result.failed if d.error is not None]
+        if errors:
+            screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
+    return result
+
+
+@contextmanager
+def listening() -> Iterator[Signals]:
+    """For as long as the block lasts, signals ask instead of ending the process.
+
+    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later.
+    """
+    signals = Signals(threading.Event(), threading.Event())
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        again = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
+        text = f"\nStopping: what has begun is published; {again} to end at once.\n"
+        # Not by `print`: this may have interrupted another one.
+        os.write(sys.stderr.fileno(), text.encode())
+        signals.stop.set()
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        signals.reload.set()
+
+    wanted = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
+    before = {number: signal.getsignal(number) for number in wanted}
+    for number, handler in wanted.items():
+        # What a shell runs in the background ignores Ctrl-C, and what `nohup` runs SIGHUP.
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield signals
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+class JsonLines:
+    """Writes each event as one line of JSON to standard output, but for progress."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def on(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, DatasetProgress):
+            return
+        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"ts": at, "event": kind_of(event), **facts_of(event)}, default=str)
+        with self._lock:
+            screen.write(line)
+
+
+@contextmanager
+def _watching(logs: Logs, as_json: bool) -> Iterator[tuple[Observer, ...]]:
+    observers: tuple[Observer, ...] = (JsonLines(),) if as_json else ()
+    terminal = "qanat.observe.terminal.continuous"
+    if logs.wanted:
+        to_stream = import_module("qanat.observe.logs").to_stream
+        yield (*observers, to_stream(sys.stderr, logs.format or "text", logs.level or "info"))
+    elif as_json:
+        yield observers
+    elif screen.interactive(sys.stderr):
+        view = import_module(terminal).ContinuousView
+        with view(sys.stderr, colour=screen.coloured(sys.stderr)) as observer:
+            yield (observer,)
+    else:
+        yield (import_module(terminal).ContinuousLines(sys.stderr),)
+
+
+@contextmanager
+def _serving(metrics: tuple[str, int] | None) -> Iterator[tuple[Observer, ...]]:
+    if metrics is None:
+        yield ()
+        return
+    host, port = metrics
+    with import_module("qanat.observe.metrics").MetricsObserver(port, host) as observer:
+        screen.note(f"metrics: http://{host}:{observer.port}/metrics")
+        yield (observer,)

@@ -1,0 +1,360 @@
+"""A continuous update: the datasets are looked at again and again, as their sources have news.
+
+It is the same update as any other (a lease, a line in the history, epochs on the same stages), one
+that does not end by itself: `agenda` says when each dataset's turn comes. A dataset that fails is
+tried again, while the others go on. From time to time the update ends and another begins, so that
+the history stays readable, and what is left by a failure is recovered.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from queue import Empty, SimpleQueue
+
+from qanat.disk import explained
+from qanat.errors import QanatError
+from qanat.frozen import Frozen
+from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Retried
+from qanat.model.name import Names
+from qanat.model.pipeline import TRIGGER_INTERVAL, Dataset, DatasetKind
+from qanat.model.staged import Counts, RuleCount
+from qanat.model.upkeep import parse_duration
+from qanat.planning.graph import writers
+from qanat.ports.observer import Observer
+from qanat.run.agenda import Agenda, Entry, Outcome
+from qanat.run.attempt import RunningUpdate
+from qanat.run.dataset import Around, DatasetRun
+from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.memo import CompiledFlow
+from qanat.run.recovery import start_clean
+from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
+from qanat.run.session import Session
+from qanat.run.snapshots import takes_snapshots
+from qanat.run.update import around_now, attempted
+
+LEASE = 6.0
+"""Seconds without a sign of life after which another process goes on in this one's place."""
+_LONGEST = 3600.0
+"""Seconds after which an update ends for another one to begin."""
+_MOST = 5000
+"""Epochs after which it does: the ledger keeps ten thousand events of an update."""
+_STUCK = 60.0
+"""Seconds after which it does where an epoch that a crash left open cannot be ended."""
+_TICK = 0.2
+"""Seconds between two looks whether it is to end."""
+
+
+class Ending(Frozen):
+    """What ends a continuous update.
+
+    Args:
+        stop: set to stop it: epochs that have begun come to their end first.
+        patience: seconds that they may take; what is not published by then is given up.
+        renewed: whether the project is declared otherwise by now, so that another is to begin.
+    """
+
+    stop: threading.Event
+    patience: float = 30.0
+    renewed: Callable[[], bool] = bool
+
+
+@dataclass(slots=True)
+class Totals:
+    """One dataset, added up over all its turns."""
+
+    dataset: Dataset = field(init=False)
+    counts: Counts = field(default_factory=Counts)
+    rules: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    files: int = 0
+    read: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    version: int | None = None
+    reason: str = "nothing new"
+    error: QanatError | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def add(self, run: DatasetRun, seconds: float, reason: str, error: QanatError | None) -> None:
+        """Take in what one turn has done."""
+        self.error = error
+        if run.epochs or error is not None:
+            self.reason = reason
+        self.counts += run.counts
+        for rule in run.rules:
+            key = (rule.dataset, rule.rule, rule.action)
+            self.rules[key] = self.rules.get(key, 0) + rule.violations
+        self.files += run.files
+        self.read += run.read
+        self.epochs += len(run.epochs)
+        self.seconds += seconds if run.epochs else 0.0
+        self.version = run.version or self.version
+        self.notes |= dict.fromkeys(run.notes)
+
+    @property
+    def status(self) -> str:
+        """How it stands."""
+        return "failed" if self.error else "updated" if self.epochs else "unchanged"
+
+    @property
+    def ended(self) -> DatasetEnded:
+        """The last event about it."""
+        failure = None if self.error is None else failure_of(self.error)
+        name = self.dataset.name
+        return DatasetEnded(name, self.status, self.reason, self.seconds, failure)
+
+    def result(self, session: Session) -> DatasetResult:
+        """All of it, as the result of one update."""
+        flows = session.analysis.flows_into(self.dataset.name)
+        return DatasetResult(
+            dataset=self.dataset.name,
+            kind=str(self.dataset.kind),
+            status=self.status,
+            reason=self.reason,
+            counts=self.counts,
+            rules=tuple(RuleCount(*key, number) for key, number in self.rules.items()),
+            files=self.files,
+            seconds=self.seconds,
+            version=self.version,
+            read=self.read,
+            error=self.error,
+            notes=tuple(self.notes),
+            off=self.dataset.sink is not None and not session.project.sinks,
+            epochs=self.epochs,
+            snapshots=any(map(takes_snapshots, flows)),
+        )
+
+
+def keep_updating(
+    session: Session,
+    selection: Selection,
+    ending: Ending,
+    totals: dict[str, Totals],
+    observers: Sequence[Observer] = (),
+    wait: float | bool = True,
+) -> UpdateResult:
+    """Bring datasets up to date until something ends that.
+
+    Args:
+        selection: which ones; what it says of refreshes does not count.
+        totals: what earlier updates have done, by dataset; what this one does is added.
+        wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
+
+    Returns:
+        How the datasets stand, with all that `totals` has.
+
+    Raises:
+        ProblemsError: the declarations are wrong; nothing was run.
+        SelectionError: the selection names something that is not there.
+        UpdateRunningError: another update works on one of the datasets.
+        QanatError: what concerns all datasets, such as a ledger that does not answer.
+    """
+    session.require()
+    asked, chosen = Selection(selection.select), list[Chosen]()
+
+    def choose() -> Sequence[str]:
+        chosen.append(choose_datasets(session, asked))
+        return chosen[-1].datasets
+
+    opening = open_update(
+        session, choose, observers, command="run --continuous", wait=wait, lasts=LEASE
+    )
+    with opening as opened, explained("use"):
+        running, entry = opened.running, opened.entry
+        start_clean(running, entry.begin)
+        for name in chosen[-1].datasets:
+            totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
+        turns = _Turns(running, entry, chosen[-1], around_now(session), totals)
+        with session.readables.running(chosen[-1].datasets):
+            _go_on(turns, ending)
+        results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
+        opened.failed = "; ".join(f"{r.dataset}: {r.reason}" for r in results if r.error) or None
+    return UpdateResult(
+        entry.id if entry.begun else "",
+        str(opened.status),
+        opened.seconds,
+        results,
+        tuple(running.recovered),
+    )
+
+
+class Turn(Frozen):
+    """What one turn of a dataset came to."""
+
+    dataset: str
+    outcome: Outcome
+    error: QanatError | None = None
+    left_open: bool = False
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Gives datasets their turns, and adds up what they do. Several threads take turns at once."""
+
+    running: RunningUpdate
+    entry: LedgerEntry
+    chosen: Chosen
+    around: Around
+    totals: dict[str, Totals]
+    epochs: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, name: str) -> Turn:
+        """Bring one dataset up to date with what is there now."""
+        session, started = self.running.session, time.monotonic()
+        dataset = self.totals[name].dataset
+        running = replace(self.running, at_ns=time.time_ns())
+        if self.running.session.project.reads_from is not None or _foreign(session, name):
+            session.look_again()
+        run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
+        _, reason, error = attempted(run)
+        with self._lock:
+            self.epochs += len(run.epochs)
+            self.totals[name].add(run, time.monotonic() - started, reason, error)
+        if run.epochs:
+            self._recorded(dataset)
+            if session.store.maintains:
+                # Loaded only where something was committed.
+                maintain = import_module("qanat.run.upkeep").maintain_after
+                maintain(running, self.entry, {name: len(run.epochs)})
+        if error is not None:
+            opened = Names(e.dataset for e in session.ledger.open_epochs())
+            return Turn(name, Outcome.FAILED, error, name in opened)
+        return Turn(name, Outcome.NEWS if run.epochs else Outcome.NOTHING)
+
+    def _recorded(self, dataset: Dataset) -> None:
+        """Know what the ledger has been told of a dataset, if that is another definition now."""
+        session = self.running.session
+        known = self.around.definitions.get(dataset.name)
+        fingerprint, _ = session.analysis.definitions[dataset.name]
+        view = dataset.kind is DatasetKind.MATERIALIZED_VIEW
+        if view or known is None or known.fingerprint != fingerprint:
+            around = around_now(session)
+            with self._lock:
+                self.around = around
+
+
+def _go_on(turns: _Turns, ending: Ending) -> None:
+    """Give datasets their turns until the update is to end."""
+    running = turns.running
+    session, names = running.session, turns.chosen.datasets
+    agenda = Agenda(_entries(session, names))
+    for name in names:
+        running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
+    finished: SimpleQueue[Future[Turn]] = SimpleQueue()
+    until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
+    with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
+        try:
+            while not _ends(turns, ending, until):
+                free = session.threads - len(agenda.running)
+                for name in agenda.due()[: max(0, free)]:
+                    agenda.start(name)
+                    pool.submit(turns.take, name).add_done_callback(finished.put)
+                left = agenda.wait()
+                turn = _next(finished, _TICK if left is None else min(left, _TICK))
+                if turn is not None and _after(turns, agenda, turn):
+                    break
+            running.ending.set()
+            _finish(turns, agenda, finished, ending)
+            for name in names:
+                running.tell(turns.totals[name].ended)
+        except BaseException:
+            running.stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            session.interrupt()
+            raise
+
+
+def _next(finished: SimpleQueue[Future[Turn]], seconds: float) -> Turn | None:
+    try:
+        return finished.get(timeout=max(seconds, 0.001)).result()
+    except Empty:
+        return None
+
+
+def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
+    """Note what a turn came to; whether another update has to begin for it."""
+    running, name = turns.running, turn.dataset
+    failures = agenda.failures(name)
+    wait = agenda.end(name, turn.outcome)
+    if turn.error is None:
+        if failures:
+            running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
+        running.tell(DatasetProgress(name, "waiting for news"))
+        return False
+    if not failures:
+        failure = failure_of(turn.error)
+        running.tell(DatasetEnded(name, "failed", turn.error.message, 0.0, failure))
+    running.tell(Retried(name, failures + 1, turn.error.message, wait))
+    # Only recovery, at the start of an update, can end an epoch that was left open.
+    return turn.left_open
+
+
+def _ends(turns: _Turns, ending: Ending, until: float) -> bool:
+    if ending.stop.is_set() or ending.renewed() or time.monotonic() > until:
+        return True
+    return turns.epochs >= _MOST
+
+
+def _finish(
+    turns: _Turns,
+    agenda: Agenda,
+    finished: SimpleQueue[Future[Turn]],
+    ending: Ending,
+) -> None:
+    """Let turns that have begun come to their end; stop them once that takes too long."""
+    running, stopped = turns.running, None
+    while agenda.running:
+        turn = _next(finished, _TICK)
+        if turn is not None:
+            agenda.end(turn.dataset, turn.outcome)
+        if ending.stop.is_set() and stopped is None:
+            stopped = time.monotonic()
+        if stopped is not None and time.monotonic() - stopped > ending.patience:
+            running.stopping.set()
+            running.session.interrupt()
+
+
+# -- the timetable ---------------------------------------------------------------------------
+
+
+def _entries(session: Session, names: Sequence[str]) -> Mapping[str, Entry]:
+    inside = Names(names)
+    return {name: _entry(session, name, inside) for name in names}
+
+
+def _entry(session: Session, name: str, inside: Names) -> Entry:
+    dataset = session.pipeline.dataset(name)
+    flows = session.analysis.flows_into(name)
+    read = {d for flow in flows for d in _read(session, flow)}
+    # Where two read each other's quarantine, one of them has to come first.
+    upstream = session.graph.upstream
+    above = {d for d in read - {name} if d in inside and name not in upstream(d)}
+    asks = any(not r.source.dataset for f in flows for r in f.reads) or bool(read - above - {name})
+    whole = dataset.kind is DatasetKind.MATERIALIZED_VIEW
+    written = dataset.table_property(TRIGGER_INTERVAL)
+    default = session.project.configuration.get(TRIGGER_INTERVAL)
+    interval = parse_duration(written or default or "0 seconds")
+    return Entry(tuple(sorted(above)), asks or _functions(flows), whole, interval)
+
+
+def _read(session: Session, flow: CompiledFlow) -> set[str]:
+    """The datasets of the project that fill what a flow reads, and what its rules refer to."""
+    named = [r.source.dataset for r in flow.reads if r.source.dataset]
+    return {w for n in (*named, *flow.references) for w in writers(session.pipeline, n)}
+
+
+def _functions(flows: Sequence[CompiledFlow]) -> bool:
+    """True if a flow has no source that could tell news: a function gives its rows."""
+    return any(not f.reads for f in flows)
+
+
+def _foreign(session: Session, name: str) -> bool:
+    """True if a flow reads a table that others write to."""
+    flows = session.analysis.flows_into(name)
+    refs = (r.source for f in flows for r in f.reads)
+    return any(session.source(ref).neighbour(ref) is not None for ref in refs)

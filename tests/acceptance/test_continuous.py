@@ -1,0 +1,351 @@
+"""`qanat run --continuous`, as its users run it: processes, files, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+import qanat
+from qanat.errors import SelectionError, TableNotFoundError
+from qanat.model.event import DatasetEnded, EpochCommitted, Event, Retried, Warned
+from qanat.testing.postgresql import postgresql
+from qanat.testing.relay import relay
+from tests.acceptance.projects import Shop
+
+SQL = """\
+CREATE OR REFRESH STREAMING TABLE bronze (
+  CONSTRAINT known EXPECT (id IS NOT NULL) ON VIOLATION QUARANTINE ROW
+) AS SELECT id, v FROM STREAM read_files('in/*.json', format => 'ndjson',
+  schema => 'id BIGINT, v BIGINT');
+CREATE OR REFRESH STREAMING TABLE silver AS SELECT id, v * 2 AS w FROM STREAM bronze;
+CREATE OR REFRESH MATERIALIZED VIEW gold AS SELECT count(*) AS n, sum(w) AS total FROM silver;
+"""
+
+LONG = 120.0
+"""Seconds that a machine under load may need for what takes a moment."""
+
+
+class Live(Shop):
+    """A project that runs continuously while a test changes its files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.file("qanat.yml", "name: live\nthreads: 2\n")
+        self.sql(SQL)
+        self.put("0", range(10))
+
+    def put(self, name: str, ids: range) -> None:
+        """A file that appears whole."""
+        text = "".join(json.dumps({"id": n, "v": n}) + "\n" for n in ids)
+        hidden = self.file(f"in/.{name}", text)
+        hidden.rename(hidden.with_name(f"{name}.json"))
+
+    def ids(self, dataset: str = "silver") -> list[int]:
+        """The first column of a table, sorted; empty while there is none."""
+        try:
+            return sorted(row[0] for row in self.rows(dataset))
+        except TableNotFoundError:
+            return []
+
+    def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something; the test fails if it does not come."""
+        end = time.monotonic() + LONG
+        while not holds():
+            assert time.monotonic() < end, "it did not come"
+            time.sleep(0.05)
+
+    def has(self, ids: range, dataset: str = "silver") -> None:
+        """Wait until a table has these rows, each once."""
+        self.until(lambda: self.ids(dataset) == list(ids))
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """A process of the command line."""
+        command = [sys.executable, "-m", "qanat", "run", "--continuous", *options]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
+        )
+
+    @contextmanager
+    def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """The same, which the block may stop; if it does not, it is killed."""
+        process = self.start(*options)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    return Live(tmp_path)
+
+
+class Heard:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on(self, event: Event) -> None:
+        self.events.append(event)
+
+    def of(self, kind: type[Any], dataset: str | None = None) -> list[Any]:
+        found = [e for e in self.events if isinstance(e, kind)]
+        return [e for e in found if dataset is None or e.dataset == dataset]
+
+
+@contextmanager
+def kept_up_to_date(live: Live, **arguments: Any) -> Iterator[tuple[Heard, list[Any]]]:
+    """A project kept up to date by another thread while the block lasts."""
+    heard, stop, ended = Heard(), threading.Event(), list[Any]()
+
+    def keep() -> None:
+        with qanat.open(live.folder) as project:
+            ended.append(project.run_continuously(stop=stop, observers=[heard], **arguments))
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield heard, ended
+    finally:
+        stop.set()
+        thread.join(LONG)
+        assert not thread.is_alive()
+
+
+def test_files_become_rows_as_they_come_and_sigterm_ends_it_in_order(live: Live) -> None:
+    with live.running() as process:
+        live.has(range(10))
+        live.put("1", range(10, 30))
+        live.has(range(30))
+        live.put("2", range(30, 35))
+        live.has(range(35))
+        live.until(lambda: live.rows("gold") == [(35, sum(2 * n for n in range(35)))])
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=LONG)
+    assert process.returncode == 0, err
+    assert "Update succeeded" in out
+    assert "send the signal again" in err
+    assert "silver: 1 epoch, 10 rows written" in err
+    with qanat.open(live.folder) as project:
+        (entry,) = project.history()
+        assert (entry.update.command, str(entry.update.status)) == (
+            "run --continuous",
+            "succeeded",
+        )
+        assert len([e for e in entry.epochs if e.dataset == "silver"]) == 3
+        assert project.run()["silver"].status == "unchanged"
+
+
+def test_ctrl_c_stops_in_order_too(live: Live) -> None:
+    with live.running() as process:
+        live.has(range(10))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LONG)
+    assert process.returncode == 0, err
+    assert "press Ctrl-C again" in err
+    assert "Update succeeded" in out
+
+
+def test_events_as_lines_of_json(live: Live) -> None:
+    with live.running("--output", "json") as process:
+        live.has(range(10))
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=LONG)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert events[0]["event"] == "update_started"
+    assert events[-1]["event"] == "update_ended"
+    committed = [e for e in events if e["event"] == "epoch_committed"]
+    assert {e["dataset"] for e in committed} == {"bronze", "silver", "gold"}
+    assert next(e for e in committed if e["dataset"] == "silver")["counts"]["written"] == 10
+
+
+def test_what_fails_is_tried_again_while_the_others_go_on(live: Live) -> None:
+    live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE strict (\n"
+             "  CONSTRAINT low EXPECT (id < 10) ON VIOLATION FAIL UPDATE\n"
+             ") AS SELECT * FROM STREAM silver;\n")  # fmt: skip
+    with kept_up_to_date(live) as (heard, ended):
+        live.has(range(10), "strict")
+        live.put("1", range(10, 20))
+        live.until(lambda: len(heard.of(Retried, "strict")) >= 2)
+        assert len(heard.of(DatasetEnded, "strict")) == 1
+        live.put("2", range(20, 30))
+        live.has(range(30))
+        live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE strict (\n"
+                 "  CONSTRAINT low EXPECT (id < 100) ON VIOLATION FAIL UPDATE\n"
+                 ") AS SELECT * FROM STREAM silver;\n")  # fmt: skip
+        live.has(range(30), "strict")
+    assert ended[0].status == "succeeded"
+    assert ended[0]["strict"].counts.written == 30
+
+
+def test_what_fails_to_the_end_fails_the_update(live: Live) -> None:
+    live.sql(SQL.replace("QUARANTINE ROW", "FAIL UPDATE").replace("id IS NOT NULL", "id < 5"))
+    with kept_up_to_date(live) as (heard, ended):
+        live.until(lambda: bool(heard.of(Retried, "bronze")))
+        # What reads it waits for its first rows.
+        assert not heard.of(Retried, "silver")
+    assert ended[0].status == "failed"
+    assert [d.dataset for d in ended[0].failed] == ["bronze"]
+
+
+def test_changed_declarations_count_from_the_next_epoch_on(live: Live) -> None:
+    with kept_up_to_date(live) as (heard, ended):
+        live.has(range(10))
+        live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE more AS SELECT * FROM STREAM silver;")
+        live.has(range(10), "more")
+        live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE more AS SELECT * FROM STREAM slver;")
+        live.until(lambda: any("is wrong" in e.message for e in heard.of(Warned)))
+        live.put("1", range(10, 12))
+        live.has(range(12), "more")
+    assert ended[0].status == "succeeded"
+    assert ended[0]["silver"].counts.written == 12
+
+
+def test_sighup_has_the_project_read_again(live: Live) -> None:
+    with live.running() as process:
+        live.has(range(10))
+        process.send_signal(signal.SIGHUP)
+        live.put("1", range(10, 12))
+        live.has(range(12))
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == 0, err
+    assert "the project has changed and was read again" in err
+
+
+def test_a_second_process_stands_by_for_the_first(live: Live) -> None:
+    with live.running() as first:
+        live.has(range(10))
+        with live.running() as second:
+            assert second.stderr is not None
+            assert "waiting for" in second.stderr.readline()
+            live.put("1", range(10, 20))
+            live.has(range(20))
+            first.kill()
+            live.put("2", range(20, 30))
+            live.has(range(30))
+            second.send_signal(signal.SIGTERM)
+            second.communicate(timeout=LONG)
+            assert second.returncode == 0
+    assert live.ids("bronze") == list(range(30))
+
+
+def test_part_of_the_project(live: Live) -> None:
+    with kept_up_to_date(live, select="bronze") as (heard, _):
+        live.has(range(10), "bronze")
+        live.put("1", range(10, 20))
+        live.has(range(20), "bronze")
+        # The rest is nobody's: an update beside it may take that.
+        with qanat.open(live.folder) as project:
+            assert project.run(["silver", "gold"])["silver"].counts.written == 20
+    assert {e.dataset for e in heard.of(EpochCommitted)} == {"bronze"}
+    with qanat.open(live.folder) as project, pytest.raises(SelectionError):
+        project.run_continuously("brnze", stop=threading.Event())
+
+
+def test_tables_of_the_rest_of_the_project_are_asked_for_news(live: Live) -> None:
+    live.run()
+    with kept_up_to_date(live, select="silver"):
+        live.put("1", range(10, 20))
+        with qanat.open(live.folder) as project:
+            project.run("bronze")
+        live.has(range(20))
+
+
+def test_an_interval_between_epochs(live: Live) -> None:
+    hourly = "TBLPROPERTIES ('pipelines.trigger.interval' = '1 hour')"
+    slow = SQL.replace("AS SELECT id, v * 2", f"{hourly} AS SELECT id, v * 2")
+    live.sql(slow)
+    with kept_up_to_date(live) as (heard, _):
+        live.has(range(10))
+        live.put("1", range(10, 20))
+        live.has(range(20), "bronze")
+        live.until(lambda: len(heard.of(EpochCommitted, "bronze")) == 2)
+        time.sleep(0.5)
+        assert len(heard.of(EpochCommitted, "silver")) == 1
+    assert live.ids() == list(range(10))
+    live.sql(slow.replace("1 hour", "an hour"))
+    assert "pipelines.trigger.interval" in live.problems()[0]
+
+
+def test_killed_again_and_again_it_takes_each_row_once(live: Live) -> None:
+    seed = random.SystemRandom().randrange(10**6)
+    chance = random.Random(seed)  # noqa: S311
+    rows = 10
+    for n in range(1, 6):
+        with live.running() as process:
+            for part in range(3):
+                live.put(f"{n}-{part}", range(rows, rows + 100))
+                rows += 100
+                time.sleep(chance.uniform(0.05, 0.4))
+            time.sleep(chance.uniform(0.0, 1.0))
+            process.kill()
+            process.communicate()
+    with kept_up_to_date(live) as (_, ended):
+        live.has(range(rows))
+        live.until(lambda: live.rows("gold")[0][0] == rows)
+    assert ended[0].status == "succeeded", f"seed {seed}"
+    assert live.ids("bronze") == list(range(rows)), f"seed {seed}"
+
+
+def test_metrics_for_a_scraper(live: Live) -> None:
+    with live.running("--metrics", "0") as process:
+        assert process.stderr is not None
+        url = process.stderr.readline().removeprefix("metrics: ").strip()
+        live.has(range(10))
+
+        def scraped() -> str:
+            with urlopen(url) as answer:  # noqa: S310
+                text: str = answer.read().decode()
+            return text
+
+        live.until(lambda: 'qanat_epochs_total{dataset="gold"} 1.0' in scraped())
+        assert 'qanat_rows_total{dataset="silver",outcome="written"} 10.0' in scraped()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=LONG)
+    assert process.returncode == 0
+
+
+@pytest.mark.services
+def test_a_ledger_that_is_gone_for_a_while(live: Live) -> None:
+    with postgresql() as url:
+        port = urlsplit(url).port
+        assert port is not None
+        with relay("127.0.0.1", port) as network:
+            behind = url.replace(f":{port}/", f":{network.port}/")
+            live.file("qanat.yml", f"name: live\nthreads: 2\nretries: 0\nledger: {behind}\n")
+            with kept_up_to_date(live) as (heard, ended):
+                live.has(range(10))
+                network.cut()
+                live.put("1", range(10, 20))
+                live.until(lambda: any("trying again" in e.message for e in heard.of(Warned)))
+                network.mend()
+                live.has(range(20))
+                network.cut()
+                network.mend()
+                live.put("2", range(20, 30))
+                live.has(range(30))
+            assert ended[0].status == "succeeded"
+    assert len(heard.of(EpochCommitted, "bronze")) == 3
