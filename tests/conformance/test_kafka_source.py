@@ -150,6 +150,13 @@ def test_only_what_is_committed_is_read(topics: Topics, tmp_path: Path) -> None:
     assert flow.take() == []
     topics.send(topic, b"b")
     assert flow.take() == [b"b"]
+    with topics.transaction(topic, b"gone", commit=False):
+        pass
+    with topics.transaction(topic, b"late"):
+        # Nor does anything come behind them that could be read.
+        assert flow.range() is not None
+        assert flow.take() == []
+    assert flow.take() == [b"late"]
 
 
 def test_an_epoch_takes_no_more_than_it_may(topics: Topics, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from qanat.connectors.kafka.drivers import (
     KafkaError,
@@ -14,7 +14,6 @@ from qanat.connectors.kafka.drivers import (
     parquet,
 )
 from qanat.errors import AdapterError, SchemaMismatchError, nearest
-from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Field, MapType, Primitive, Schema, Struct
 
@@ -24,7 +23,7 @@ _BYTES: tuple[DataType, ...] = (STRING, Primitive("binary"))
 _WHOLE: tuple[DataType, ...] = tuple(map(Primitive, ("byte", "short", "integer", "long")))
 
 
-class Sent(Frozen):
+class Sent(NamedTuple):
     """One message."""
 
     value: bytes | str | None
