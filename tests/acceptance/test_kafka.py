@@ -159,6 +159,32 @@ def test_messages_that_were_deleted_before_they_were_read(shop: KafkaShop) -> No
     assert shop.bronze == shop.reported == [1, 3]
 
 
+@pytest.mark.parametrize("when", ["read", "commit"])
+def test_a_broker_that_dies_while_an_update_runs(
+    shop: KafkaShop, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    shop.order(1)
+    shop.run()
+    shop.order(2, 3)
+    owner, name = {"read": (Reader, "spool"), "commit": (sink, "_commit")}[when]
+    act: Any = getattr(owner, name)
+    died: list[bool] = []
+
+    def dying(*args: Any) -> Any:
+        if not died:
+            died.append(True)
+            shop.topics.broker.kill()
+            shop.topics.broker.start()
+        return act(*args)
+
+    monkeypatch.setattr(owner, name, dying)
+    # Whether this update can go on or not, nothing is lost and nothing comes twice.
+    shop.update()
+    shop.run()
+    assert died
+    assert shop.bronze == shop.reported == [1, 2, 3]
+
+
 # -- exactly once --------------------------------------------------------------------------------
 
 

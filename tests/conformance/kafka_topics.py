@@ -46,10 +46,6 @@ class Topics:
         """Delete messages, as a broker does that keeps them for some days."""
         self._wait(self.admin.delete_records([TopicPartition(name, partition, before)]))
 
-    def forget(self, group: str) -> None:
-        """Forget a group and its offsets, as brokers do with one that nobody uses for a week."""
-        self._wait(self.admin.delete_consumer_groups([group]))
-
     def send(self, name: str, *values: bytes | None, partition: int = 0, **more: Any) -> None:
         producer = Producer({"bootstrap.servers": self.address, "log_level": 0})
         for value in values:

@@ -155,17 +155,6 @@ def test_what_a_crash_has_left_open_is_given_up(outlet: Outlet) -> None:
     assert outlet.sent == [b"a", b"b"]
 
 
-def test_books_outlive_the_offsets_of_a_group(outlet: Outlet) -> None:
-    outlet.send(1, "a")
-    other = another(outlet)
-    outlet.topics.forget(f"qanat:test/dev:{outlet.topic}:f")
-    assert other.sink.last(other.target, "f") == 1
-    assert other.sink.carries(other.target, "f", 1)
-    other.send(1, "twice", again=True)
-    other.send(2, "b")
-    assert other.sent == [b"a", b"b"]
-
-
 def test_books_go_along_with_a_new_name(outlet: Outlet) -> None:
     outlet.send(1, "a")
     outlet.send(2, "b")

@@ -38,16 +38,12 @@ _FOR_NOW = frozenset(
         KafkaError._WAIT_COORD,
         KafkaError._UNKNOWN_BROKER,
         KafkaError._RETRY,
-    }
-)
-COORDINATING = frozenset(
-    {
+        # For a second after a start, nobody has the transactions yet.
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
     }
 )
-"""What brokers answer of a group until one of them has it: for a second, after a start."""
 
 
 class Troubles:
@@ -100,7 +96,7 @@ def meaning(error: KafkaError, settings: Settings, troubles: Troubles | None = N
         )
     if code in _MISSING:
         return SourceNotFoundError(f"Kafka at {settings.servers} has no such topic", got=text)
-    if code in _FOR_NOW | COORDINATING or error.retriable() or code == KafkaError._SSL:
+    if code in _FOR_NOW or error.retriable() or code == KafkaError._SSL:
         return SourceUnavailableError(
             f"Kafka at {settings.servers} does not answer",
             got=text,

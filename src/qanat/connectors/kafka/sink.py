@@ -13,7 +13,6 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -81,6 +80,8 @@ class _Line:
         self._holder = ""
         self._troubles = Troubles()
         self._producer: Producer | None = None
+        # What the books have, for as long as nobody else can write into them.
+        self._known = Mark()
 
     @property
     def held(self) -> bool:
@@ -97,7 +98,7 @@ class _Line:
         self._register()
         last, self._holder = self.books.last(), uuid4().hex
         with self.transaction() as producer:
-            self.books.write(producer, replace(last, holder=self._holder))
+            self.write(producer, last.epoch, last.attempt)
 
     def last(self) -> Mark:
         """The newest epoch, for the one that may send; none comes behind its back any more.
@@ -108,14 +109,16 @@ class _Line:
         """
         if self._producer is None:
             self._register()
-        found = self.books.last()
-        if found.holder != self._holder:
-            raise self._conflict()
-        return found
+            self._known = self.books.last()
+            if self._known.holder != self._holder:
+                raise self._conflict()
+        return self._known
 
-    def mark(self, epoch: int, attempt: str) -> Mark:
-        """What the books have once an epoch is sent."""
-        return Mark(epoch, attempt, self._holder)
+    def write(self, producer: Producer, epoch: int, attempt: str) -> None:
+        """Make an epoch the newest one, as part of the transaction."""
+        # If the transaction fails, so does the producer, and the books are read again.
+        self._known = Mark(epoch, attempt, self._holder)
+        self.books.write(producer, self._known)
 
     def _register(self) -> None:
         own = {**_OWN, "transactional.id": self.name, "error_cb": self._troubles}
@@ -238,7 +241,7 @@ class KafkaSink:
                             f"{staged.rows} rows were staged for {to.topic!r},"
                             f" {sending.sent} were sent"
                         )
-                    line.books.write(producer, line.mark(delivery.epoch, attempt))
+                    line.write(producer, delivery.epoch, attempt)
             elif not may_be_published and last.attempt != attempt:
                 raise HistoryMismatchError(
                     f"{to.topic!r} has epoch {last.epoch} of flow {delivery.flow} already, which"
@@ -277,7 +280,7 @@ class KafkaSink:
             with line.lock:
                 line.take_over()
                 with line.transaction() as producer:
-                    line.books.write(producer, line.mark(sent.epoch, sent.attempt))
+                    line.write(producer, sent.epoch, sent.attempt)
                     old.books.write(producer, None)
 
     def sweep(self, target: SinkTarget, confirm: Callable[[], object]) -> None:
