@@ -108,11 +108,16 @@ class _Line:
             QanatError: as `faults.explained` tells.
         """
         if self._producer is None:
+            # To register would end what the one that has taken over is sending.
+            self._check_holder(self.books.last())
             self._register()
-            self._known = self.books.last()
-            if self._known.holder != self._holder:
-                raise self._conflict()
+            self._known = self._check_holder(self.books.last())
         return self._known
+
+    def _check_holder(self, found: Mark) -> Mark:
+        if found.holder != self._holder:
+            raise self._conflict()
+        return found
 
     def write(self, producer: Producer, epoch: int, attempt: str) -> None:
         """Make an epoch the newest one, as part of the transaction."""
