@@ -245,6 +245,7 @@ def test_metrics_name_the_extra(tmp_path: Path, hide: Callable[..., None]) -> No
 def test_every_package_of_an_extra_is_tried() -> None:
     """What `pyproject.toml` lists is hidden by a test above."""
     imported = {
+        "confluent-kafka": "confluent_kafka",
         "ibis-framework": "ibis",
         "adbc-driver-postgresql": "adbc_driver_postgresql",
         "prometheus-client": "prometheus_client",
