@@ -32,7 +32,7 @@ from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.keyed import STRATEGY, Strategy
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QuarantineLimit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
@@ -766,6 +766,11 @@ def tables() -> Lines:
         " With more, the dataset fails and publishes nothing. Default: that of the spec's"
         " `configuration`, else no limit."
     )
+    yield ""
+    yield f"`{QUARANTINE_WINDOW}`: has that limit hold for the rows of so much time, as in"
+    yield "`10 minutes`. Beyond it the dataset"
+    yield "[is paused](../how-to/quality.md#over-some-minutes). Default: that of the spec's"
+    yield "`configuration`, else the limit is about one epoch."
     yield ""
     yield "How a table is [maintained](../how-to/maintenance.md#settings), say properties with"
     yield "Delta's own names; those of the spec's `configuration` are the defaults:"

@@ -349,3 +349,41 @@ def test_a_sequence_of_another_type_is_told_as_the_author_knows_it(shop: Shop, s
         "CAST it to bigint in SEQUENCE BY, or start over: qanat run --full-refresh " + name
     )
     shop.run(full_refresh=(name,))
+
+
+@pytest.mark.parametrize(
+    ("clauses", "mended"),
+    [
+        (
+            "SEQUENCE BY CAST(seq AS INT)",
+            "SEQUENCE BY coalesce(TRY_CAST(seq AS INT), 7)",
+        ),
+        (
+            "APPLY AS DELETE WHEN CAST(seq AS INT) = 9 SEQUENCE BY id",
+            "APPLY AS DELETE WHEN TRY_CAST(seq AS INT) = 9 SEQUENCE BY id",
+        ),
+    ],
+)
+def test_a_change_of_which_a_clause_cannot_be_computed_waits(
+    tmp_path: Path, clauses: str, mended: str
+) -> None:
+    shop = Shop(tmp_path)
+    shop.file("data/1.csv", "id,seq\n1,1\n2,x\n3,5\n")
+    declared = (
+        "CREATE STREAMING TABLE t; CREATE FLOW f AS AUTO CDC INTO t FROM STREAM"
+        " read_files('data/*.csv', schema => 'id INT, seq STRING') KEYS (id) {};"
+    )
+    shop.sql(declared.format(clauses))
+    shop.run()
+    assert shop.rows("t") == [(1, "1"), (3, "5")]
+    assert shop.quarantined("t") == [(None, ["_failed"])]
+    with qanat.open(tmp_path) as project:
+        ((rules,),) = project.query("SELECT _quarantine_rules FROM t__quarantine").rows()
+        assert rules["_failed"].startswith("CAST(seq AS INT)")
+        project.quarantine("t").replay()
+    assert shop.quarantined("t") == [(None, ["_failed"])]
+    shop.sql(declared.format(mended))
+    with qanat.open(tmp_path) as project:
+        project.quarantine("t").replay()
+    assert shop.rows("t") == [(1, "1"), (2, "x"), (3, "5")]
+    assert not shop.quarantined("t")

@@ -21,7 +21,7 @@ import pytest
 
 import qanat
 from qanat.errors import SelectionError, TableNotFoundError
-from qanat.model.event import DatasetEnded, EpochCommitted, Event, Retried, Warned
+from qanat.model.event import DatasetEnded, DatasetPaused, EpochCommitted, Event, Retried, Warned
 from qanat.testing.postgresql import postgresql
 from qanat.testing.relay import relay
 from tests.acceptance.projects import Shop
@@ -308,6 +308,26 @@ def test_killed_again_and_again_it_takes_each_row_once(live: Live) -> None:
         live.until(lambda: live.rows("gold")[0][0] == rows)
     assert ended[0].status == "succeeded", f"seed {seed}"
     assert live.ids("bronze") == list(range(rows)), f"seed {seed}"
+
+
+def test_a_dataset_with_too_many_bad_rows_stands_still_until_it_is_told_to_go_on(
+    live: Live,
+) -> None:
+    limits = "'qanat.quarantine_limit' = '50 %', 'qanat.quarantine_window' = '1 hour'"
+    limited = f") TBLPROPERTIES ({limits}) AS SELECT id, v FROM"
+    watched = SQL.replace(") AS SELECT id, v FROM", limited)
+    live.sql(watched.replace("id IS NOT NULL", "id < 100"))
+    with kept_up_to_date(live) as (heard, ended), qanat.open(live.folder) as other:
+        live.has(range(10))
+        live.put("1", range(100, 111))
+        live.until(lambda: bool(heard.of(DatasetPaused, "bronze")))
+        live.put("2", range(10, 20))
+        time.sleep(0.5)
+        assert live.ids("bronze") == list(range(10))
+        assert other.resume() == ("bronze",)
+        live.has(range(20))
+    assert len(heard.of(DatasetPaused)) == 1
+    assert ended[0]["bronze"].counts.quarantined == 11
 
 
 def test_metrics_for_a_scraper(live: Live) -> None:

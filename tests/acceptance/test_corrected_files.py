@@ -307,7 +307,7 @@ def test_contradicting_options_are_an_error(tmp_path: Path) -> None:
 REPLACING = READ.format(options=", on_overwrite => 'replace'")
 JOINED = """
 CREATE MATERIALIZED VIEW d AS SELECT 1 AS id;
-CREATE STREAMING TABLE t AS SELECT d.id, s.v FROM d JOIN {read} AS s ON d.id = s.id;
+CREATE STREAMING TABLE t AS SELECT d.id, s.v FROM (d JOIN {read} AS s ON d.id = s.id);
 """
 KEPT = """
 CREATE STREAMING TABLE t;
@@ -336,7 +336,7 @@ READER = """
 CREATE STREAMING TABLE bronze AS SELECT * FROM {read};
 CREATE MATERIALIZED VIEW dim AS SELECT * FROM (VALUES (1, 'one'), (2, 'two')) AS t (key, name);
 CREATE STREAMING TABLE by_dim AS
-  SELECT dim.name, s.v FROM dim JOIN STREAM bronze AS s ON dim.key = s.id;
+  SELECT dim.name, s.v FROM (dim JOIN STREAM bronze AS s ON dim.key = s.id);
 """
 
 
@@ -357,6 +357,17 @@ def test_a_reader_that_cannot_tell_is_refused_by_plan_and_run(tmp_path: Path) ->
     assert str(failed["by_dim"]) == str(told["by_dim"])
     assert shop.rows("bronze") == [(1, 2)]
     shop.run(full_refresh=("by_dim",))
+    assert shop.rows("by_dim") == [("one", 2)]
+
+
+def test_rows_of_a_stream_that_is_joined_to_a_table_tell_their_file(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    reader = READER.replace("(dim JOIN", "dim JOIN").replace("s.id)", "s.id")
+    shop.sql(reader.format(read=READ.format(options="")))
+    put(shop, "1", "1,1", "2,5")
+    shop.run()
+    put(shop, "1", "1,2")
+    shop.run(replace=("in/1.csv",))
     assert shop.rows("by_dim") == [("one", 2)]
 
 

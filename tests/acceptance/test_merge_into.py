@@ -203,7 +203,7 @@ def test_a_plan_says_that_it_merges(shop: Shop) -> None:
         (("SET name = s.name,", "SET nam = s.name,"), "customers has no column 'nam'"),
         (("(s.id, s.name, 1)", "(t.id, s.name, 1)"), "all.sql:10:"),
         ((LAST, "WHEN NOT MATCHED BY SOURCE THEN DELETE"),
-         "WHEN NOT MATCHED BY SOURCE is not supported"),
+         "has WHEN NOT MATCHED BY SOURCE, and reads changes as a stream"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_where_it_stands(
@@ -215,3 +215,65 @@ def test_what_is_wrong_is_told_where_it_stands(
     problems = shop.problems()
     assert len(problems) == 1, problems
     assert problem in problems[0]
+
+
+# -- rows that the source lacks -----------------------------------------------------------------
+
+WHOLE = """
+CREATE STREAMING TABLE t (
+  CONSTRAINT small EXPECT (v < 100) ON VIOLATION QUARANTINE ROW
+);
+CREATE FLOW f AS MERGE INTO t USING {source} AS s ON t.id = s.id
+WHEN MATCHED THEN UPDATE SET v = s.v
+WHEN NOT MATCHED THEN INSERT (id, v, kind) VALUES (s.id, s.v, s.kind)
+WHEN NOT MATCHED BY SOURCE AND t.kind = 'kept' THEN UPDATE SET v = t.v + 1000
+WHEN NOT MATCHED BY SOURCE THEN DELETE;
+"""
+
+
+def test_rows_that_the_source_lacks(tmp_path: Path) -> None:
+    """The source is read as a whole, whenever it has changed."""
+    shop = Shop(tmp_path)
+    shop.sql(WHOLE.format(source="read_files('data/*.csv')"))
+    shop.file("data/1.csv", "id,v,kind\n1,10,a\n2,20,a\n3,30,kept\n4,40,a\n")
+    shop.run()
+    assert {r.status for r in shop.run().values()} == {"unchanged"}
+    # One row has changed, one breaks a rule, and so is not missing; two are.
+    shop.file("data/1.csv", "id,v,kind\n1,11,a\n2,200,a\n5,50,b\n")
+    counts = shop.run()["t"].counts
+    assert dict(counts.effects) == {"inserted": 1, "updated": 2, "deleted": 1}
+    assert shop.rows("t") == [(1, 11, "a"), (2, 20, "a"), (3, 1030, "kept"), (5, 50, "b")]
+    assert shop.quarantined("t") == [(2, ["small"])]
+    found = DeltaTable(shop.table("t"))
+    feed = pa.table(found.load_cdf(starting_version=found.version())).to_pylist()
+    assert sorted((r["_change_type"], r["id"]) for r in feed) == [
+        ("delete", 4), ("insert", 5), ("update_postimage", 1), ("update_postimage", 3),
+        ("update_preimage", 1), ("update_preimage", 3),
+    ]  # fmt: skip
+    assert {r.status for r in shop.run().values()} == {"unchanged"}
+
+
+def test_nothing_is_missing_that_could_not_be_read(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    source = "read_files('data/*.csv', schema => 'id BIGINT, v BIGINT, kind STRING')"
+    shop.sql(WHOLE.format(source=source))
+    shop.file("data/1.csv", "id,v,kind\n1,10,a\n2,20,a\n")
+    shop.run()
+    shop.file("data/1.csv", "id,v,kind\n1,11,a\ntwo,20,a\n")
+    notes = shop.run()["t"].notes
+    assert any("1 row that the source lacks stays" in n for n in notes), notes
+    assert shop.rows("t") == [(1, 11, "a"), (2, 20, "a")]
+    shop.file("data/1.csv", "id,v,kind\n1,11,a\n")
+    shop.run()
+    assert shop.rows("t") == [(1, 11, "a")]
+
+
+def test_a_table_may_be_the_source(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    bronze = "CREATE MATERIALIZED VIEW bronze AS SELECT * FROM read_files('data/*.csv');"
+    shop.sql(bronze + WHOLE.format(source="bronze"))
+    shop.file("data/1.csv", "id,v,kind\n1,10,a\n2,20,a\n")
+    shop.run()
+    shop.file("data/1.csv", "id,v,kind\n2,21,a\n")
+    shop.run()
+    assert shop.rows("t") == [(2, 21, "a")]

@@ -399,3 +399,23 @@ def test_importing_it_is_nearly_free() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ)
     )
     assert done.stdout.split() == ["qanat"]
+
+
+def test_all_tables_at_a_glance(shop: qanat.Project, folder: Path) -> None:
+    """Those that have never run have no version; a damaged one says so, and the others go on."""
+    before = shop.overview()
+    assert {(each.version, each.rows, each.updated) for each in before} == {(None, None, None)}
+    shop.run()
+    found = {each.dataset: each for each in shop.overview()}
+    assert tuple(found) == tuple(each.dataset for each in before)
+    assert all(each.version == 0 and each.rows and each.updated for each in found.values())
+    for each in found.values():
+        assert each.rows == shop.table(each.dataset).arrow().num_rows
+    name = next(iter(found))
+    log = folder / "storage/tables" / name / "_delta_log" / f"{0:020}.json"
+    log.write_text("{")
+    with qanat.open(folder) as again:
+        damaged, *others = again.overview()
+    assert "damaged" in str(damaged.problem)
+    assert [each.problem for each in others] == [None] * len(others)
+    assert "damaged" in str(again.overview())

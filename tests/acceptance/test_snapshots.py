@@ -754,3 +754,17 @@ def test_a_file_that_changes_while_it_is_read_is_no_snapshot(
     monkeypatch.undo()
     shop.run()
     assert [r[1] for r in shop.rows("customers")] == ["anna", "cat", "dan"]
+
+
+def test_a_function_whose_rows_lack_a_key(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.python(
+        "import pyarrow as pa\n"
+        "dp.create_streaming_table('t')\n"
+        "def give(version):\n"
+        "    return (pa.table({'idd': [1]}), 1) if version is None else None\n"
+        "dp.create_auto_cdc_from_snapshot_flow('t', give, ['id'])\n"
+    )
+    error = str(shop.failures()["t"])
+    assert error.startswith("transformations/all.py:6: t has the key 'id', which its changes do")
+    assert "'idd'" in error

@@ -11,6 +11,7 @@ from deltalake import DeltaTable
 
 import qanat
 from qanat.errors import PromotionError
+from qanat.model.event import Warned
 from qanat.run.plan import plan
 from qanat.run.session import Session
 from tests.acceptance.crashing import beside, copy, count_steps, die_at, operate
@@ -458,12 +459,25 @@ def test_subqueries_keep_the_order_of_the_stream(shop: Shop, where: str) -> None
 @pytest.mark.parametrize(
     "source",
     [
-        "kinds AS k JOIN STREAM bronze AS b USING (kind)",
-        "STREAM bronze AS b ASOF JOIN kinds AS k ON b.kind >= k.kind",
-        "kinds AS k RIGHT JOIN STREAM bronze AS b USING (kind)",
+        "kinds AS k JOIN STREAM read_files('data/*.csv') AS b USING (kind)",
+        "STREAM read_files('data/*.csv') AS b ASOF JOIN kinds AS k ON b.kind >= k.kind",
+        "kinds AS k RIGHT JOIN STREAM read_files('data/*.csv') AS b USING (kind)",
     ],
 )
-def test_a_join_that_loses_the_order_of_the_stream_is_refused(shop: Shop, source: str) -> None:
+def test_joins_keep_the_order_of_the_stream(shop: Shop, source: str) -> None:
+    """DuckDB takes the rows of the larger side one after the other."""
+    shop.sql(
+        "CREATE MATERIALIZED VIEW kinds AS"
+        " SELECT range AS x, 199999 - range AS kind FROM range(200000);"
+        f"CREATE STREAMING TABLE t KEYS (id) AS SELECT b.id, b.v FROM {source};"
+    )
+    put(shop, 1, "".join(f"{n % 7},{n % 50},{n}\n" for n in range(3000)), "id,kind,v")
+    shop.run()
+    assert shop.rows("t") == [(n % 7, n) for n in sorted(range(2993, 3000), key=lambda n: n % 7)]
+
+
+def test_a_join_that_loses_the_order_of_the_stream_is_refused(shop: Shop) -> None:
+    source = "(kinds AS k JOIN STREAM bronze AS b USING (kind))"
     put(shop, 1, "1,2,3\n", "id,kind,v")
     tables = (
         "CREATE STREAMING TABLE bronze AS SELECT * FROM STREAM read_files('data/*.csv');"
@@ -480,3 +494,79 @@ def test_a_join_that_loses_the_order_of_the_stream_is_refused(shop: Shop, source
     assert not shop.problems()
     shop.sql(f"{tables}CREATE STREAMING TABLE t AS {query};")
     assert not shop.problems()
+
+
+# -- what is not given, and what is split ---------------------------------------------------------
+
+
+def told(shop: Shop) -> list[str]:
+    """The warnings of the last update."""
+    with qanat.open(shop.folder) as project:
+        return [e.event.message for e in project.events().events if isinstance(e.event, Warned)]
+
+
+def test_a_column_that_the_query_gives_no_more_keeps_its_values(shop: Shop) -> None:
+    """As in dbt's incremental merge, and Delta's `UPDATE SET *`; new rows have NULL."""
+    files = "STREAM read_files('data/*.csv')"
+    shop.sql(f"CREATE STREAMING TABLE t KEYS (id) AS SELECT id, name, city FROM {files};")
+    put(shop, 1, "1,ann,rome\n2,bob,bari\n3,cat,como\n", "id,name,city")
+    shop.run()
+    shop.sql(f"CREATE STREAMING TABLE t KEYS (id) AS SELECT id, name FROM {files};")
+    put(shop, 2, "1,anna,?\n4,dan,?\n1,anne,?\n", "id,name,city")
+    shop.run()
+    assert shop.rows("t") == [
+        (1, "anne", "rome"), (2, "bob", "bari"), (3, "cat", "como"), (4, "dan", None),
+    ]  # fmt: skip
+    found = DeltaTable(shop.table("t")).to_pyarrow_table().sort_by("id").to_pylist()
+    assert found[0] == {"id": 1, "name": "anne", "city": "rome"}
+
+
+def test_flows_that_give_different_columns_make_up_one_row(shop: Shop) -> None:
+    shop.sql(
+        "CREATE STREAMING TABLE t KEYS (id);"
+        "CREATE FLOW a AS INSERT INTO t BY NAME SELECT id, name FROM STREAM read_files('data/a*');"
+        "CREATE FLOW b AS INSERT INTO t BY NAME SELECT id, city FROM STREAM read_files('data/b*');"
+    )
+    shop.file("data/a1.csv", "id,name\n1,ann\n2,bob\n")
+    shop.file("data/b1.csv", "id,city\n1,rome\n3,como\n")
+    shop.run()
+    assert shop.rows("t") == [(1, "ann", "rome"), (2, "bob", None), (3, None, "como")]
+
+
+@pytest.mark.parametrize("kind", ["overwrite", "delete+insert", "merge into", "keys"])
+def test_a_limit_that_splits_what_belongs_together_is_told(shop: Shop, kind: str) -> None:
+    """By the plan and by the update; `KEYS` do not depend on it."""
+    files = "STREAM read_files('data/*.csv', maxFilesPerTrigger => 1)"
+    strategy = "TBLPROPERTIES ('qanat.incremental_strategy' = '{}') AS SELECT * FROM " + files
+    sql = {
+        "overwrite": "CREATE STREAMING TABLE t PARTITIONED BY (day) "
+        + strategy.format("insert_overwrite"),
+        "delete+insert": "CREATE STREAMING TABLE t KEYS (day) " + strategy.format("delete+insert"),
+        "merge into": f"CREATE STREAMING TABLE t; CREATE FLOW f AS MERGE INTO t USING {files} AS s"
+        " ON t.day = s.day AND t.v = s.v WHEN NOT MATCHED THEN INSERT *",
+        "keys": f"CREATE STREAMING TABLE t KEYS (v) AS SELECT * FROM {files}",
+    }[kind]
+    shop.sql(f"{sql};")
+    put(shop, 1, "1,a\n", "day,v")
+    put(shop, 2, "1,b\n", "day,v")
+    replaced = "rows of a {} that come in a later one replace those of an earlier one"
+    why = {
+        "overwrite": replaced.format("partition"),
+        "delete+insert": replaced.format("key"),
+        "merge into": "rows of a later one match those that an earlier one has inserted",
+    }.get(kind)
+    split = (
+        f"a limit of data/*.csv splits its unread input into several epochs, and {why};"
+        " without the limit it is one epoch"
+    )
+    with Session.open(shop.folder) as session:
+        (decision,) = plan(session).datasets
+    assert (decision.consequence == split) is (why is not None)
+    shop.run()
+    assert told(shop) == ([split] if why else [])
+    one = kind in ("overwrite", "delete+insert")
+    assert shop.rows("t") == ([(1, "b")] if one else [(1, "a"), (1, "b")])
+    shop.sql(f"{sql};".replace(", maxFilesPerTrigger => 1", ""))
+    shop.run(full_refresh=("t",))
+    assert told(shop) == []
+    assert shop.rows("t") == [(1, "a"), (1, "b")]

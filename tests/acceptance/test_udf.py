@@ -170,3 +170,14 @@ def test_a_session_takes_up_what_changed(shop: Shop) -> None:
         shop.python(DIGITS.format(shortest=3).replace("return found", "return found[::-1]"))
         project.run()
         assert project.query("SELECT digits('1234')").rows() == [("4321",)]
+
+
+def test_a_row_that_it_refuses_says_what_it_raised(shop: Shop) -> None:
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        rows = project.query("SELECT _quarantine_rules FROM customers__quarantine").rows()
+    (failed,) = (rules["_failed"] for (rules,) in rows if "_failed" in rules)
+    assert failed == (
+        "digits(tel) fails for tel = 'ab1': digits() raised ValueError: no phone number: ab1,"
+        " in transformations/all.py:9"
+    )

@@ -27,6 +27,8 @@ COMMANDS = (
     "quarantine",
     "promote",
     "maintain",
+    "pause",
+    "resume",
     "rename",
     "drop",
     "profile",

@@ -42,6 +42,14 @@ def test_run(shop: Any) -> None:
     assert shop.type("qanat show revenue_by_city") == 0
 
 
+def test_show_without_a_name(shop: Any) -> None:
+    assert shop.type("qanat show") == 0
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat show") == 0
+    assert shop.type("qanat show --output json") == 0
+    assert shop.type("qanat show --schema") == 2
+
+
 def test_run_as_json(shop: Any) -> None:
     assert shop.type("qanat run --select +silver_orders --output json") == 0
     assert shop.type("qanat run --select +silver_orders --output json") == 0
@@ -288,6 +296,18 @@ def test_continuous(shop: Any) -> None:
     assert shop.type("qanat run --continuous --full-refresh") == 2
     assert shop.type("qanat run --metrics 9464") == 2
     assert shop.type("qanat run --continuous --metrics everywhere") == 2
+
+
+def test_pause(shop: Any) -> None:
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat pause") == 0
+    assert shop.type("qanat pause silver_order") == 2
+    assert shop.type("qanat pause silver_orders --reason 'the shop is being moved'") == 0
+    assert shop.type("qanat run") == 0
+    assert shop.type("qanat plan --select silver_orders") == 0
+    assert shop.type("qanat pause --output json") == 0
+    assert shop.type("qanat resume silver_orders") == 0
+    assert shop.type("qanat resume --output json") == 0
 
 
 def test_doctor(terminal: Any) -> None:

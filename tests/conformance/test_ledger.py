@@ -861,6 +861,31 @@ def test_files_of_a_renamed_folder_are_known(ledger: Ledger, lease: Lease) -> No
     assert [s.key for s in ledger.sources()] == ["files:ü/in"]
 
 
+def test_a_dataset_is_paused_and_told_to_go_on(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    """Without a lease: another process holds it."""
+    assert lease.covers("bronze")
+    another().pause("Bronze", "too much in quarantine")
+    another().pause("silver", "")
+    assert list(ledger.pauses()) == ["bronze", "silver"]
+    pause = ledger.pauses()["BRONZE"]
+    assert (pause.dataset, pause.reason, pause.resumed) == (
+        "Bronze",
+        "too much in quarantine",
+        None,
+    )
+    assert abs(pause.since - time.time()) < 60
+    assert ledger.resume(["bronze", "gold"]) == ["bronze"]
+    assert ledger.resume(["bronze"]) == []
+    resumed = another().pauses()["bronze"].resumed
+    assert resumed is not None
+    assert resumed >= pause.since
+    ledger.pause("bronze", "again")
+    assert another().pauses()["bronze"].reason == "again"
+    assert another().pauses()["bronze"].resumed is None
+
+
 def test_updates_come_newest_first(ledger: Ledger, lease: Lease) -> None:
     for n in (1, 2, 3):
         ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)
@@ -1151,6 +1176,7 @@ def _by_flow_alone(transaction: Transaction) -> None:
     transaction.write("DROP TABLE qanat_positions")
     transaction.write("DELETE FROM qanat_epoch_files WHERE ordinal < 0")
     transaction.write("DROP INDEX qanat_epochs_by_flow_and_dataset")
+    transaction.write("DROP TABLE qanat_pauses")
 
 
 @pytest.mark.parametrize("kind", ["sink", "streaming table"])

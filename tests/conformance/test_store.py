@@ -861,9 +861,9 @@ def test_a_table_of_others_in_an_object_store(store: TableStore, bucket: str) ->
 
 @only_delta
 def test_an_unknown_writer_feature_is_named(store: TableStore, folder: Path) -> None:
-    _set_protocol(folder, "deletionVectors")
+    _set_protocol(folder, "v2Checkpoint")
     assert store.snapshot(ref(folder)).files == 0
-    with pytest.raises(TableTooNewError, match="deletionVectors"):
+    with pytest.raises(TableTooNewError, match="v2Checkpoint"):
         store.publish(append(store, folder, 1))
 
 

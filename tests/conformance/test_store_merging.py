@@ -208,7 +208,7 @@ def test_a_table_that_may_only_grow_is_not_merged_into(store: TableStore, folder
 
 @pytest.mark.parametrize("store", ["delta"], indirect=True)
 def test_rows_that_are_not_whole_files_are_not_changed(store: TableStore, folder: Path) -> None:
-    """Of deletion vectors, the protocol tells; of files elsewhere, their paths."""
+    """Of features, the protocol tells; of files elsewhere, their paths."""
     deltalake.write_deltalake(str(folder), pyarrow.table({"id": [1], "v": ["a"]}))
     log = folder / "_delta_log" / f"{0:020}.json"
     (file,) = folder.glob("*.parquet")
@@ -221,10 +221,10 @@ def test_rows_that_are_not_whole_files_are_not_changed(store: TableStore, folder
         store.publish(replace(commit, rewrites=0))
     text = log.read_text()
     protocol = text[text.index('{"protocol"') :].partition("\n")[0]
-    features = '"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]'
+    features = '"readerFeatures":[],"writerFeatures":["rowTracking"]'
     masked = f'{{"protocol":{{"minReaderVersion":3,"minWriterVersion":7,{features}}}}}'
     log.write_text(text.replace(protocol, masked))
-    with pytest.raises(TableTooNewError, match="deletionVectors"):
+    with pytest.raises(TableTooNewError, match="rowTracking"):
         store.publish(replace(commit, rewrites=0))
 
 

@@ -13,7 +13,7 @@ from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.run.upkeep import maintain
 from tests.acceptance.conftest import Paths
-from tests.crash import merging
+from tests.crash import changing, merging
 
 SPEC = """\
 name: growing
@@ -127,9 +127,11 @@ def scenarios(folder: Path, wanted: Collection[str] = ()) -> list[Scenario]:
         wanted: names; none means all.
     """
     merges = not wanted or {*wanted} & {*merging.NAMES}
-    others = not wanted or {*wanted} - {*merging.NAMES}
+    changes = not wanted or {*wanted} & {*changing.NAMES}
+    others = not wanted or {*wanted} - {*merging.NAMES, *changing.NAMES}
     made = _others(folder) if others else []
     made += merging.scenarios(folder, operate) if merges else []
+    made += changing.scenarios(folder, operate) if changes else []
     return [s for s in made if not wanted or s.name in wanted]
 
 

@@ -158,6 +158,8 @@ COMMANDS = {
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "promote": "Take over tables that another environment has computed.",
     "maintain": "Compact tables, and delete old files and log entries.",
+    "pause": "Let no update work on a dataset for now.",
+    "resume": "Let updates work on a paused dataset again.",
     "rename": "Give a dataset, flow or source another name.",
     "drop": "Remove a dataset that is no longer declared.",
     "profile": "Describe the columns of a table by numbers.",

@@ -135,18 +135,26 @@ class Accounts:
         if any(f.changes.whole for f in flows if f.changes is not None):
             # Each snapshot brings all rows anew, bad ones among them.
             kept = sum(_counts(epochs[:1]), Counts()).set_aside
-        written = self._gained(dataset, own + left)
-        for table, wanted in ((dataset.name, written), (dataset.quarantine, kept)):
+        written = sum(self._gained(dataset, each) for each in _counts(epochs))
+        held = {dataset.name: written, dataset.quarantine: kept}
+        if any(each.effects for each in _counts(epochs)) and not self._changes(dataset):
+            # A source file came back: how many of its rows have waited, no epoch counts.
+            del held[dataset.quarantine]
+        for table, wanted in held.items():
             ref, store = self._session.table(table), self._session.store
             there = 0 if store.version(ref) is None else store.snapshot(ref).rows
             if there != wanted:
                 yield f"{table} has {there} rows, the ledger counts {wanted}"
 
     def _gained(self, dataset: Dataset, counts: Counts) -> int:
-        """The rows that a table has more by what was counted."""
-        if any(f.changes for f in self._session.pipeline.flows_into(dataset.name)):
+        """The rows that a table has more by what was counted of one epoch."""
+        if counts.effects or self._changes(dataset):
             return counts.inserted - counts.deleted
         return counts.written
+
+    def _changes(self, dataset: Dataset) -> bool:
+        """True if the rows of flows change those of a table."""
+        return any(f.changes for f in self._session.pipeline.flows_into(dataset.name))
 
     def _sink(self, name: str, target: SinkTarget, image: Path) -> Iterator[str]:
         """Check that a sink holds each epoch once and complete, and nothing else."""

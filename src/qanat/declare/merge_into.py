@@ -6,9 +6,11 @@
     WHEN MATCHED [AND condition] THEN {UPDATE SET {* | column = value, …} | DELETE | DO NOTHING}
     WHEN NOT MATCHED [BY TARGET] [AND condition]
         THEN {INSERT {* | (column, …) VALUES (value, …)} | DO NOTHING}
+    WHEN NOT MATCHED BY SOURCE [AND condition]
+        THEN {UPDATE SET column = value, … | DELETE | DO NOTHING}
 
-The last part as often as wanted. An expression ends where the next word of the statement stands,
-outside brackets and CASE.
+The last parts as often as wanted; with one BY SOURCE, the source is read without STREAM. An
+expression ends where the next word of the statement stands, outside brackets and CASE.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from qanat.declare.changes import parse_value
 from qanat.declare.cursor import Cursor
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
-from qanat.errors import Location, SqlSyntaxError, UnsupportedError
+from qanat.errors import Location, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.changes import Expression
 from qanat.model.merge_into import Clause, Does, MergeInto
@@ -31,7 +33,7 @@ from qanat.model.query import SqlQuery
 NAMELESS = "__qanat_source"
 """What a source is called to which its author has given no name."""
 
-_MATCHED, _MISSED, _UNKNOWN = "WHEN MATCHED", "WHEN NOT MATCHED", "WHEN NOT MATCHED BY SOURCE"
+_MATCHED, _MISSED, _MISSING = "WHEN MATCHED", "WHEN NOT MATCHED", "WHEN NOT MATCHED BY SOURCE"
 _TARGET = f"{_MISSED} BY TARGET"
 
 
@@ -54,7 +56,6 @@ def parse_merge_into(cursor: Cursor, flow: str | None, registry: Registry) -> Me
 
     Raises:
         SqlSyntaxError: a part is unknown, missing, or can never count.
-        UnsupportedError: Qanat does not support a part.
     """
     begin, dialect = cursor.here, registry.project.dialect
     once = not cursor.sees("ONCE USING") and cursor.take("ONCE")
@@ -118,23 +119,25 @@ def _clauses(cursor: Cursor, table: str, dialect: str) -> Iterator[Clause]:
         raise cursor.unexpected(_MATCHED, _MISSED)
     while cursor.word is not None:
         at = cursor.here
-        if cursor.sees(_UNKNOWN):
-            raise UnsupportedError(
-                f"{_UNKNOWN} is not supported",
-                location=at,
-                hint="an update sees only the rows of the source that are new: all others in the"
-                " table would count as missing; a MATERIALIZED VIEW has what its source has now",
-            )
-        when = cursor.expect(_TARGET, _MATCHED, _MISSED)
+        when = cursor.expect(_TARGET, _MISSING, _MATCHED, _MISSED)
         matched = when == _MATCHED
         condition = None
         if cursor.take("AND"):
             condition = _expression(cursor, dialect, f"{when} AND", "condition", "THEN")
         cursor.expect("THEN")
-        yield replace(_action(cursor, matched, table, dialect, at), condition=condition)
+        missing = when == _MISSING
+        found = _action(cursor, matched or missing, table, dialect, at, not missing)
+        yield replace(found, matched=matched, missing=missing, condition=condition)
 
 
-def _action(cursor: Cursor, matched: bool, table: str, dialect: str, at: Location) -> Clause:
+def _action(
+    cursor: Cursor, matched: bool, table: str, dialect: str, at: Location, given: bool
+) -> Clause:
+    """Parse what becomes of rows.
+
+    Args:
+        matched: whether there is a row of the table; `given`: whether there is one of the source.
+    """
     if cursor.take("DO NOTHING"):
         return Clause(matched, Does.NOTHING, at)
     if not matched:
@@ -144,7 +147,7 @@ def _action(cursor: Cursor, matched: bool, table: str, dialect: str, at: Locatio
         return Clause(matched, Does.INSERT, at, sets=_values(cursor, table, dialect))
     if cursor.expect("UPDATE SET", "DELETE") == "DELETE":
         return Clause(matched, Does.DELETE, at)
-    if cursor.take("*"):
+    if given and cursor.take("*"):
         return Clause(matched, Does.UPDATE, at, every=True)
     sets = []
     while True:
@@ -220,9 +223,9 @@ def _expression(cursor: Cursor, dialect: str, part: str, kind: str, *ends: str) 
 
 def _check(clauses: tuple[Clause, ...], begin: Location) -> None:
     """Refuse clauses that never count, and a statement that does nothing."""
-    closed: dict[bool, Clause] = {}
+    closed: dict[tuple[bool, bool], Clause] = {}
     for each in clauses:
-        before = closed.get(each.matched)
+        before = closed.get((each.matched, each.missing))
         if before is not None:
             raise SqlSyntaxError(
                 "this clause never counts: one before it is about all such rows",
@@ -230,6 +233,6 @@ def _check(clauses: tuple[Clause, ...], begin: Location) -> None:
                 hint=f"give the one at {before.location} a condition (AND …), or put it last",
             )
         if each.condition is None:
-            closed[each.matched] = each
+            closed[each.matched, each.missing] = each
     if all(each.does is Does.NOTHING for each in clauses):
         raise SqlSyntaxError("MERGE INTO does nothing", location=begin)

@@ -17,7 +17,7 @@ from qanat.errors import (
 )
 from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, parse_limit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
@@ -56,6 +56,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
     {
         **READ,
         QUARANTINE_LIMIT: (parse_limit, LIMIT),
+        QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
         TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
         RETENTION: (parse_retention, "a number of seconds, such as 172800"),
     }

@@ -23,13 +23,20 @@ from qanat.declare.storages import check_apart, check_storage, check_storages, l
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.dialect import SPARK
 from qanat.model.kind import EngineKind, TableFormat
-from qanat.model.limit import QUARANTINE_LIMIT, parse_limit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.location import is_url
 from qanat.model.name import Names, fold
-from qanat.model.pipeline import ON_ROW_ERROR, OnRowError, ProjectSpec
+from qanat.model.pipeline import ON_ROW_ERROR, TRIGGER_INTERVAL, OnRowError, ProjectSpec
+from qanat.model.upkeep import parse_duration
 
 _OVERRIDE = "QANAT__"
-_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT)
+_READ: Mapping[str, tuple[Callable[[str], object], str]] = {
+    QUARANTINE_LIMIT: (parse_limit, LIMIT),
+    QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
+    TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
+}
+"""By table property that is read: what reads its value, and what a value is."""
+_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT, QUARANTINE_WINDOW)
 """Table properties that the configuration may have for all tables."""
 _TOP = (*KEYS, *ALIASES, "environments")
 
@@ -244,11 +251,12 @@ def _check_configuration(configuration: Entry | None, problems: list[QanatError]
     if entry is not None and fold(str(entry.text)) not in allowed:
         near = nearest(str(entry.text), allowed)
         problems.append(_unfit(ON_ROW_ERROR, entry, " or ".join(allowed), near))
-    if (entry := entries.get(QUARANTINE_LIMIT)) is not None:
-        try:
-            parse_limit(str(entry.text))
-        except ValueError as error:
-            problems.append(_unfit(QUARANTINE_LIMIT, entry, str(error)))
+    for key, (parse, wanted) in _READ.items():
+        if (entry := entries.get(key)) is not None:
+            try:
+                parse(str(entry.text))
+            except ValueError:
+                problems.append(_unfit(key, entry, wanted))
 
 
 def _unfit(key: str, entry: Entry, wanted: str, near: str | None = None) -> SpecError:

@@ -97,6 +97,11 @@ class Changes(Frozen):
         return False
 
     @property
+    def needs_all(self) -> str:
+        """Why an epoch has all rows of its source if it has, half a sentence about its flow."""
+        return "takes snapshots"
+
+    @property
     def unique(self) -> str:
         """Why an expectation UNIQUE is not needed, for a hint; empty if it might be."""
         return ""
@@ -115,6 +120,11 @@ class Changes(Frozen):
     def ordered(self) -> bool:
         """True if it matters in which order rows come."""
         return False
+
+    @property
+    def epochs_matter(self) -> str:
+        """What depends on how input is split into epochs, half a sentence; empty: nothing."""
+        return ""
 
     @property
     def columns_named(self) -> Mapping[str, tuple[str, ...]]:

@@ -106,6 +106,13 @@ class DatasetEnded(Frozen):
     failure: Failure | None = None
 
 
+class DatasetPaused(Frozen):
+    """No update works on the dataset until it is told to go on (`qanat resume`)."""
+
+    dataset: str
+    reason: str
+
+
 class Recovered(Frozen):
     """An epoch that a crash had left open: `how` is `settled`, `redone` or `given up`."""
 
@@ -139,6 +146,7 @@ Event: TypeAlias = (
     | DatasetProgress
     | EpochCommitted
     | DatasetEnded
+    | DatasetPaused
     | Recovered
     | Retried
     | Warned

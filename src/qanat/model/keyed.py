@@ -66,6 +66,14 @@ class Keyed(Changes):
         return self.strategy is Strategy.MERGE
 
     @property
+    def epochs_matter(self) -> str:
+        """What depends on how input is split into epochs, half a sentence; empty: nothing."""
+        if self.strategy is Strategy.MERGE:
+            return ""
+        group = "partition" if self.strategy is Strategy.INSERT_OVERWRITE else "key"
+        return f"rows of a {group} that come in a later one replace those of an earlier one"
+
+    @property
     def columns_named(self) -> Mapping[str, tuple[str, ...]]:
         """By clause, the columns that it names and the flow's query has to give."""
         clause = "PARTITIONED BY" if self.strategy is Strategy.INSERT_OVERWRITE else "KEYS"

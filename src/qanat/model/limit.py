@@ -1,4 +1,4 @@
-"""How much may go to quarantine before an update fails (`qanat.quarantine_limit`)."""
+"""How much may go to quarantine before an update fails, or a dataset is paused."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from qanat.text import count
 
 QUARANTINE_LIMIT = "qanat.quarantine_limit"
 """The table property that sets a limit."""
+QUARANTINE_WINDOW = "qanat.quarantine_window"
+"""The table property that has the limit hold for the rows of so much time, instead of an epoch."""
 LIMIT = "a share or a number of rows, such as 20 % or 1000"
 """What an error says was wanted."""
 
@@ -18,7 +20,7 @@ _ROWS = re.compile(r"(\d{1,18})(?:\s*rows?)?", re.ASCII | re.IGNORECASE)
 
 
 class QuarantineLimit(Frozen):
-    """The most rows of one epoch that may go to quarantine.
+    """The most rows of one epoch, or of some time, that may go to quarantine.
 
     Args:
         share: of the rows that the dataset's query gave and of those that could not be parsed,

@@ -22,7 +22,7 @@ class Does(StrEnum):
 
 
 class Clause(Frozen):
-    """`WHEN [NOT] MATCHED [AND condition] THEN …`.
+    """`WHEN [NOT] MATCHED [BY SOURCE] [AND condition] THEN …`.
 
     Args:
         matched: whether it is about rows of the source that a row of the table matches.
@@ -31,6 +31,7 @@ class Clause(Frozen):
         sets: the columns of the table that get a value, each with that; of an insertion, the
             others get NULL.
         every: whether columns of the source set those of the same name (`*`).
+        missing: whether it is about rows of the table that no row of the source matches.
     """
 
     matched: bool
@@ -39,6 +40,7 @@ class Clause(Frozen):
     condition: Expression | None = None
     sets: tuple[tuple[str, Expression], ...] = ()
     every: bool = False
+    missing: bool = False
 
 
 class MergeInto(Changes):
@@ -61,6 +63,16 @@ class MergeInto(Changes):
         return "MERGE INTO"
 
     @property
+    def whole(self) -> bool:
+        """True if clauses are about rows that the source lacks: then it has all there are."""
+        return any(each.missing for each in self.clauses)
+
+    @property
+    def needs_all(self) -> str:
+        """Why an epoch has all rows of the source, half a sentence; empty: it has not."""
+        return "has WHEN NOT MATCHED BY SOURCE"
+
+    @property
     def joining(self) -> str:
         """What to write instead of a flow that adds rows to the same table, for a hint."""
         return "let it merge, too: MERGE INTO {target} USING … WHEN NOT MATCHED THEN INSERT *"
@@ -69,6 +81,15 @@ class MergeInto(Changes):
     def first_load(self) -> str:
         """How a flow that runs a single time begins, for a hint; empty if INSERT does it."""
         return "MERGE INTO ONCE {target}"
+
+    @property
+    def epochs_matter(self) -> str:
+        """What depends on how input is split into epochs, half a sentence; empty: nothing."""
+        return (
+            ""
+            if self.whole
+            else "rows of a later one match those that an earlier one has inserted"
+        )
 
     @property
     def called(self) -> Mapping[str, bool]:
@@ -117,6 +138,7 @@ class MergeInto(Changes):
         yield f"merge of {fold(self.source)} into {fold(self.table)} on {text(self.condition)}"
         for each in self.clauses:
             when = "when matched" if each.matched else "when not matched"
+            when += " by source" if each.missing else ""
             if each.condition is not None:
                 when += f" and {text(each.condition)}"
             sets = ", ".join(f"{fold(name)} = {text(value)}" for name, value in each.sets)

@@ -18,7 +18,7 @@ from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.staged import Counts, RuleCount
 from qanat.model.work import Amount
-from qanat.text import work_of
+from qanat.text import utc, work_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,25 @@ class Definition(Frozen):
     fingerprint: str
     inputs: str
     text: str
+
+
+class Pause(Frozen):
+    """A dataset that no update works on until it is told to go on.
+
+    Args:
+        since: when it was paused, seconds since 1970 (UTC).
+        reason: half a sentence.
+        resumed: when it was told to go on; None while it is paused.
+    """
+
+    dataset: str
+    since: float
+    reason: str
+    resumed: float | None = None
+
+    def __str__(self) -> str:
+        because = f": {self.reason}" if self.reason else ""
+        return f"paused since {utc(self.since)}{because}"
 
 
 class Lease(Frozen):

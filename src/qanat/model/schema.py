@@ -197,6 +197,22 @@ def grown(type_: DataType, other: DataType) -> DataType:
     return type_
 
 
+def holds_text(type_: DataType) -> bool:
+    """True if values of a type are texts, or have some.
+
+    >>> holds_text(Struct((Field("a", Array(Primitive("string"))),)))
+    True
+    """
+    match type_:
+        case Array(element):
+            return holds_text(element)
+        case MapType(key, value):
+            return holds_text(key) or holds_text(value)
+        case Struct(fields):
+            return any(holds_text(f.type) for f in fields)
+    return type_ == STRING
+
+
 def type_to_json(type_: DataType) -> str | dict[str, Any]:
     """The Delta form of one type: a name, or an object for a nested type."""
     match type_:

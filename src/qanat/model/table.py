@@ -79,6 +79,7 @@ class Snapshot(Frozen):
         id: of the table: another one that is made in its place has another.
         events: changes that its rows do not tell, for those that come later (`Commit.events`);
             None if there are none.
+        newest_ms: the moment of its newest file (`TableBatch.moments`); 0 if files have none.
     """
 
     version: int
@@ -92,6 +93,7 @@ class Snapshot(Frozen):
     properties: Mapping[str, str] = field(default_factory=dict)
     id: str = ""
     events: Batch | None = None
+    newest_ms: int = 0
 
     @property
     def amount(self) -> Amount:
@@ -145,7 +147,8 @@ class Commit(Frozen):
             types; None if those stay.
         rewrites: the version whose rows they have. The commit fails if the table has gained or
             lost a file since. Of a merge, the version whose rows and events it has read; None if
-            there were none.
+            there were none. Of a rearrangement, the version at which the files were read: it fails
+            if one that it replaces has lost rows since.
         removed: of a merge, the files that the commit takes out of the table, as `Snapshot.batch`
             names them (`rewritten` may have the rows of theirs that stay); it fails like
             `rewrites` if the table is not at that version any more. Of a rearrangement, those that

@@ -8,7 +8,7 @@ nothing needs any more.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
 from qanat.frozen import Frozen
@@ -151,6 +151,8 @@ class Bin(Frozen):
         bytes: of the files.
         name: part of the name of each new file, which tells later what is in it.
         parts: how many files are to be made of them.
+        deleted: see `TableBatch.deleted`.
+        moments: see `TableBatch.moments`.
     """
 
     files: tuple[str, ...]
@@ -162,6 +164,8 @@ class Bin(Frozen):
     bytes: int
     name: str = ""
     parts: int = 1
+    deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
+    moments: Mapping[str, int] = field(default_factory=dict)
 
 
 class Layout(Frozen):

@@ -72,6 +72,9 @@ class TableBatch(Frozen):
             first files: they have been corrected since.
         sources: by path, the source file that all rows of a file come from, where the file itself
             does not say it.
+        deleted: gives the rows that are left out, by path, counted from 0; None: there are none.
+        moments: by path, the moment (milliseconds since 1970, UTC) by which a file has its place
+            among those of the table; none of files of changes.
     """
 
     files: tuple[str, ...]
@@ -83,6 +86,8 @@ class TableBatch(Frozen):
     told: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     without: tuple[tuple[int, tuple[str, ...]], ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+    deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
+    moments: Mapping[str, int] = field(default_factory=dict)
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
@@ -199,6 +204,8 @@ class Output(Frozen):
         existing: what the table holds, for UNIQUE; None if nothing (or to be overwritten).
         stored: what the table holds, to be written again if columns widen; None if none may.
         options: of the sink.
+        placed_ms: the moment (milliseconds since 1970, UTC) from which new rows are numbered, of a
+            table whose rows tell their place in its order; None: they need not.
     """
 
     folder: Path
@@ -210,6 +217,7 @@ class Output(Frozen):
     existing: Batch | None = None
     stored: Stored | None = None
     options: tuple[tuple[str, str], ...] = ()
+    placed_ms: int | None = None
 
 
 class ViewWork(Frozen):

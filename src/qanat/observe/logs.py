@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from qanat.model.event import (
     DatasetEnded,
+    DatasetPaused,
     DatasetProgress,
     Event,
     Recovered,
@@ -45,7 +46,7 @@ def level_of(event: Event) -> int:
     match event:
         case DatasetEnded(status="failed") | UpdateEnded(status="failed"):
             return logging.ERROR
-        case DatasetEnded(status="skipped") | Recovered() | Retried() | Warned():
+        case DatasetEnded(status="skipped") | DatasetPaused() | Recovered() | Retried() | Warned():
             return logging.WARNING
         case DatasetProgress():
             return logging.DEBUG

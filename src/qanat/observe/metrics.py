@@ -8,6 +8,7 @@ from typing import Self
 from qanat.errors import AdapterError, needing
 from qanat.model.event import (
     DatasetEnded,
+    DatasetPaused,
     DatasetStarted,
     EpochCommitted,
     Event,
@@ -72,6 +73,12 @@ class MetricsObserver:
             ("dataset",),
             registry=registry,
         )
+        self._paused = Gauge(
+            "qanat_dataset_paused",
+            "1 while a dataset is paused, else 0.",
+            ("dataset",),
+            registry=registry,
+        )
         self._last = Gauge(
             "qanat_last_epoch_timestamp_seconds",
             "When the newest epoch was committed, in seconds since 1970 (UTC).",
@@ -112,6 +119,8 @@ class MetricsObserver:
                 self._committed(event)
             case DatasetEnded():
                 self._failing.labels(event.dataset).set(event.status == "failed")
+            case DatasetPaused():
+                self._paused.labels(event.dataset).set(1)
             case Retried():
                 self._retries.labels(event.dataset).inc()
             case _:
@@ -132,4 +141,5 @@ class MetricsObserver:
         self._files.labels(name).inc(event.files_read)
         self._seconds.labels(name).observe(event.seconds)
         self._last.labels(name).set(time.time())
+        self._paused.labels(name).set(0)
         self._failing.labels(name).set(0)

@@ -119,8 +119,8 @@ def problems_of_snapshot(flow: Flow, streamed: Sequence[Read]) -> Iterator[Qanat
     """
     for read in streamed:
         yield FlowError(
-            f"flow {flow.name} takes snapshots, and reads {read.source.label} as a stream: that"
-            " has only what is new",
+            f"flow {flow.name} {flow.changes.needs_all if flow.changes else ''}, and reads"
+            f" {read.source.label} as a stream: that has only what is new",
             location=read.location,
             hint="read it without STREAM, or take its rows as changes: AUTO CDC INTO"
             f" {flow.target} FROM STREAM …",

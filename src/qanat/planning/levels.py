@@ -10,7 +10,7 @@ UNION ALL joins several such paths, one from each input, which may have levels i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -32,10 +32,13 @@ _MANY_NAMES = frozenset(
 
 
 class Level(Frozen):
-    """A SELECT of which each row comes from one row of the first relation of its FROM.
+    """A SELECT of which each row comes from one row of one relation in its FROM.
+
+    That is the first one, or a stream that is joined to it.
 
     Args:
         select: in the query's tree.
+        source: the relation there.
         relation: the relation's name: an input's by `Read.name`, or that of the CTE that is the
             next level; empty for a subquery.
         alias: as the SELECT calls it; empty if a subquery has no name.
@@ -43,6 +46,7 @@ class Level(Frozen):
     """
 
     select: exp.Select
+    source: exp.Expr
     relation: str
     alias: str
     joined: bool
@@ -191,6 +195,7 @@ class _Search:
 
     def __init__(self, query: SqlQuery, tree: exp.Expr) -> None:
         self._inputs = {r.name for r in query.reads}
+        self._streams = {r.name for r in query.reads if r.streaming}
         self._tree = tree
         self._read: dict[int, _Known] = {}  # By SELECT, the CTE that is its next level.
 
@@ -236,12 +241,12 @@ class _Search:
             case exp.Subquery() if not any(node.args.get(k) for k in _AROUND):
                 return self._paths(node.this, inner)
             case exp.Select():
-                level = _level(node)
+                level = _level(node, lambda source: self._moves(source, inner))
                 return [] if level is None else self._below_level(level, inner)
         return []
 
     def _below_level(self, level: Level, known: Named[_Known]) -> list[Path]:
-        source = level.select.args["from_"].this
+        source = level.source
         cte = known.get(level.relation) if isinstance(source, exp.Table) else None
         if cte is not None:
             self._read[id(level.select)] = cte
@@ -251,6 +256,16 @@ class _Search:
         else:
             lower = [()] if level.relation in self._inputs else []
         return [(*path, level) for path in lower]
+
+    def _moves(self, source: exp.Expr, known: Named[_Known]) -> bool:
+        """True if a source in FROM has rows of a stream."""
+        if not self._streams:
+            return False
+        tables = {table.name: table for table in source.find_all(exp.Table)}
+        ctes = [known[name] for name in tables if name in known]
+        return not self._streams.isdisjoint(tables) or any(
+            self._moves(cte.node.this, cte.before) for cte in ctes
+        )
 
 
 def _with(node: exp.Expr, outside: Named[_Known]) -> Named[_Known]:
@@ -265,14 +280,17 @@ def _with(node: exp.Expr, outside: Named[_Known]) -> Named[_Known]:
     return known
 
 
-def _level(select: exp.Select) -> Level | None:
-    """The level that a SELECT is, if it computes row by row."""
-    clause = select.args.get("from_")
-    source = clause.this if clause else None
+def _level(select: exp.Select, moves: Callable[[exp.Expr], bool]) -> Level | None:
+    """The level that a SELECT is, if it computes row by row.
+
+    Args:
+        moves: whether a source has rows of a stream.
+    """
     joins = select.args.get("joins") or []
     if any(select.args.get(k) for k in _WHOLE) or not _keeps_places(select):
         return None
-    if not isinstance(source, exp.Table | exp.Subquery) or not all(map(_keeps_rows, joins)):
+    source = _source(select, joins, moves)
+    if not isinstance(source, exp.Table | exp.Subquery):
         return None
     nodes = [
         node
@@ -286,7 +304,31 @@ def _level(select: exp.Select) -> Level | None:
         return None
     name = source.name if isinstance(source, exp.Table) else ""
     many = bool(joins) or any(map(_multiplies, nodes))
-    return Level(select, name, str(source.alias_or_name), many)
+    return Level(select, source, name, str(source.alias_or_name), many)
+
+
+def _source(
+    select: exp.Select, joins: Sequence[exp.Join], moves: Callable[[exp.Expr], bool]
+) -> exp.Expr | None:
+    """The source of which each row of a SELECT has one row; None if there is none."""
+    clause = select.args.get("from_")
+    first: exp.Expr | None = clause.this if clause else None
+    if joins and first is not None and not moves(first):
+        for at, join in enumerate(joins):
+            others = (*joins[:at], *joins[at + 1 :])
+            joined: exp.Expr = join.this
+            if moves(joined) and _keeps_joined(join) and all(map(_keeps_rows, others)):
+                return joined
+    return first if all(map(_keeps_rows, joins)) else None
+
+
+def _keeps_joined(join: exp.Join) -> bool:
+    """True if each row of a join's result has one row of its right side."""
+    kind, side = (join.args.get("kind") or "").upper(), (join.args.get("side") or "").upper()
+    plain = (join.args.get("method") or "").upper() in ("", "NATURAL")
+    # A subquery without a name has no columns that could be asked for by it.
+    plain = plain and bool(join.this.alias_or_name)
+    return plain and kind in ("", "INNER", "CROSS") and side in ("", "RIGHT")
 
 
 def _keeps_places(query: exp.Expr) -> bool:
@@ -305,8 +347,8 @@ def _keeps_rows(join: exp.Join) -> bool:
         return False
     if (join.args.get("kind") or "").upper() in ("SEMI", "ANTI"):
         return True
-    # ASOF and POSITIONAL joins match by the order of rows.
-    if (join.args.get("method") or "").upper() not in ("", "NATURAL"):
+    # A POSITIONAL join matches by the order of rows.
+    if (join.args.get("method") or "").upper() not in ("", "NATURAL", "ASOF"):
         return False
     return isinstance(join.this, exp.Table | exp.Subquery | exp.Values | exp.Lateral | exp.Unnest)
 

@@ -1,7 +1,7 @@
 """Whether rows come out of a query in the order in which a stream has them.
 
 Where the last row of a key counts, that order decides what a table has. A join has an order of its
-own; the engine sorts its rows again by those of the stream, if it comes first in FROM.
+own; the engine sorts its rows again by those of the stream, if each comes from one of them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def problems_of_succession(
                 f"{flow.changes.label} of {flow.target} keeps the last row, and this query does"
                 " not give rows in the order of the stream",
                 location=moving[0].location,
-                wanted="a stream that comes first in FROM, and plain joins to it",
+                wanted="plain joins to the stream",
                 hint="join the others to the stream: FROM STREAM … JOIN …; or say by AUTO CDC"
                 " (SEQUENCE BY) which row counts",
             )

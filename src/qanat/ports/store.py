@@ -63,6 +63,11 @@ class TableStore(Protocol):
         ...
 
     @property
+    def extends(self) -> bool:
+        """True if files may have columns that their table has not, which its readers pass over."""
+        ...
+
+    @property
     def merges(self) -> bool:
         """True if rows of a table can be changed (`Change.MERGE`).
 

@@ -17,6 +17,7 @@ from qanat.project.shown import (
     Events,
     History,
     Lineage,
+    Overview,
     Plan,
     Profile,
     Promotion,
@@ -229,6 +230,17 @@ class Project(Continuous, Upkeep):
         3
         """
         return Quarantine(self._current, name, self.replay)
+
+    def overview(self) -> Overview:
+        """The tables, materialized views and sinks, in the order in which an update takes them.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+
+        >>> [(each.dataset, each.rows) for each in project.overview()][0]
+        ('bronze_orders', 6)
+        """
+        return Overview(run_module("overview").overview(self._current()))
 
     def quarantines(self) -> Summaries:
         """How many rows each dataset has in quarantine, by rule; only datasets that have some.

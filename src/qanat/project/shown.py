@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from qanat.model import upkeep as model
 from qanat.model.name import Named
+from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.run import results
 from qanat.run.decide import UpdatePlan
+from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
     HistoryEntry,
     QuarantineSummary,
@@ -115,6 +117,16 @@ class Lineage(results.Lineage):
         return str(report("lineage").lineage_html(self))
 
 
+class Overview(tuple[DatasetSummary, ...]):
+    """The tables and sinks of a project, one line each."""
+
+    def __str__(self) -> str:
+        return str(report("overview").overview_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("overview").overview_html(self))
+
+
 class FirstRows(results.FirstRows):
     """The first rows of a table, and what is known of it."""
 
@@ -178,6 +190,16 @@ class Replays(tuple[ReplayResult, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("quarantine").replay_html(self))
+
+
+class Paused(tuple[Pause, ...]):
+    """The datasets that no update works on for now, each with `dataset`, `since`, `reason`."""
+
+    def __str__(self) -> str:
+        return str(report("pauses").pauses_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("pauses").pauses_html(self))
 
 
 class Renaming(results.MoveResult):

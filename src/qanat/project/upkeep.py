@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from qanat.ports.observer import Observer
-from qanat.project.shown import Maintenance, Renaming, shown
+from qanat.project.shown import Maintenance, Paused, Renaming, shown
 from qanat.run.session import Session
 
 
@@ -43,6 +43,41 @@ class Upkeep:
         """
         found = run_module("upkeep").maintain(self._current(), datasets, observers, wait, dry_run)
         return shown(Maintenance, found)
+
+    def pause(self, *datasets: str, reason: str = "") -> Paused:
+        """Let no update work on datasets until `resume`; an epoch that has begun comes to its end.
+
+        What reads them goes on with the rows that are there. A full refresh that names a dataset
+        computes it all the same.
+
+        Args:
+            datasets: to pause; none: only ask which ones are paused.
+            reason: half a sentence, for those who find them paused.
+
+        Returns:
+            All that are paused.
+
+        Raises:
+            DatasetNotFoundError: one is not declared, or is a temporary view.
+
+        >>> (pause,) = project.pause("silver_orders", reason="to look at it")
+        >>> pause.dataset, pause.reason
+        ('silver_orders', 'to look at it')
+        """
+        module, session = run_module("pausing"), self._current()
+        found = module.pause(session, datasets, reason) if datasets else module.paused(session)
+        return Paused(found)
+
+    def resume(self, *datasets: str) -> tuple[str, ...]:
+        """Let updates work again on datasets that are paused; none: on all. Which ones that were.
+
+        Raises:
+            DatasetNotFoundError: one is neither declared nor paused.
+
+        >>> project.resume()
+        ('silver_orders',)
+        """
+        return tuple(run_module("pausing").resume(self._current(), datasets))
 
     def rename(
         self, old: str, new: str, observers: Sequence[Observer] = (), wait: float | bool = False

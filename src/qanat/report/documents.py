@@ -19,6 +19,8 @@ from qanat.report import (
     history,
     lineage,
     move,
+    overview,
+    pauses,
     plan,
     promotion,
     quarantine,
@@ -66,6 +68,7 @@ DOCUMENTS: dict[str, Shape] = {
     "plan": plan.PLAN,
     "update": update.UPDATE,
     "test": checks.TEST,
+    "datasets": overview.DATASETS,
     "table": table.TABLE,
     "query": table.QUERY,
     "lineage": lineage.LINEAGE,
@@ -78,6 +81,8 @@ DOCUMENTS: dict[str, Shape] = {
     "move": move.MOVE,
     "promotion": promotion.PROMOTION,
     "maintenance": upkeep.MAINTENANCE,
+    "pauses": pauses.PAUSES,
+    "resumed": pauses.RESUMED,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -88,6 +93,7 @@ SHAPES = Shapes(
     *update.PARTS,
     *checks.PARTS,
     *table.PARTS,
+    *overview.PARTS,
     *lineage.PARTS,
     *history.PARTS,
     *events.PARTS,
@@ -95,6 +101,7 @@ SHAPES = Shapes(
     *validation.PARTS,
     *doctor.PARTS,
     *upkeep.PARTS,
+    *pauses.PARTS,
 )
 """Everything that may stand in a document."""
 

@@ -25,9 +25,9 @@ EVENT = Shape(
     ),
     "One event; `number` grows within the update.\n\n"
     "`event` is `update_started`, `dataset_started`, `epoch_committed`, `dataset_ended`,\n"
-    "`recovered`, `retried`, `warned`, `update_ended`, or what a newer version may tell. `facts`\n"
-    "has the same fields as its line in the logs of `qanat run --log-format json`; `failure` has\n"
-    "those of an error.",
+    "`dataset_paused`, `recovered`, `retried`, `warned`, `update_ended`, or what a newer version\n"
+    "may tell. `facts` has the same fields as its line in the logs of\n"
+    "`qanat run --log-format json`; `failure` has those of an error.",
 )
 EVENTS = Shape(
     "UpdateEventsDocument",

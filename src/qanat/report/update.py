@@ -34,7 +34,7 @@ DATASET = Shape(
     (
         *("dataset", "kind", "status", "reason", "read", "files"),
         *COUNTS,
-        *(SECONDS_KEY, "version", "rules", "notes", "error"),
+        *(SECONDS_KEY, "version", "rules", "notes", "paused", "error"),
         PROBLEMS_KEY,
     ),
     "One dataset of an update.\n\n"
@@ -46,7 +46,7 @@ DATASET = Shape(
     "those that were taken, `inserted`, `updated` and `deleted` the rows that they changed, and\n"
     "`late` those that came after a later one of their key. `version` is the table's after the\n"
     "update. `notes` tells of columns that are new, have wider types, or have no value in the\n"
-    "new files any more.\n"
+    "new files any more. `paused`: no update works on it until `qanat resume`.\n"
     "`error` is why it failed, `problems` has all its errors.",
 )
 UPDATE = Shape(
@@ -123,6 +123,8 @@ def update_text(
         lines += ["", *_recovered(result)]
     if silent := _silent(result):
         lines += ["", silent]
+    if standing := [f"{d.dataset}: {d.reason}" for d in result.datasets if d.paused]:
+        lines += ["", *map(printable, standing)]
     colour = "bold red" if result.status == "failed" or result.failed else "bold green"
     lines += ["", layout.paint(_verdict(result), colour)]
     hints = _next(result, options, selected)
@@ -273,6 +275,8 @@ def _next(result: UpdateResult, options: str, selected: str) -> list[tuple[str, 
         worst = max(with_quarantined, key=lambda d: d.counts.set_aside)
         typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
+    if standing := [shlex.quote(d.dataset) for d in result.datasets if d.paused]:
+        hints.append((f"qanat resume{options} {' '.join(standing)}", "let what is paused go on"))
     if not result.failed:
         hints.append((f"qanat run{options}{selected}", "run again: only what is new is read"))
     return hints

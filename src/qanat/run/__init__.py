@@ -5,8 +5,9 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 (how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
 (what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
-`facts`, `decide` decides, `plan` shows the decision, with what `foresight` expects of columns, and
-`dataset` carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
+`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept by other
+changes), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
+carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
 `snapshots` finds which snapshot is due where a flow takes all that there is;
 `columns` are those that a query gives, known without running it; `mistakes` are those of one
 dataset's declaration, which `validate`, plans and updates tell in the same words;
@@ -17,11 +18,11 @@ refuses to read again, under another name, what is there already;
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how
 one meets the rows that its table has, `correcting` whose rows go because a source file has new
 content (`asked`: files that a command names; `earlier`: rows that earlier releases wrote),
-`partitions` refuses others than that has, `blame` says whose error ended one, `drift` how it
-changes the columns of its table. `commits` numbers epochs, makes one visible or takes half of one
-back; `mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would
-go to quarantine;
-`replay` is an epoch whose rows come out
+`succession` whether their order matters, `partitions` refuses others than that has, `blame` says
+whose error ended one, `drift` how it changes the columns of its table. `commits` numbers epochs,
+makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
+stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
+(`sums` is what epochs add up to); `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
 
@@ -38,6 +39,6 @@ the order of its `agenda`. `quarantine` shows quarantined rows and replays them,
 them away; `origins` finds out which lines of source files they were, `export` has them for other
 programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
 they are known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `query`, `lineage`, `profile`, `expectations`, `doctor` and `installation`;
-`stored` finds the tables they ask about, `results` is what they return.
+`validate`, `look`, `overview`, `query`, `lineage`, `profile`, `expectations`, `doctor` and
+`installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

@@ -32,6 +32,8 @@ class Outcome(StrEnum):
 
     NEWS = "news"
     NOTHING = "nothing"
+    PAUSED = "paused"
+    """It stands still until it is told to go on, which has to be asked."""
     FAILED = "failed"
 
 
@@ -137,6 +139,9 @@ class Agenda:
             state.due = state.earliest = now + wait
             return wait
         state.failures, state.retry, state.alive = 0, _FIRST_RETRY, True
+        if outcome is Outcome.PAUSED:
+            state.due = now + _LONGEST_LOOK
+            return _LONGEST_LOOK
         if outcome is Outcome.NEWS:
             rest = _REST * (now - started) if entry.whole else 0.0
             state.earliest = max(started + entry.interval, now + rest)

@@ -36,6 +36,7 @@ from qanat.run.rearranged import rearranging
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.run.snapshots import query_of
+from qanat.run.succession import ordered, placed_ms
 
 _FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""
@@ -267,7 +268,7 @@ def work_of(attempt: Attempt) -> Work:
         at_ns=attempt.running.at_ns,
         views=views,
         expectations=compiled.expectations,
-        ordered=_ordered(session, compiled),
+        ordered=ordered(session, compiled),
         sets_aside=_sets_aside(session, compiled.dataset),
         widens=widens,
         unchanged=attempt.unchanged,
@@ -298,18 +299,6 @@ def _views(session: Session, compiled: CompiledFlow, prefix: str) -> tuple[ViewW
     )
 
 
-def _ordered(session: Session, compiled: CompiledFlow) -> bool:
-    """True if of several rows with one key it matters which comes first: here or downstream."""
-    if compiled.changes is not None and compiled.changes.ordered:
-        return True
-    below = session.graph.downstream(compiled.dataset.name)
-    rules = (e.rule for n in below for e in session.analysis.rules[n])
-    if any(isinstance(rule, Unique) for rule in rules):
-        return True
-    flows = (f.changes for n in below for f in session.pipeline.flows_into(n))
-    return any(changes is not None and changes.ordered for changes in flows)
-
-
 def _sets_aside(session: Session, dataset: Dataset) -> bool:
     """True if rows that cannot be computed go to quarantine."""
     own = dataset.table_property(ON_ROW_ERROR)
@@ -333,7 +322,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         partition_by=dataset.partition_by,
     )
     if epoch.replaces or session.store.version(table) is None:
-        return plain
+        return replace(plain, placed_ms=placed_ms(session, compiled))
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
     unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
@@ -343,6 +332,7 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         schema=snapshot.schema,
         existing=snapshot.batch if unique else None,
         stored=Stored(snapshot.batch, snapshot.version) if widens else None,
+        placed_ms=placed_ms(session, compiled, snapshot.newest_ms),
     )
 
 
@@ -368,7 +358,6 @@ def may_widen(session: Session, compiled: CompiledFlow) -> bool:
     dataset = compiled.dataset
     return (
         not compiled.readmits
-        and compiled.changes is None
         and dataset.sink is None
         and not dataset.schema.fields
         and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)

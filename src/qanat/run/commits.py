@@ -301,13 +301,17 @@ def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
 def _commit(
     attempt: Attempt, table: TableRef, staged: StagedTable, change: Change, gaps: bool
 ) -> Commit:
-    epoch, dataset, work = attempt.epoch, attempt.compiled.dataset, attempt.work
+    session, epoch = attempt.session, attempt.epoch
+    dataset, work = attempt.compiled.dataset, attempt.work
     own = table.name == dataset.name
     stored = (work.output if own else work.quarantine).stored
     merged = work.merge.target.stored if own and work.merge else None
     if staged.removed and work.correction is not None:
         merged = _base(work.correction, None if own else table.name.removesuffix(QUARANTINE))
     rewrites = merged or (stored if staged.rewritten is not None else None)
+    version = rewrites.version if rewrites else None
+    if attempt.compiled.layouts:
+        version = table_of(session, attempt.compiled)[1].version
     commit = Commit(
         table=table,
         schema=staged.schema,
@@ -323,7 +327,7 @@ def _commit(
         gaps=gaps,
         gate=attempt.running.gate,
         rewritten=staged.rewritten,
-        rewrites=rewrites.version if rewrites else None,
+        rewrites=version,
         removed=staged.removed,
         feed=staged.feed,
         events=staged.events,

@@ -22,7 +22,6 @@ from qanat.frozen import Frozen
 from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Retried
 from qanat.model.name import Names
 from qanat.model.pipeline import TRIGGER_INTERVAL, Dataset, DatasetKind
-from qanat.model.staged import Counts, RuleCount
 from qanat.model.upkeep import parse_duration
 from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
@@ -35,6 +34,7 @@ from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
 from qanat.run.snapshots import takes_snapshots
+from qanat.run.sums import Sums
 from qanat.run.update import around_now, attempted
 
 LEASE = 6.0
@@ -68,37 +68,24 @@ class Totals:
     """One dataset, added up over all its turns."""
 
     dataset: Dataset = field(init=False)
-    counts: Counts = field(default_factory=Counts)
-    rules: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    files: int = 0
-    read: int = 0
-    epochs: int = 0
+    sums: Sums = field(default_factory=Sums)
     seconds: float = 0.0
-    version: int | None = None
     reason: str = "nothing new"
     error: QanatError | None = None
-    notes: dict[str, None] = field(default_factory=dict)
+    paused: bool = False
 
     def add(self, run: DatasetRun, seconds: float, reason: str, error: QanatError | None) -> None:
         """Take in what one turn has done."""
-        self.error = error
-        if run.epochs or error is not None:
+        self.sums.add(*run.epochs)
+        self.error, self.paused = error, run.paused
+        if run.epochs or run.paused or error is not None:
             self.reason = reason
-        self.counts += run.counts
-        for rule in run.rules:
-            key = (rule.dataset, rule.rule, rule.action)
-            self.rules[key] = self.rules.get(key, 0) + rule.violations
-        self.files += run.files
-        self.read += run.read
-        self.epochs += len(run.epochs)
         self.seconds += seconds if run.epochs else 0.0
-        self.version = run.version or self.version
-        self.notes |= dict.fromkeys(run.notes)
 
     @property
     def status(self) -> str:
         """How it stands."""
-        return "failed" if self.error else "updated" if self.epochs else "unchanged"
+        return "failed" if self.error else "updated" if self.sums.epochs else "unchanged"
 
     @property
     def ended(self) -> DatasetEnded:
@@ -115,17 +102,18 @@ class Totals:
             kind=str(self.dataset.kind),
             status=self.status,
             reason=self.reason,
-            counts=self.counts,
-            rules=tuple(RuleCount(*key, number) for key, number in self.rules.items()),
-            files=self.files,
+            counts=self.sums.counts,
+            rules=self.sums.rules,
+            files=self.sums.files,
             seconds=self.seconds,
-            version=self.version,
-            read=self.read,
+            version=self.sums.version,
+            read=self.sums.read,
             error=self.error,
-            notes=tuple(self.notes),
+            notes=self.sums.notes,
             off=self.dataset.sink is not None and not session.project.sinks,
-            epochs=self.epochs,
+            epochs=self.sums.epochs,
             snapshots=any(map(takes_snapshots, flows)),
+            paused=self.paused,
         )
 
 
@@ -210,6 +198,7 @@ class _Turns:
         running = replace(self.running, at_ns=time.time_ns())
         if self.running.session.project.reads_from is not None or _foreign(session, name):
             session.look_again()
+        session.look_at_pauses()
         run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
         _, reason, error = attempted(run)
         with self._lock:
@@ -224,6 +213,8 @@ class _Turns:
         if error is not None:
             opened = Names(e.dataset for e in session.ledger.open_epochs())
             return Turn(name, Outcome.FAILED, error, name in opened)
+        if run.paused:
+            return Turn(name, Outcome.PAUSED)
         return Turn(name, Outcome.NEWS if run.epochs else Outcome.NOTHING)
 
     def _recorded(self, dataset: Dataset) -> None:
@@ -284,7 +275,8 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
     if turn.error is None:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
-        running.tell(DatasetProgress(name, "waiting for news"))
+        total = turns.totals[name]
+        running.tell(DatasetProgress(name, total.reason if total.paused else "waiting for news"))
         return False
     if not failures:
         failure = failure_of(turn.error)

@@ -13,7 +13,6 @@ from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
-from qanat.model.staged import Counts, RuleCount
 from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.blame import all_told
 from qanat.run.columns import changed_columns
@@ -42,6 +41,7 @@ from qanat.run.results import Chosen
 from qanat.run.session import Session
 from qanat.run.sinks import check_apart
 from qanat.run.snapshots import find_intake, takes_snapshots
+from qanat.run.sums import Sums
 
 
 class Around(Frozen):
@@ -92,7 +92,7 @@ def gather(
     """
     name = dataset.name
     facts = declared(session, dataset, chosen, around)
-    if facts.failing or facts.off:
+    if facts.failing or facts.off or facts.stands_still:
         return facts
     check_apart(session, dataset)
     compiled = session.analysis.flows_into(name)
@@ -152,6 +152,7 @@ def declared(session: Session, dataset: Dataset, chosen: Chosen, around: Around)
         around.definitions.get(name),
         asked,
         failing=tuple(sorted(failing)),
+        paused=session.paused.get(name),
         restarted_by=chosen.restarted_by.get(name, ""),
         loss=str(chosen.losses.get(name, "")),
         off="" if session.project.sinks or dataset.sink is None else session.project.environment,
@@ -215,7 +216,7 @@ def _flow_facts(
         borrowed=intake.borrowed,
         looked=intake.looked,
         idle=intake.idle,
-        merges=compiled.changes is not None,
+        changes=compiled.changes,
         whole=whole,
         corrects=corrects,
     )
@@ -227,7 +228,7 @@ def _labels(reads: list[Read]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class DatasetRun:
-    """Brings one dataset up to date and adds up what that took.
+    """Brings one dataset up to date.
 
     Args:
         around: what the update found when it began.
@@ -241,6 +242,7 @@ class DatasetRun:
     begin: Callable[[], None]
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
+    paused: bool = False
     _growing: frozenset[str] = frozenset()
     _to_record: Definition | None = None
     _recorded: Definition | None = None
@@ -255,11 +257,11 @@ class DatasetRun:
         self.epochs += self.running.redone.pop(name, [])
         generation = session.ledger.generation(name)
         decision = self._decide(generation)
-        self.reason = decision.reason
+        self.reason, self.paused = decision.reason, decision.paused
         if decision.error is not None:
             raise decision.error
-        if decision.lacks and decision.step.works:
-            self.running.tell(Warned(name, decision.lacks))
+        for warning in decision.warnings if decision.step.works else ():
+            self.running.tell(Warned(name, warning))
         if self.epochs and not decision.step.works:
             # Recovery has carried out what a crash left open, and nothing more was there.
             self.reason = self._first_reason()
@@ -358,42 +360,10 @@ class DatasetRun:
         known = self._recorded or self.around.definitions.get(name)
         return None if known == new else new
 
-    # -- sums ------------------------------------------------------------------------------
-
     @property
-    def counts(self) -> Counts:
-        """Rows of all epochs."""
-        return sum((d.epoch.counts for d in self.epochs if d.epoch.counts is not None), Counts())
-
-    @property
-    def rules(self) -> tuple[RuleCount, ...]:
-        """Violations of all epochs, by rule."""
-        sums: dict[tuple[str, str, str], int] = {}
-        for done in self.epochs:
-            for rule in done.epoch.rules:
-                key = (rule.dataset, rule.rule, rule.action)
-                sums[key] = sums.get(key, 0) + rule.violations
-        return tuple(RuleCount(*key, violations) for key, violations in sums.items())
-
-    @property
-    def files(self) -> int:
-        """Files read."""
-        return sum(d.files for d in self.epochs)
-
-    @property
-    def read(self) -> int:
-        """Rows read."""
-        return sum(d.read for d in self.epochs)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """How columns of the table and of its sources have changed, each once."""
-        return tuple(dict.fromkeys(remark for d in self.epochs for remark in d.remarks))
-
-    @property
-    def version(self) -> int | None:
-        """The table's after the last epoch; None if nothing was written."""
-        return self.epochs[-1].epoch.version if self.epochs else None
+    def sums(self) -> Sums:
+        """What all epochs have done."""
+        return Sums().add(*self.epochs)
 
 
 def _take_of(decision: Decision, flow: str) -> Take | None:

@@ -14,12 +14,14 @@ from dataclasses import field, replace
 from enum import StrEnum
 from hashlib import blake2b
 
-from qanat.errors import FlowError, QanatError, full_refresh
+from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
 from qanat.planning.difference import difference
 from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
+from qanat.run.kept import keeps_otherwise, other_changes
+from qanat.run.told import warnings
 from qanat.text import count, listed, neither
 
 
@@ -82,10 +84,11 @@ class Decision(Frozen):
             only from datasets that are updated before them.
         borrowed: what it reads from the tables of another environment.
         error: what stands in its way.
-        lacks: what to tell of columns that its query gives no more; empty if there are none.
+        warnings: what to tell before it is done.
         inputs: fingerprint of the ranges that a materialized view is computed from.
         records_definition: whether the definition counts as run afterwards.
         corrects: source files whose rows are replaced.
+        paused: whether it stands still until it is told to go on.
     """
 
     dataset: str
@@ -99,10 +102,11 @@ class Decision(Frozen):
     takes: tuple[Take, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
     error: QanatError | None = field(default=None, compare=False)
-    lacks: str = field(default="", compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
     inputs: str = field(default="", compare=False)
     records_definition: bool = field(default=False, compare=False)
     corrects: tuple[str, ...] = field(default=(), compare=False)
+    paused: bool = field(default=False, compare=False)
 
 
 class UpdatePlan(Frozen):
@@ -118,7 +122,6 @@ class UpdatePlan(Frozen):
 
 
 _DESCRIBES = re.compile(r"comment |property (?!qanat\.(?!on_row_error))", re.IGNORECASE)
-_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
 
 _VIEW = DatasetKind.MATERIALIZED_VIEW
 
@@ -140,20 +143,23 @@ def decide(facts: Facts) -> Decision:
         step=Step.SKIP,
         reason="",
         difference=changed,
-        consequence="; ".join(filter(None, (_consequence(facts, status), _lacks(facts)))),
-        lacks=_lacks(facts),
+        consequence="; ".join(filter(None, (_consequence(facts, status), *warnings(facts)))),
+        warnings=warnings(facts),
     )
     if facts.failing:
         return replace(undecided, reason=f"{listed(facts.failing)} would fail")
     if facts.off:
         return replace(undecided, reason=f"{facts.off} sends nothing (sinks: off)", consequence="")
+    if facts.stands_still:
+        again = f"qanat resume {shlex.quote(dataset.name)}"
+        return replace(undecided, reason=str(facts.paused), consequence=again, paused=True)
     problem = facts.problem or _other_changes(facts) or facts.no_snapshot
     if problem is not None:
         return refused(undecided, problem)
     step, reason = _view(facts, status) if dataset.kind is _VIEW else _stream(facts)
     inputs = fingerprint_of(facts.flows[0].ranges) if dataset.kind is _VIEW else ""
     # A dataset that waits for another has not come to its definition.
-    waits = bool(facts.flows) and all(map(_waits, facts.flows))
+    waits = bool(facts.flows) and all(f.waits for f in facts.flows)
     return replace(
         undecided,
         step=step,
@@ -232,7 +238,7 @@ def _stream(facts: Facts) -> tuple[Step, str]:
         return Step.SKIP, HAS_RUN if done else _nothing(facts)
     if facts.before is None:
         return Step.CREATE, NEVER_RUN
-    step = Step.MERGE if any(f.merges or f.corrects for f in ready) else Step.APPEND
+    step = Step.MERGE if any(f.changes or f.corrects for f in ready) else Step.APPEND
     if new:
         again = tuple(dict.fromkeys(n for f in ready for n in f.corrects))
         return step, f"new content of {listed(again)}" if again else UNREAD
@@ -268,19 +274,14 @@ def _takes(facts: Facts, step: Step) -> tuple[Take, ...]:
     )
 
 
-def _waits(flow: FlowFacts) -> bool:
-    """True if a dataset that the flow reads has no table, and gets none before it."""
-    return any(n not in flow.changing for n in flow.absent)
-
-
 def _ready(facts: Facts) -> list[FlowFacts]:
-    flows = [f for f in facts.flows if not f.done and not _waits(f)]
+    flows = [f for f in facts.flows if not f.done and not f.waits]
     # What a flow that runs once has not found, no later update would take.
     return [f for f in flows if f.unread or not (f.once and f.idle)]
 
 
 def _missing(facts: Facts) -> list[str]:
-    return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if _waits(f)]
+    return [next(n for n in f.absent if n not in f.changing) for f in facts.flows if f.waits]
 
 
 def refused(decision: Decision, problem: QanatError) -> Decision:
@@ -308,21 +309,9 @@ def _other_changes(facts: Facts) -> QanatError | None:
         return None
     if facts.asked is Asked.FULL_REFRESH or facts.stored.rows == 0:
         return None
-    was, now = _kept_by(facts.before.text), _kept_by(facts.text)
-    if was == now:
+    if not keeps_otherwise(facts.before.text, facts.text):
         return None
-    return FlowError(
-        f"the rows of {facts.dataset.name} were kept by other changes",
-        location=facts.dataset.location,
-        wanted="; ".join(was) or "rows that are added, and none that change",
-        got="; ".join(now) or "rows that are added, and none that change",
-        hint=f"start over: {full_refresh(facts.dataset.name)}",
-    )
-
-
-def _kept_by(text: str) -> list[str]:
-    """The lines of a definition that tell which events make which rows."""
-    return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
+    return other_changes([(facts.dataset, facts.before.text, facts.text)])
 
 
 def _consequence(facts: Facts, status: DefinitionStatus) -> str:
@@ -380,18 +369,6 @@ def _lets_more_in(before: str, after: str) -> bool:
         and not any(line.endswith(" on violation drop") for line in had - has)
         and all(line.endswith(" on violation warn") for line in has - had)
     )
-
-
-def _lacks(facts: Facts) -> str:
-    """What becomes of columns that the query gives no more."""
-    if not facts.lacks:
-        return ""
-    one = len(facts.lacks) == 1
-    text = f"{'column' if one else 'columns'} {listed(facts.lacks)} {'is' if one else 'are'} given"
-    text += f" no more and {'stays' if one else 'stay'}, NULL in new rows"
-    if not facts.dataset.may_reset:
-        return text
-    return f"{text} ({full_refresh(facts.dataset.name)} takes {'it' if one else 'them'} away)"
 
 
 def _of_rows(text: str) -> tuple[list[str], str]:

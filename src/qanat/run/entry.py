@@ -36,7 +36,7 @@ from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.lease import SECONDS, Gate, HeldLease, Patience, Pulse
+from qanat.run.lease import Gate, HeldLease, Patience, Pulse
 from qanat.run.session import Session
 
 MOST = 10_000
@@ -271,7 +271,7 @@ def open_update(
     command: str = "run",
     wait: float | bool = False,
     everything: bool = False,
-    lasts: float = SECONDS,
+    lasts: float | None = None,
 ) -> Iterator[OpenUpdate]:
     """Work on datasets under their lease, with a line in the history that tells how it ended.
 
@@ -282,7 +282,7 @@ def open_update(
         command: as the history shows it.
         wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
         everything: whether the lease is of all datasets that there are, not of these alone.
-        lasts: seconds that the lease lasts without a sign of life.
+        lasts: seconds that the lease lasts without a sign of life; default: a minute.
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.

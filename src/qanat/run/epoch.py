@@ -41,6 +41,7 @@ from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.limit import check_limit, warnings_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
+from qanat.run.pausing import pause_beyond
 from qanat.run.snapshots import takes_snapshots
 from qanat.text import count, size
 
@@ -211,6 +212,7 @@ def settle(attempt: Attempt) -> None:
     )
     for warning in warnings_of(attempt.compiled, attempt.staged):
         attempt.running.tell(Warned(epoch.dataset, warning))
+    pause_beyond(attempt.running, attempt.compiled, epoch)
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------

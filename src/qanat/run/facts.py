@@ -8,8 +8,9 @@ from enum import Enum
 
 from qanat.errors import QanatError, RowsLostError
 from qanat.frozen import Frozen
+from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset
-from qanat.model.record import Definition, Range
+from qanat.model.record import Definition, Pause, Range
 from qanat.model.work import Amount
 
 
@@ -59,7 +60,7 @@ class FlowFacts(Frozen):
         idle: sources from outside the project that have nothing: streams nothing that the flow has
             not read, others nothing at all, not even columns.
         adds: columns that its changed query gives and that the table does not have yet.
-        merges: whether its rows change those of the table.
+        changes: how its rows change those of the table; None: they are added.
         whole: whether they are all that the table has: a snapshot.
         corrects: source files whose rows it replaces, as far as that is known before what it reads
             is updated.
@@ -80,9 +81,14 @@ class FlowFacts(Frozen):
     looked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     idle: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
-    merges: bool = False
+    changes: Changes | None = None
     whole: bool = False
     corrects: tuple[str, ...] = ()
+
+    @property
+    def waits(self) -> bool:
+        """True if a dataset that it reads has no table, and gets none before it."""
+        return any(n not in self.changing for n in self.absent)
 
     @property
     def works(self) -> bool:
@@ -124,6 +130,7 @@ class Facts(Frozen):
         loss: what starting over does not bring back.
         lacks: columns of the table that its changed query gives no more.
         off: the environment, if it sends nothing to sinks, and the dataset is one.
+        paused: that no update is to work on it, and why.
     """
 
     dataset: Dataset
@@ -141,6 +148,12 @@ class Facts(Frozen):
     loss: str = ""
     lacks: tuple[str, ...] = ()
     off: str = ""
+    paused: Pause | None = None
+
+    @property
+    def stands_still(self) -> bool:
+        """True if it is paused, and nobody asks to have it computed all the same."""
+        return self.paused is not None and self.asked is Asked.ONLY_WHAT_IS_NEW
 
     @property
     def changed(self) -> bool:

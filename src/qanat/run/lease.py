@@ -171,7 +171,7 @@ class HeldLease:
             have changed that. If the lease does not cover all of it, it is given back first, so
             that no two updates wait for each other.
         besides: what it has to take along at first, asked before each try; `narrow` gives it back.
-        seconds: how long it lasts without a sign of life.
+        seconds: how long it lasts without a sign of life; default: a minute.
 
     Raises:
         UpdateRunningError: another update holds one of them, and did so to the end of patience.
@@ -185,10 +185,10 @@ class HeldLease:
         patience: Patience | None = None,
         choose: Callable[[], Names | None] | None = None,
         besides: Callable[[], Collection[str]] = tuple,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
     ) -> None:
         self._ledger = ledger
-        self._seconds = seconds
+        self._seconds = SECONDS if seconds is None else seconds
         self._choose = choose
         self._holder = update
         self._datasets = datasets

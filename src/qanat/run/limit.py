@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.errors import QuarantineLimitError
-from qanat.model.limit import QUARANTINE_LIMIT, QuarantineLimit, parse_limit
+from qanat.model.limit import (
+    QUARANTINE_LIMIT,
+    QUARANTINE_WINDOW,
+    QuarantineLimit,
+    parse_limit,
+)
 from qanat.model.pipeline import Dataset
 from qanat.model.staged import Counts, RuleCount, Staged
 from qanat.run.memo import CompiledFlow
@@ -20,17 +25,24 @@ def limit_of(session: Session, dataset: Dataset) -> QuarantineLimit | None:
     return None if written is None else parse_limit(written)
 
 
+def window_of(session: Session, dataset: Dataset) -> str | None:
+    """The time whose rows that limit is about, as its author wrote it; None: about one epoch."""
+    default = session.project.configuration.get(QUARANTINE_WINDOW)
+    return dataset.table_property(QUARANTINE_WINDOW) or default
+
+
 def check_limit(session: Session, compiled: CompiledFlow, staged: Staged) -> None:
     """Stop an epoch that would put more rows into quarantine than its dataset allows.
 
     Rows that a temporary view of the flow puts aside are held against the dataset's limit, too,
-    as a share of the view's own rows. A replay has no limit: its rows are there already.
+    as a share of the view's own rows. A replay has no limit: its rows are there already. Where the
+    limit is about the rows of some time, `pausing` looks at them once the epoch is done.
 
     Raises:
         QuarantineLimitError: there are too many.
     """
     limit = limit_of(session, compiled.dataset)
-    if limit is None or not compiled.brings_rows:
+    if limit is None or not compiled.brings_rows or window_of(session, compiled.dataset):
         return
     for name, counts in _counted(compiled.dataset.name, staged):
         total = counts.out + counts.malformed

@@ -9,6 +9,7 @@ from qanat.model.upkeep import Layout
 from qanat.model.work import Output, Work
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
+from qanat.run.succession import ordered
 
 
 def table_of(session: Session, compiled: CompiledFlow) -> tuple[TableRef, Layout]:
@@ -48,5 +49,6 @@ def rearranging(
         quarantine=output,
         scratch=scratch,
         at_ns=at_ns,
+        ordered=session.store.extends and ordered(session, compiled),
         rearranged=layout,
     )

@@ -80,6 +80,7 @@ class DatasetResult(Frozen):
         off: whether it is a sink of an environment that sends nothing.
         epochs: how many were committed.
         snapshots: whether each of them was a snapshot of all that there is.
+        paused: whether it stands still until it is told to go on.
     """
 
     dataset: str
@@ -97,6 +98,7 @@ class DatasetResult(Frozen):
     off: bool = False
     epochs: int = 0
     snapshots: bool = False
+    paused: bool = False
 
 
 class UpdateResult(Frozen):

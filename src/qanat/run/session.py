@@ -15,10 +15,11 @@ from qanat import plugins
 from qanat.declare.files import find_spec
 from qanat.errors import Problems, QanatError
 from qanat.model.location import is_url
-from qanat.model.name import same
+from qanat.model.name import Named, same
 from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
+from qanat.model.record import Pause
 from qanat.model.snapshots import Version
 from qanat.model.table import TableRef
 from qanat.planning.graph import Graph, resolve
@@ -57,6 +58,9 @@ class Session:
         self._stores: dict[tuple[Path, str], TableStore] = {}
         self._sources: dict[str, Source] = {}
         self._sinks: dict[str, Sink] = {}
+        self._paused: Named[Pause] | None = None
+        self.recent: dict[str, Any] = {}
+        """By dataset, its rows of the last minutes (`qanat.run.pausing.Recent`)."""
         self.snapshots: dict[str, tuple[Any, Version] | None] = {}
         """By flow, what the function that gives its snapshots has just given."""
 
@@ -144,12 +148,25 @@ class Session:
             self._stores[place] = store
         return store
 
+    @property
+    def paused(self) -> Named[Pause]:
+        """The datasets that no update is to work on, as of the last look."""
+        if self._paused is None:
+            known = self.recorded.pauses().items()
+            self._paused = Named((name, pause) for name, pause in known if pause.resumed is None)
+        return self._paused
+
+    def look_at_pauses(self) -> None:
+        """Let no later answer about pauses be older than now."""
+        self._paused = None
+
     def look_again(self, datasets: Iterable[str] = ()) -> Self:
         """Let no later answer of a store be older than now.
 
         Args:
             datasets: those that will be worked on next.
         """
+        self.look_at_pauses()
         for store in self._stores.values():
             store.look_again()
         if names := list(datasets):

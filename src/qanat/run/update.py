@@ -186,22 +186,24 @@ def _run_dataset(
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)
     running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
+    sums = run.sums
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),
         status=status,
         reason=reason,
-        counts=run.counts,
-        rules=run.rules,
-        files=run.files,
+        counts=sums.counts,
+        rules=sums.rules,
+        files=sums.files,
         seconds=seconds,
-        version=run.version,
-        read=run.read,
+        version=sums.version,
+        read=sums.read,
         error=error,
-        notes=run.notes,
+        notes=sums.notes,
         off=dataset.sink is not None and not running.session.project.sinks,
-        epochs=len(run.epochs),
+        epochs=sums.epochs,
         snapshots=any(map(takes_snapshots, running.session.analysis.flows_into(dataset.name))),
+        paused=run.paused,
     )
 
 

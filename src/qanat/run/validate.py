@@ -5,6 +5,7 @@ from __future__ import annotations
 from qanat.errors import Problems
 from qanat.model.name import Named
 from qanat.model.schema import Schema
+from qanat.run.kept import problems_of_kept_rows
 from qanat.run.mistakes import check, place
 from qanat.run.results import Validation
 from qanat.run.session import Session
@@ -26,6 +27,7 @@ def validate(session: Session) -> Validation:
         problems += checked.problems
         if checked.schema is not None:
             known[name] = checked.schema
+    problems += problems_of_kept_rows(session)
     problems.sort(key=place)
     stored = [session.pipeline.dataset(n) for n in session.graph.order]
     return Validation(

@@ -56,7 +56,7 @@ LATE = {
 }
 
 REPLACING = FILES.replace("schema", "on_overwrite => 'replace', schema")
-JOINED = "SELECT d.id, s.amount FROM d JOIN {} AS s USING (id)"
+JOINED = "SELECT d.id, s.amount FROM (d JOIN {} AS s USING (id))"
 DIMENSION = view("SELECT 1 AS id").replace("gold", "d")
 UDF = "@dp.udf\ndef double(x{}){}: return 2 * x\n"
 

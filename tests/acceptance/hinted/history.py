@@ -110,8 +110,8 @@ BOTH: tuple[Step, ...] = (PROD, "qanat run", "qanat run -e prod")
 
 JOINED = (
     "CREATE MATERIALIZED VIEW names AS SELECT 1 AS key;\n"
-    "CREATE STREAMING TABLE joined AS SELECT n.key FROM names AS n JOIN STREAM {} AS o"
-    " ON o.id = n.key;\n"
+    "CREATE STREAMING TABLE joined AS SELECT n.key FROM (names AS n JOIN STREAM {} AS o"
+    " ON o.id = n.key);\n"
 )
 SHORT_LIVED = ORDERS.replace(
     "orders AS", "orders TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '0 days') AS"

@@ -138,7 +138,8 @@ def test_spark_spellings(load: Load) -> None:
         (F, "60: the statement ends too early\n  wanted: WHEN MATCHED or WHEN NOT MATCHED"),
         (F + "WHEN MATCHD THEN DELETE",
          ("66: unexpected 'MATCHD' (did you mean 'MATCHED'?)\n"
-          "  wanted: WHEN NOT MATCHED BY TARGET or WHEN MATCHED or WHEN NOT MATCHED")),
+          "  wanted: WHEN NOT MATCHED BY TARGET or WHEN NOT MATCHED BY SOURCE or WHEN MATCHED or"
+          " WHEN NOT MATCHED")),
         (F + "WHEN MATCHED DELETE", "74: unexpected 'DELETE'\n  wanted: THEN"),
         (F + "WHEN MATCHED THEN INSERT *",
          "79: unexpected 'INSERT'\n  wanted: UPDATE SET or DELETE"),
@@ -164,10 +165,10 @@ def test_spark_spellings(load: Load) -> None:
           "  hint: give the one at transformations/a.sql:3:61 a condition (AND …), or put it"
           " last")),
         (F + "WHEN MATCHED THEN DO NOTHING", "29: MERGE INTO does nothing"),
-        (F + "WHEN NOT MATCHED BY SOURCE THEN DELETE",
-         ("61: WHEN NOT MATCHED BY SOURCE is not supported\n"
-          "  hint: an update sees only the rows of the source that are new: all others in the"
-          " table would count as missing; a MATERIALIZED VIEW has what its source has now")),
+        (F + "WHEN NOT MATCHED BY SOURCE THEN UPDATE SET *",
+         "104: unexpected '*'\n  wanted: a column"),
+        (F + "WHEN NOT MATCHED BY SOURCE THEN INSERT *",
+         "93: unexpected 'INSERT'\n  wanted: UPDATE SET or DELETE"),
         ("CREATE FLOW f AS MERGE INTO t USNG STREAM s ON true " + INSERT,
          "31: unexpected 'USNG' (did you mean 'USING'?)\n  wanted: USING"),
         ("CREATE FLOW f AS MERGE INTO t USING STREAM s AS t ON true " + INSERT,

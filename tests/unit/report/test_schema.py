@@ -57,8 +57,11 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
     "update": (lambda p: p.run(), lambda p: p.run(full_refresh=True), lambda p: p.run()),
+    "pauses": (lambda p: p.pause("ranking", reason="to look"), lambda p: p.pause()),
+    "resumed": (lambda p: p.resume(), lambda p: p.resume()),
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(),),
+    "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
         lambda p: p.profile("silver_orders"),

@@ -377,7 +377,7 @@ def test_a_table_that_another_tool_has_changed_stops_nobody_else(root: Path) -> 
     (root / "t.sql").write_text(STREAM + VIEW)
     _run(root)
     table = DeltaTable(root / "storage/tables/t")
-    table.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
+    table.alter.add_feature(TableFeatures.DomainMetadata, allow_protocol_versions_increase=True)
     (root / "in/2.csv").write_text("id\n3\n")
     for _ in range(2):
         ended = _ended(root)

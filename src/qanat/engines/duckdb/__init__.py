@@ -9,7 +9,8 @@ the table (`typenames` has the names of types), `split` finds the rows that brea
 puts them aside into `quarantine` tables, `merge` has rows change those of their table, `widening`
 writes a table again whose columns need wider types, `write` makes files of the rest (`jsonable` is
 for JSON); `sources` tells which source file rows come from, and `correcting` takes those of one
-away; `order` keeps rows in the order of their source, `onepass` copies files without all this
+away; `order` keeps rows in the order of their source, `places` has them tell it where files do
+not, `onepass` copies files without all this
 where nothing in them needs it. `aside` sets rows aside that a query cannot compute, which
 `rowwise` finds (`expressions` are pieces of its tree), and `blame` tells which row it is where
 none can be left out. `readmission` stages a replay, for which `recomputing` computes such rows

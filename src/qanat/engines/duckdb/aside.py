@@ -28,6 +28,7 @@ from qanat.engines.duckdb.remembered import Queries
 from qanat.engines.duckdb.rowwise import RowWise, reason, row_wise
 from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result
+from qanat.engines.duckdb.udf import told_by
 from qanat.model.name import Names
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.schema import Schema
@@ -138,7 +139,7 @@ class RowsAside:
                 # What is rejected now must be rejected again.
                 and repeatable(query)
             )
-            asked = row_wise(path, query.dialect, needed)
+            asked = row_wise(path, query.dialect, needed, told_by(self.con))
             for origin in self._origins_of([path]):
                 with self._only(origin, every):
                     for level in asked:
@@ -240,10 +241,21 @@ class RowsAside:
                 with self._only(origin, origins):
                     self._look_at_casts(origin, result, fitted)
 
+    def _compiles(self, select: str) -> bool:
+        try:
+            self._columns(f"SELECT {select}")
+        except duckdb.Error:
+            return False
+        return True
+
     def _look_at_casts(self, origin: str, result: Result, fitted: Fitted) -> None:
+        # TRY takes neither subqueries nor what changes from call to call.
+        tried = (c for c in fitted.casts if self._compiles(f"{c.fails} FROM ({result.select})"))
         reasons = ", ".join(
-            f"CASE WHEN {c.fails} THEN {reason(c.text, (c.column,))} END" for c in fitted.casts
+            f"CASE WHEN {c.fails} THEN {reason(c.text, c.columns)} END" for c in tried
         )
+        if not reasons:
+            return
         key = ", ".join(self._key(origin))
         each = f"SELECT {key}, nullif(concat_ws('; ', {reasons}), '') AS reason"
         failing = f"FROM ({each} FROM ({result.select})) WHERE reason IS NOT NULL"

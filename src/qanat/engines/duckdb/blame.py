@@ -93,6 +93,7 @@ def _levels(query: Computation) -> Iterator[RowWise]:
             alias=str(source.alias_or_name),
             joined=True,
             level=level,
+            rows=source,
             ctes=tuple(ctes_of(select)),
             dialect=query.dialect,
             needed=None,

@@ -76,7 +76,7 @@ class Clauses:
         return self._opening(around) + 1
 
     def _opening(self, around: exp.Expr | None) -> int:
-        """The bracket that opens a CTE, a subquery in FROM, or an arm in brackets."""
+        """The bracket that opens a CTE, a subquery in FROM or a join, or an arm in brackets."""
         outer = around.find_ancestor(exp.Select) if around else None
         if isinstance(around, exp.CTE):
             named = around.args["alias"]
@@ -89,11 +89,22 @@ class Clauses:
             before = self.beginning(around)
         elif isinstance(around.parent, exp.From) and outer is not None:
             before = self.word(outer, TokenType.FROM)
+        elif isinstance(around.parent, exp.Join) and (alias := around.args.get("alias")):
+            return self._opened(self.token_at(alias.this.meta["start"]))
         else:
             raise UnseparableError("a subquery")
         while self.type_at(before) is not TokenType.L_PAREN:
             before += 1
         return before
+
+    def _opened(self, alias: int) -> int:
+        """The bracket that opens what stands before an alias."""
+        depth = 0
+        for index in range(alias - 1, -1, -1):
+            depth += (self.type_at(index) in _CLOSING) - (self.type_at(index) in _OPENING)
+            if depth == 0 and self.type_at(index) in _OPENING:
+                return index
+        raise UnseparableError("a subquery")
 
     def token_at(self, offset: int) -> int:
         """The token that begins at an offset in the text."""

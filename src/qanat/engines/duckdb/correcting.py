@@ -14,7 +14,9 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
-from qanat.engines.duckdb.widening import Widening, gone_of, in_order
+from qanat.engines.duckdb.order import keeping_order
+from qanat.engines.duckdb.places import PLACE, placed_of
+from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import CHANGE_DATA, discard, write, write_beside
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT
@@ -118,7 +120,7 @@ class _Correcting:
         if not touched:
             return new, 0
         written: list[DataFile] = []
-        with in_order(self._con):
+        with keeping_order(self._con):
             for number in touched:
                 written += self._without(name, number, stale.output, stored, gone)
         removed = tuple(stored.files[n] for n in touched)
@@ -130,10 +132,12 @@ class _Correcting:
         """Stage the rows of one file that stay."""
         path = stored.files[number]
         batch = replace(stored, files=(path,), fetch=None, told=_part(stored, number))
-        bound = self._bindings.bind(f"__stale_{file_name(name)}_{number}", batch, sourced=True)
+        name = f"__stale_{file_name(name)}_{number}"
+        bound = self._bindings.bind(name, batch, sourced=True, placed=placed_of(output))
         rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
         one = replace(output, prefix=f"{output.prefix}--k{number:06d}")
-        table = write(self._con, f"{rows} WHERE ({gone}) IS NOT TRUE", stored.schema, one)
+        placed = PLACE in bound.hidden
+        table = write(self._con, f"{rows} WHERE ({gone}) IS NOT TRUE", stored.schema, one, placed)
         (before, went) = self._con.execute(
             f"SELECT count(*), count(*) FILTER ({gone}) FROM ({bound.full})"
         ).fetchall()[0]

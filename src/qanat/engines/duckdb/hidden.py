@@ -29,6 +29,7 @@ from sqlglot import TokenType, exp
 
 from qanat.engines.duckdb.clauses import Clauses, UnseparableError
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
+from qanat.engines.duckdb.places import PLACE
 from qanat.errors import UnsupportedError
 from qanat.model.name import Names, same
 from qanat.model.query import SqlQuery
@@ -37,7 +38,7 @@ from qanat.planning.levels import Level, Path, enclosing, names_given, parts, pa
 from qanat.planning.stateful import tree_of
 from qanat.text import literal, quote
 
-POSITIONS = (FILE, ROW, RID, SOURCE)
+POSITIONS = (FILE, ROW, RID, SOURCE, PLACE)
 
 
 class _Edit(NamedTuple):
@@ -166,11 +167,13 @@ class _Carrier:
         """The columns that the levels pass on, and what each of their SELECTs has in front."""
         inputs = [self._hidden.get(path[0].relation, ()) for path in passing if path]
         common = [c for c in POSITIONS if inputs and all(c in columns for columns in inputs)]
-        # Rows of several inputs may have the same identifier. Rows that are sorted get theirs by
-        # their new order.
-        sorted_ = any(level.ordered for path in passing for level in path)
-        if len(passing) > 1 or sorted_ or self._fleeting:
+        # Rows of several inputs may have the same identifier, and places of different tables. Rows
+        # that are sorted get both by their new order.
+        several = len(passing) > 1 or any(level.ordered for path in passing for level in path)
+        if several or self._fleeting:
             common = [c for c in common if c != RID]
+        if several:
+            common = [c for c in common if c != PLACE]
         fronts: dict[int, _Front] = {}
         carried = tuple(common)
         for path in passing if common else ():
@@ -185,7 +188,7 @@ class _Carrier:
                 below = carried
                 self._name(level, carried)
             for lower, level in pairwise(path):
-                source = level.select.args["from_"].this
+                source = level.source
                 if isinstance(source, exp.Table):
                     self._add_names(source, fronts[id(lower.select)].names)
         return carried, fronts

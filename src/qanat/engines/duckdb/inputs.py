@@ -16,6 +16,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files import OnePass, bind_files, pass_files
 from qanat.engines.duckdb.files.bound import FILE, METADATA, RID, ROW, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf, with_lines
+from qanat.engines.duckdb.places import Placed
 from qanat.engines.duckdb.remembered import Footers
 from qanat.engines.duckdb.sources import of_paths, of_rows
 from qanat.engines.duckdb.tables import Bound, bind_table
@@ -61,17 +62,20 @@ class Bindings:
     widened: bool = False
     _keep: list[object] = field(default_factory=list)
 
-    def bind(self, name: str, batch: Batch, sourced: bool = False) -> Bound:
+    def bind(
+        self, name: str, batch: Batch, sourced: bool = False, placed: Placed = Placed.NO
+    ) -> Bound:
         """Bind one input; `over` or `define` let queries read it by its name.
 
         Args:
             sourced: whether rows of a table tell which source file they come from.
+            placed: whether they tell their place in its order.
         """
         sourced = sourced or name in self.sourced
         match batch:
             case TableBatch():
                 batch.ready()
-                found = bind_table(self.con, name, batch, self.footers, sourced)
+                found = bind_table(self.con, name, batch, self.footers, sourced, placed)
             case FilesBatch():
                 found = _bind_files(self.con, name, batch, self.scratch, self.widens)
                 if sourced:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, ROW
+from qanat.engines.duckdb.places import PLACE
 from qanat.model.pipeline import Unique
 from qanat.model.work import Batch, FilesBatch, TableBatch, Work
 from qanat.text import quote
@@ -30,6 +32,17 @@ def keep_order(con: DuckDBPyConnection, batches: Iterable[Batch], always: bool) 
         con.execute("SET SESSION preserve_insertion_order = false")
 
 
+@contextmanager
+def keeping_order(con: DuckDBPyConnection) -> Iterator[None]:
+    """Let rows keep their order while the block lasts."""
+    [(before,)] = con.execute("SELECT current_setting('preserve_insertion_order')").fetchall()
+    con.execute("SET SESSION preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        con.execute(f"SET SESSION preserve_insertion_order = {str(before).lower()}")
+
+
 def _bytes(batches: Iterable[Batch]) -> int:
     """The size of input files, compressed as they are."""
     total = 0
@@ -49,7 +62,11 @@ def keeps_first(work: Work) -> bool:
 
 
 def in_order(
-    con: DuckDBPyConnection, select: str, names: Sequence[str], batches: Iterable[Batch]
+    con: DuckDBPyConnection,
+    select: str,
+    names: Sequence[str],
+    batches: Iterable[Batch],
+    placed: bool,
 ) -> str:
     """SELECT text of joined rows in the order of the rows that they come from.
 
@@ -59,7 +76,11 @@ def in_order(
         select: SELECT text with the positions of rows.
         names: its columns.
         batches: the inputs, whose files are in order.
+        placed: whether rows tell their place, whatever the order of files.
     """
+    values = ", ".join(map(quote, names))
+    if placed:
+        return f"SELECT * FROM ({select}) AS q ORDER BY {PLACE}, {values}"
     paths = [path for batch in batches for path in _paths(batch)]
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE {_FILES} AS "
@@ -67,14 +88,18 @@ def in_order(
         [list(dict.fromkeys(paths)), list(range(len(set(paths))))],
     )
     file = f"(SELECT number FROM {_FILES} AS f WHERE f.file = q.{FILE})"
-    keys = ", ".join((file, FILE, ROW, *map(quote, names)))
-    return f"SELECT * FROM ({select}) AS q ORDER BY {keys}"
+    return f"SELECT * FROM ({select}) AS q ORDER BY {file}, {FILE}, {ROW}, {values}"
 
 
 def _paths(batch: Batch) -> Sequence[str]:
     if isinstance(batch, FilesBatch):
         return [file.path for file in batch.files]
-    return batch.files if isinstance(batch, TableBatch) else ()
+    if not isinstance(batch, TableBatch):
+        return ()
+    if batch.copied is None:
+        return batch.files
+    folder, url = batch.copied
+    return [f"{url}{path[len(folder) :]}" for path in batch.files]
 
 
 def keep_sorted(con: DuckDBPyConnection, name: str, select: str) -> str:

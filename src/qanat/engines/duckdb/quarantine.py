@@ -208,7 +208,7 @@ def _widened(
         return output, None
     widening = Widening(con, bindings, f"{file_name(work.dataset)}_quarantine", output)
     columns = [Column(f.name, f.type, to_duckdb(f.type)) for f in schema.fields]
-    types = widening.types(columns, rows)
+    types = widening.types([(columns, rows)])
     fields = (replace(f, type=types.get(f.name, f.type)) for f in output.schema.fields)
     wider = Schema(tuple(fields))
     if wider == output.schema:

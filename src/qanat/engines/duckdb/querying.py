@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -17,8 +17,10 @@ from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import FILE, RESERVED, RID
 from qanat.engines.duckdb.functions import run_function
 from qanat.engines.duckdb.inputs import Bindings, file_name
-from qanat.engines.duckdb.order import in_order, keeps_first
+from qanat.engines.duckdb.order import in_order, keeping_order, keeps_first
+from qanat.engines.duckdb.places import PLACE, Placed, in_places
 from qanat.engines.duckdb.remembered import Carried, Footers, Queries
+from qanat.engines.duckdb.tables import in_file
 from qanat.engines.duckdb.types import Result, may_be_numbered
 from qanat.errors import (
     FileUnreadableError,
@@ -91,8 +93,15 @@ class Querying:
                     self.bindings.define(read_name, read_name in carried.needs)
                 names = self.con.sql(carried.sql).columns
         skip = len(carried.positions)
-        if carried.scattered and FILE in carried.positions and keeps_first(self.work):
-            select = in_order(self.con, select, names[skip:], self.work.inputs.values())
+        if FILE in carried.positions and keeps_first(self.work):
+            if self._sort_inputs(query, carried.positions):
+                return self._query(name, query, positions)
+            placed = PLACE in carried.positions
+            if carried.scattered:
+                batches = self.work.inputs.values()
+                select = in_order(self.con, select, names[skip:], batches, placed)
+            elif placed and RID not in carried.positions:
+                select = in_places(select)
         return Result(select, names[skip:], relation.types[skip:], carried.positions)
 
     def _over(self, carried: Carried, reads: Iterable[str]) -> tuple[str, DuckDBPyRelation]:
@@ -103,6 +112,21 @@ class Querying:
             raise duckdb.BinderException("a star that was not seen shows hidden columns")
         return select, relation
 
+    def _sort_inputs(self, query: Computation, positions: Collection[str]) -> bool:
+        """Have inputs in the order of their tables, if rows of the result tell no places.
+
+        Returns:
+            True if there was one to sort.
+        """
+        found = self.bindings.bound
+        names = {r.name for r in query.reads if PLACE in found[r.name].hidden}
+        if PLACE in positions or not names:
+            return False
+        for name in names:
+            path = self.work.scratch / f"{file_name(name)}-sorted.parquet"
+            found[name] = in_file(self.con, found[name], path)
+        return True
+
     def _bind_reads(self, query: Computation) -> None:
         for read in query.reads:
             if read.name not in self.bindings.bound:
@@ -111,7 +135,8 @@ class Querying:
     def _bind(self, name: str) -> None:
         """Bind an input; what is wrong with its files is told where they are read."""
         with self._located(name):
-            self.bindings.bind(name, self.work.inputs[name])
+            placed = Placed.IF_TOLD if keeps_first(self.work) else Placed.NO
+            self.bindings.bind(name, self.work.inputs[name], placed=placed)
 
     def _located(self, name: str) -> AbstractContextManager[None]:
         queries = (self.work.query, *(v.query for v in self.work.views))
@@ -126,6 +151,7 @@ class Querying:
     def _function(self, name: str, query: Computation) -> Result:
         if not isinstance(query, FunctionQuery):
             raise InvariantError("rows that are stored already are not staged like this")
+        self._sort_inputs(query, ())
         path = self.work.scratch / f"{file_name(name)}-result.parquet"
         relations = tuple(self.bindings.bound[r.name].plain for r in query.reads)
         run_function(self.con, query, relations, path, self.stopping)
@@ -136,6 +162,8 @@ class Querying:
     def _materialize(self, name: str, result: Result) -> Result:
         """Compute once what would differ, or cost too much, if computed again per pass."""
         path = literal(str(self.work.scratch / f"{file_name(name)}-rows.parquet"))
-        self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
+        keeping = keeping_order(self.con) if keeps_first(self.work) else nullcontext()
+        with keeping:
+            self.con.execute(f"COPY ({result.select}) TO {path} (FORMAT parquet, COMPRESSION lz4)")
         select = f"SELECT *, file_row_number AS {RID} FROM read_parquet({path})"
         return replace(result, select=select, hidden=(*result.hidden, RID))

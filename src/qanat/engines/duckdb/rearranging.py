@@ -17,11 +17,11 @@ from itertools import pairwise
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.pieces import SEQUENCE
-from qanat.engines.duckdb.order import keep_sorted
+from qanat.engines.duckdb.order import keep_sorted, keeping_order
+from qanat.engines.duckdb.places import PLACE, Placed
 from qanat.engines.duckdb.sources import by_name
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.typenames import from_duckdb
-from qanat.engines.duckdb.widening import in_order
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
 from qanat.model.schema import Field, Schema
@@ -60,20 +60,31 @@ class Rearrange(Staging):
     def _bin(
         self, number: int, wanted: Bin, output: Output, clustered: Sequence[str]
     ) -> Iterator[DataFile]:
-        files = TableBatch(wanted.files, wanted.schema, (), wanted.fetch)
+        files = TableBatch(
+            wanted.files,
+            wanted.schema,
+            (),
+            wanted.fetch,
+            deleted=wanted.deleted,
+            moments=wanted.moments,
+        )
         batch, sourced = self._with_hidden(files)
         bindings = Bindings(self.con, self.work.scratch)
-        bound = bindings.bind(f"__rearranged_{number}", batch, sourced)
-        rows = bound.plain
-        if sourced:
+        # Within a partition files stay in order, but not among those of others.
+        scattered = self.work.ordered and bool(clustered or wanted.folder)
+        scattered = scattered and batch.schema.get(SEQUENCE) is None
+        placed = Placed.ALWAYS if scattered else Placed.IF_TOLD
+        bound = bindings.bind(f"__rearranged_{number}", batch, sourced, placed)
+        rows, told = bound.plain, PLACE in bound.hidden
+        if sourced or told:
             rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
         before = self._number(rows)
         after = 0
-        with in_order(self.con):
+        with keeping_order(self.con):
             selects = self._sorted(rows, clustered, wanted.parts, before) if clustered else [rows]
             for part, select in enumerate(selects):
                 one = replace(output, prefix=f"{output.prefix}-{part:04d}")
-                table = write(self.con, select, batch.schema, one)
+                table = write(self.con, select, batch.schema, one, told)
                 after += table.rows
                 yield from table.files
         if clustered:

@@ -33,8 +33,9 @@ from qanat.engines.duckdb.expressions import (
     with_column,
 )
 from qanat.engines.duckdb.files.bound import METADATA, RESERVED
+from qanat.engines.duckdb.udf import SAYS
 from qanat.frozen import Frozen
-from qanat.model.name import Named, Names
+from qanat.model.name import Named, Names, fold
 from qanat.planning.levels import Level, Path, names_given
 from qanat.secret import masked
 from qanat.text import literal, quote
@@ -60,20 +61,24 @@ class RowWise(Frozen):
         alias: what the SELECT calls the relation that its rows come from; maybe nothing.
         joined: whether one row of the input may give several of the result.
         level: the SELECT; what it reads passes the positions of the input's rows on.
+        rows: the relation there that its rows come from.
         ctes: what its names may mean besides inputs.
         dialect: of the query.
         needed: which of its columns matter; None: all.
         below: whether another level reads it.
+        told: functions of a project, which tell what they raise.
     """
 
     source: str
     alias: str
     joined: bool
     level: exp.Select
+    rows: exp.Expr
     ctes: tuple[exp.Expr, ...]
     dialect: str
     needed: Names | None
     below: bool
+    told: frozenset[str] = frozenset()
 
     @property
     def relation(self) -> str:
@@ -141,7 +146,7 @@ class RowWise(Frozen):
         wanted = list(conjuncts(condition)) if condition is not None else []
         joins = [join.args.get("on") for join in self.level.args.get("joins") or []]
         on = (inlined(c, known) for join in joins if join for c in conjuncts(join))
-        rows = self._exact(self.level.args["from_"].this)
+        rows = self._exact(self.rows)
         parts = [
             part
             for expression in (*self._outputs(known, True, compiles), *wanted, *on)
@@ -288,7 +293,14 @@ class RowWise(Frozen):
         # The parameter of a lambda looks like a column, too; those of a subquery are its own.
         columns = (c for c in expression.find_all(exp.Column) if not c.find_ancestor(exp.Query))
         used = (c for c in columns if c.name in given)
-        return reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
+        text = reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
+        for call in expression.find_all(exp.Anonymous):
+            if fold(call.name) not in self.told or call.find_ancestor(exp.Lambda, exp.Query):
+                continue
+            said = call.copy()
+            said.set("this", f"{SAYS}{fold(call.name)}")
+            text += f" || coalesce(': ' || TRY({self._exact(said)}), '')"
+        return text
 
     def _from(self) -> str:
         joins = self.level.args.get("joins") or []
@@ -320,12 +332,15 @@ def reason(expression: str, columns: Collection[str]) -> str:
     return f"{text} || ' for ' || concat_ws(', ', {', '.join(values)})" if values else text
 
 
-def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
+def row_wise(
+    path: Path, dialect: str, needed: Names | None, told: frozenset[str] = frozenset()
+) -> list[RowWise]:
     """The levels of a path, from the input up.
 
     Args:
         path: in a query that passes the positions of its inputs' rows on.
         needed: which columns of the result matter; None: all.
+        told: functions of a project, which tell what they raise.
     """
     made: list[RowWise] = []
     for at, level in reversed(tuple(enumerate(path))):
@@ -336,10 +351,12 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
                 alias=level.alias,
                 joined=any(each.joined for each in path[: at + 1]),
                 level=level.select,
+                rows=level.source,
                 ctes=tuple(ctes_of(level.select)),
                 dialect=dialect,
                 needed=needed,
                 below=bool(made),
+                told=told,
             )
         )
         needed = None if _renames_source(level) else needed_of(level.select, needed)
@@ -348,4 +365,4 @@ def row_wise(path: Path, dialect: str, needed: Names | None) -> list[RowWise]:
 
 def _renames_source(level: Level) -> bool:
     """True if a SELECT knows the columns of what it reads by other names."""
-    return bool(names_given(level.select.args["from_"].this))
+    return bool(names_given(level.source))

@@ -77,6 +77,7 @@ class Splitter(Frozen):
         relation: SELECT text with the table's columns and `__qanat_rid`.
         existing: SELECT text of what the table holds already, for UNIQUE; None if nothing.
         references: SELECT texts by dataset, for REFERENCES.
+        place: SQL of a number that tells which row `r` is the first.
     """
 
     con: DuckDBPyConnection
@@ -86,6 +87,7 @@ class Splitter(Frozen):
     expectations: Sequence[Expectation]
     existing: str | None
     references: Mapping[Name, str]
+    place: str = f"r.{RID}"
 
     def split(self) -> Split:
         """Find, count and remember the rows that break rules."""
@@ -230,10 +232,11 @@ class Splitter(Frozen):
             self._add(
                 bad,
                 index,
-                f"SELECT {RID} FROM (SELECT r.{RID}, s.known, min(r.{RID}) FILTER "
-                f"(WHERE NOT {self._is_removed('b')}) OVER (PARTITION BY {by}) AS first "
+                f"SELECT {RID} FROM (SELECT r.{RID}, s.known, {self.place} AS place, "
+                f"min({self.place}) FILTER (WHERE NOT {self._is_removed('b')}) "
+                f"OVER (PARTITION BY {by}) AS first "
                 f"FROM {relation} AS r JOIN {suspects} AS s ON {same} "
-                f"LEFT JOIN {bad} AS b ON b.{RID} = r.{RID}) WHERE known OR {RID} > first",
+                f"LEFT JOIN {bad} AS b ON b.{RID} = r.{RID}) WHERE known OR place > first",
             )
         self.con.execute(f"DROP TABLE {suspects}")
 

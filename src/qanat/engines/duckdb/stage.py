@@ -13,6 +13,7 @@ from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
+from qanat.engines.duckdb.places import number_of, order_of
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.sources import named, only_file
@@ -157,6 +158,8 @@ class Staging(Querying):
         else:
             own = f", {SOURCE}" if self._tells(result) else ""
             columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
+            if work.ordered and (by := order_of(result.hidden)):
+                columns += f" ORDER BY {by}"
             table, counts = self._write(columns, result, fitted)
             counts = replace(counts, out=counts.written)
         aside = tuple(self.aside.rows(fitted.schema)) if self.aside else ()
@@ -165,7 +168,7 @@ class Staging(Querying):
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
         return Staged(
-            replace(table, rewritten=rewritten),
+            table if rewritten is None else replace(table, rewritten=rewritten),
             counts,
             (*self.rules, *self.waiting.rules),
             quarantines=self.waiting.tables,
@@ -230,7 +233,7 @@ class Staging(Querying):
         work, types = self.work, None
         if work.output.stored is not None and (work.unchanged or self.bindings.widened):
             columns = columns_of(result.names, result.types)
-            types = self._widening().types(columns, result.select)
+            types = self._widening().types([(columns, result.select)])
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:
@@ -255,6 +258,9 @@ class Staging(Querying):
 
     def _split_and_write(self, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
         work = self.work
+        if not isinstance(work.query, SqlQuery):
+            # Only now it is known which columns a function gives: rules of ours are about keys.
+            self._merged(fitted, f"SELECT {fitted.projection} FROM ({result.select})")
         result, splitter, split = self._split(
             work.dataset, work.query, result, fitted, work.expectations, work.output.existing
         )
@@ -263,9 +269,10 @@ class Staging(Querying):
         own = (SOURCE,) if self._tells(result) else ()
         columns = ", ".join((*map(quote, fitted.schema.names), *own))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
-        if work.ordered and split.kept:
+        by = order_of(result.hidden, "r")
+        if work.ordered and (by or split.kept):
             # With several threads DuckDB 2.0 keeps no order through a join, as `kept` is.
-            kept += f" ORDER BY r.{RID}"
+            kept += f" ORDER BY {by or f'r.{RID}'}"
         table, counts = self._write(kept, result, fitted)
         self.waiting.removed(work.dataset, result, fitted.schema, splitter, split, work.quarantine)
         return table, self._balance(work.dataset, counts, split)
@@ -349,7 +356,14 @@ class Staging(Querying):
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
-            self.con, file_name(name), name, result.select, expectations, current, references
+            self.con,
+            file_name(name),
+            name,
+            result.select,
+            expectations,
+            current,
+            references,
+            number_of(result.hidden, "r"),
         )
         split = splitter.split()
         self.rules.extend(split.rules)

@@ -35,15 +35,15 @@ class Result(Frozen):
 
 
 class Conversion(Frozen):
-    """A column of the query that becomes one of another type.
+    """A value on its way from the query into the table that may not fit, or not be computed.
 
     Args:
-        column: its name as SQL.
+        columns: those of the query that it is made of, as SQL.
         text: the conversion as people write it.
         fails: SQL that is true where the value does not fit.
     """
 
-    column: str
+    columns: tuple[str, ...]
     text: str
     fails: str
 
@@ -133,7 +133,7 @@ def _conversion(target: Target) -> Conversion | None:
     fails = f"TRY(hash({value})) IS NULL"
     if checked:
         fails = f"{source} IS NOT NULL AND ({value}) IS NULL"
-    return Conversion(source, f"CAST({source} AS {to_duckdb(wanted)})", fails)
+    return Conversion((source,), f"CAST({source} AS {to_duckdb(wanted)})", fails)
 
 
 def _source(column: Column, wanted: DataType, widened: bool) -> str:

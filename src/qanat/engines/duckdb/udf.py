@@ -24,6 +24,11 @@ _CALL = "$.statements[0].node.select_list[0].class"
 """Where DuckDB's tree of a query says what it takes its only column for."""
 
 
+SAYS = "__qanat_says_"
+"""What the name of a function of ours begins with that gives, for arguments for which one of a
+project fails, what that raises: DuckDB's TRY gives NULL and forgets it."""
+
+
 class Raised(Exception):  # noqa: N818 - messages of DuckDB begin with the name, and are cut there
     """What a function of a project raised, and where."""
 
@@ -55,12 +60,20 @@ def install(con: DuckDBPyConnection, functions: Sequence[UserFunction]) -> None:
             # With the other way of handling it a function may not return None, either.
             null_handling=FunctionNullHandling.SPECIAL,
         )
+        con.create_function(
+            f"{SAYS}{fold(function.name)}",
+            _saying(function),
+            [to_duckdb(t) for t in function.parameters],
+            "VARCHAR",
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
 
 
 def remove(con: DuckDBPyConnection, functions: Iterable[UserFunction]) -> None:
     """Take back what `install` did, on the same connection."""
     for function in functions:
         con.remove_function(function.name)
+        con.remove_function(f"{SAYS}{fold(function.name)}")
 
 
 def _is_name(con: DuckDBPyConnection, function: UserFunction) -> bool:
@@ -97,11 +110,37 @@ def _guarded(function: UserFunction) -> Callable[..., Any]:
             what = f"{kind}: {said}" if said else kind
             raise Raised(f"{name}() raised {what}, in {location.file}:{line}") from error
 
-    # DuckDB counts the parameters of what it calls.
+    return _with_parameters(guarded, function)
+
+
+def _saying(function: UserFunction) -> Callable[..., str | None]:
+    """Gives what a function raises; None where it raises nothing."""
+    guarded = _guarded(function)
+
+    def saying(*arguments: Any) -> str | None:
+        try:
+            guarded(*arguments)
+        except Raised as raised:
+            return str(raised)
+        return None
+
+    return _with_parameters(saying, function)
+
+
+def _with_parameters(call: Callable[..., Any], function: UserFunction) -> Callable[..., Any]:
+    """A function with the parameters of another: DuckDB counts those of what it calls."""
     names = (f"a{n}" for n in range(len(function.parameters)))
     signature = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in names])
-    guarded.__signature__ = signature  # type: ignore[attr-defined]
-    return guarded
+    call.__signature__ = signature  # type: ignore[attr-defined]
+    return call
+
+
+def told_by(con: DuckDBPyConnection) -> frozenset[str]:
+    """The functions of a project that are installed, of which `SAYS` can be asked."""
+    found = con.execute(
+        "SELECT function_name FROM duckdb_functions() WHERE starts_with(function_name, ?)", [SAYS]
+    ).fetchall()
+    return frozenset(name.removeprefix(SAYS) for (name,) in found)
 
 
 def _number(value: Any) -> Any:

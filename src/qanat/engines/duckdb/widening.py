@@ -8,7 +8,6 @@ that the table has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,14 @@ from duckdb import DuckDBPyConnection
 from qanat.digest import number
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.order import keeping_order
+from qanat.engines.duckdb.places import PLACE, placed_of
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
-from qanat.model.name import Named
+from qanat.model.name import Named, Names, same
 from qanat.model.query import Computation
-from qanat.model.schema import DataType, Schema
+from qanat.model.schema import STRING, DataType, Schema, holds_text
 from qanat.model.staged import DataFile
 from qanat.model.work import Batch, Output, TableBatch
 from qanat.planning.fit import Column, too_narrow
@@ -46,23 +47,34 @@ class Widening:
     ) -> None:
         self._con, self._bindings, self._name, self._output = con, bindings, name, output
 
-    def types(self, columns: Sequence[Column], relation: str) -> Named[DataType]:
-        """The types that columns of the table get, so that it takes the rows of a relation.
+    def types(
+        self,
+        parts: Sequence[tuple[Sequence[Column], str]],
+        there: str | None = None,
+        ordering: Names | None = None,
+    ) -> Named[DataType]:
+        """The types that columns of the table get, so that it takes the rows of relations.
 
         Args:
-            columns: of the relation.
-            relation: SELECT text.
+            parts: the columns of each relation, and its SELECT text.
+            there: SELECT text of the rows that are there; None: of those of the table alone.
+            ordering: columns whose values must keep their order, which texts of numbers have not.
         """
         found: Named[DataType] = Named()
-        narrow = too_narrow(columns, self._output)
-        coming = Named((c.name, c) for c in columns) if narrow else Named()
-        stored = Named((f.name, f) for f in self._output.schema.fields) if narrow else Named()
-        for name, types in narrow.items():
-            new, before = coming[name], stored[name]
-            old = Column(before.name, before.type, to_duckdb(before.type))
-            for type_ in types:
-                # New rows first: mostly there are fewer of them.
-                if self._fits(new, relation, type_) and self._fits(old, None, type_):
+        wanted: Named[list[DataType]] = Named()
+        for columns, _ in parts:
+            for name, types in too_narrow(columns, self._output).items():
+                wanted.setdefault(name, []).extend(types)
+        stored = Named((f.name, f) for f in self._output.schema.fields) if wanted else Named()
+        for name, candidates in wanted.items():
+            old = Column(stored[name].name, stored[name].type, to_duckdb(stored[name].type))
+            # New rows first: mostly there are fewer of them.
+            known = ((c, rows) for columns, rows in parts for c in columns if not c.nothing)
+            coming = [(c, rows) for c, rows in known if same(c.name, name)]
+            for type_ in sorted(dict.fromkeys(candidates), key=lambda t: t == STRING):
+                if ordering and name in ordering and holds_text(type_):
+                    continue
+                if all(self._fits(c, r, type_) for c, r in (*coming, (old, there))):
                     found[name] = type_
                     break
         return found
@@ -120,18 +132,18 @@ class Widening:
         """
         stored, output = self._output.stored, replace(self._output, schema=schema)
         files: list[DataFile] = []
-        with in_order(self._con):
+        with keeping_order(self._con):
             for at, batch in enumerate(_parts(stored.batch) if stored else ()):
                 name = f"__rewritten_{self._name}_{at}"
-                bound = self._bindings.bind(name, batch, sourced=True)
-                rows, hidden = bound.plain, tuple(h for h in bound.hidden if h == SOURCE)
+                bound = self._bindings.bind(name, batch, sourced=True, placed=placed_of(output))
+                rows, hidden = bound.plain, tuple(h for h in bound.hidden if h in (SOURCE, PLACE))
                 if hidden:
                     rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"
                     rows += f" WHERE ({gone}) IS NOT TRUE"
                 # Their names come before those of new rows, as the rows do.
                 one = replace(output, prefix=f"{output.prefix}--{at:06d}")
                 recast = self.recast(rows, schema, query, hidden)
-                written = write(self._con, recast, schema, one)
+                written = write(self._con, recast, schema, one, PLACE in hidden)
                 known = self._con.execute(f"SELECT count(*) FROM ({rows})").fetchone()
                 if known is None or known[0] != written.rows:
                     raise InvariantError(
@@ -171,14 +183,3 @@ def gone_of(files: Sequence[str], flow: str = "") -> str:
     parts = [f"{SOURCE} IN ({', '.join(str(number(f)) for f in files)})"] if files else []
     parts += [f"_quarantine_flow = {literal(flow)}"] if flow else []
     return " AND ".join(parts) or "true"
-
-
-@contextmanager
-def in_order(con: DuckDBPyConnection) -> Iterator[None]:
-    """Let rows keep their order while the block lasts."""
-    [(before,)] = con.execute("SELECT current_setting('preserve_insertion_order')").fetchall()
-    con.execute("SET SESSION preserve_insertion_order = true")
-    try:
-        yield
-    finally:
-        con.execute(f"SET SESSION preserve_insertion_order = {str(before).lower()}")

@@ -20,6 +20,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.disk import remove, sync
 from qanat.engines.duckdb.jsonable import jsonable
+from qanat.engines.duckdb.places import PLACE, numbered, stored
 from qanat.errors import AdapterError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.staged import ColumnStatistics, DataFile, StagedTable
@@ -31,7 +32,6 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?")
 CHANGE_DATA = "_change_data"
 """The folder of a table with files for readers of changes."""
-_PLACE = "__qanat_place"
 _LAST_CHARACTER = "\U0010ffff"
 
 Bounds = tuple[Any, ...]
@@ -147,7 +147,7 @@ def copy_text(select: str, schema: Schema, output: Output) -> str:
     if output.partition_by:
         by = ", ".join(quote(c) for c in output.partition_by)
         return (
-            f"COPY ({_in_order(select)}) TO {literal(str(output.folder))} "
+            f"COPY ({select}) TO {literal(str(output.folder))} "
             f"(FORMAT parquet, RETURN_STATS, PARTITION_BY ({by}), "
             f"FILENAME_PATTERN {literal(output.prefix + '-{i}')}, "
             f"OVERWRITE_OR_IGNORE, {_DICTIONARIES})"
@@ -178,21 +178,27 @@ def copy_text(select: str, schema: Schema, output: Output) -> str:
     return f"COPY ({select}) TO {literal(str(path))} ({', '.join(parts)})"
 
 
-def _in_order(select: str) -> str:
+def _partitioned(select: str, output: Output) -> str:
     """A SELECT whose rows DuckDB 2.0 puts into partitioned files in the order they come in.
 
-    Threads that write partitions mix their rows up, so that a table downstream would keep another
-    row as the first of its UNIQUE key each time the files are written. Numbered rows come one
-    after another, for no more CPU time. A join may give them in another order each time.
+    Threads that write partitions mix their rows up. Numbered rows come one after another, for no
+    more CPU time. A join may give them in another order each time.
     """
-    numbered = f"SELECT *, row_number() OVER () AS {_PLACE} FROM ({select})"
-    return f"SELECT * EXCLUDE ({_PLACE}) FROM ({numbered}) WHERE {_PLACE} > 0"
+    if output.placed_ms is not None:
+        return numbered(select, output.placed_ms)
+    place = f"SELECT *, row_number() OVER () AS {PLACE} FROM ({select})"
+    return f"SELECT * EXCLUDE ({PLACE}) FROM ({place}) WHERE {PLACE} > 0"
 
 
-def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) -> StagedTable:
+def write(
+    con: DuckDBPyConnection, select: str, schema: Schema, output: Output, placed: bool = False
+) -> StagedTable:
     """Run a SELECT whose columns are `schema` into new files of `output`, durably.
 
     No file is left behind on an error, nor for an empty result.
+
+    Args:
+        placed: whether rows have their place in a column, and keep it.
 
     Raises:
         StorageFullError: the disk is full.
@@ -203,6 +209,10 @@ def write(con: DuckDBPyConnection, select: str, schema: Schema, output: Output) 
         output.folder.mkdir(parents=True, exist_ok=True)
         if output.format == "json":
             select = jsonable(select, schema)
+        if placed:
+            select = stored(select)
+        elif output.partition_by:
+            select = _partitioned(select, output)
         found = con.execute(copy_text(select, schema, output)).fetchall()
         if output.format == "parquet":
             described = [_parquet_file(row, schema, output) for row in found]

@@ -11,6 +11,7 @@ from typing import Any
 from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
 from qanat.ledgers.sql.moves import SqlMoves
+from qanat.ledgers.sql.pauses import SqlPauses
 from qanat.ledgers.sql.reader import current_generation
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
@@ -40,7 +41,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
     """The ledger of one project and environment, in a relational database.
 
     Args:

@@ -130,6 +130,7 @@ def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
     transaction.write(
         "DELETE FROM qanat_positions WHERE scope = ? AND dataset_key = ?", (scope, key)
     )
+    transaction.write("DELETE FROM qanat_pauses WHERE scope = ? AND dataset_key = ?", (scope, key))
     # Flows that have fed other datasets, too, keep their names: their numbers go on.
     for flow in move.gone:
         transaction.write(
@@ -161,11 +162,11 @@ def _look_again(transaction: Transaction, scope: str, keys: Sequence[str]) -> No
 
 def _rename_dataset(transaction: Transaction, scope: str, old: str, new: str) -> None:
     was, key = fold(old), fold(new)
-    for table in ("qanat_definitions", "qanat_generations", "qanat_positions"):
+    for table in ("qanat_definitions", "qanat_generations", "qanat_positions", "qanat_pauses"):
         # A dataset that has gone leaves a generation behind, which this one's replaces.
         if was != key:
             _replace(transaction, scope, table, "dataset_key", was, key)
-    for table in ("qanat_definitions", "qanat_epochs"):
+    for table in ("qanat_definitions", "qanat_epochs", "qanat_pauses"):
         if table == "qanat_epochs" and was != key:
             transaction.write(
                 f"UPDATE {table} SET dataset_key = ? WHERE scope = ? AND dataset_key = ?",

@@ -181,6 +181,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX qanat_epochs_by_flow_and_dataset
             ON qanat_epochs (scope, flow, dataset_key, status, number)""",
     ),
+    (
+        # Datasets that no update works on (`resumed` is NULL), or that were told to go on.
+        """CREATE TABLE qanat_pauses (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            since DOUBLE PRECISION NOT NULL,
+            reason TEXT NOT NULL,
+            resumed DOUBLE PRECISION,
+            PRIMARY KEY (scope, dataset_key)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from qanat.model.event import (
     DatasetEnded,
+    DatasetPaused,
     DatasetProgress,
     DatasetStarted,
     EpochCommitted,
@@ -24,7 +25,7 @@ from qanat.text import count, duration, printable, work_of
 
 
 def remark(event: Event) -> str | None:
-    """The line for a wait, a warning, a retry or a recovery; None for all other events.
+    """The line for a wait, a warning, a pause, a retry or a recovery; None for all other events.
 
     >>> remark(Warned("silver", "the clock was set back"))
     'silver: warning: the clock was set back'
@@ -32,6 +33,8 @@ def remark(event: Event) -> str | None:
     match event:
         case LeaseAwaited(holder, host, pid, datasets, since):
             text = f"waiting for {work_of(holder, host, pid, since, datasets)}"
+        case DatasetPaused(dataset, reason):
+            text = f"{dataset}: paused: {reason}"
         case Recovered(dataset, flow, epoch, how):
             text = f"{dataset}: recovered epoch {epoch} of {flow}: {how}"
         case Retried(dataset, attempt, error, wait_seconds):

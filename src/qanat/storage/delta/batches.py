@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -17,12 +17,14 @@ from qanat.storage.delta.files import Files
 from qanat.storage.delta.gains import added_files, kept_files
 from qanat.storage.delta.log import Log
 from qanat.storage.delta.state import (
+    LiveFile,
     TableState,
     local_path,
     local_paths,
     paths_of,
     total,
 )
+from qanat.storage.delta.vectors import deleted_rows
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -35,11 +37,23 @@ def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
         return ArrowBatch(partial(_table().scan, table.location, state.version), state.schema)
     log = files.log
     paths = paths_of(log, state)
-    if paths is not None:
+    if paths is not None and _is_near(files, state):
         fetch = files.fetching(state.files)
-        copied = _copied(log, fetch)
-        return TableBatch(paths, state.schema, state.partition_by, fetch, copied=copied)
+        return TableBatch(
+            paths,
+            state.schema,
+            state.partition_by,
+            fetch,
+            copied=_copied(log, fetch),
+            deleted=deleted_rows(log, state),
+            moments=_moments(paths, state.files),
+        )
     return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
+
+
+def _is_near(files: Files, state: TableState) -> bool:
+    """False of a table in an object store with rows that only its own files say are deleted."""
+    return not state.masked or files.fetching(state.files) is None
 
 
 def events_of(state: TableState, files: Files | None) -> Batch | None:
@@ -83,12 +97,19 @@ def added(
         raise TableTooNewError(f"cannot read {table} as a stream: it needs columnMapping")
     fetch = there.fetching(files)
     paths = local_paths(log, files, state)
+    moments = _moments(paths, files)
     narrower: list[TableBatch] = []
     first = 0
     for widened, schema in _widened(log, after, upto, state_at) if found else ():
         last = sum(version < widened for version, _ in found)
         narrower.append(
-            TableBatch(paths[first:last], schema, state.partition_by, copied=_copied(log, fetch))
+            TableBatch(
+                paths[first:last],
+                schema,
+                state.partition_by,
+                copied=_copied(log, fetch),
+                moments=moments,
+            )
         )
         first = last
     batch = TableBatch(
@@ -99,6 +120,7 @@ def added(
         tuple(narrower),
         _copied(log, fetch),
         without=taken.without,
+        moments=moments,
     )
     if fetch is None and (gone := there.missing(files)):
         raise FileVanishedError(
@@ -110,6 +132,11 @@ def added(
     # What is left out, the engine counts.
     rows = None if taken.corrections else total(f.rows for f in files)
     return Added(batch, Amount(len(files), size, rows), taken.corrected)
+
+
+def _moments(paths: Sequence[str], files: Sequence[LiveFile]) -> dict[str, int]:
+    """By path, when files were made, by which they are in order."""
+    return {path: file.made_ms for path, file in zip(paths, files, strict=True)}
 
 
 def _copied(log: Log, fetch: Callable[[], None] | None) -> tuple[str, str] | None:

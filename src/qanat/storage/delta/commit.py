@@ -28,8 +28,9 @@ from qanat.model.schema import Field, Primitive
 from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
 from qanat.storage.delta.events import encoded, events_text, with_events
-from qanat.storage.delta.features import NEW_TABLE, check_properties, feeds_changes
+from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import REARRANGED, Log
+from qanat.storage.delta.merges import only_hidden, retypes
 from qanat.storage.delta.retract import (
     MERGE,
     RENAMES,
@@ -67,25 +68,20 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
         # Nothing but files: a change of metadata would disturb other writers.
         return _lines([*actions, *_moves(commit, gone, log, now), _number(commit)])
     actions += _head(commit, state, log, now)
-    same = {"dataChange": False} if _only_hidden(commit) else {}
+    same = {"dataChange": False} if only_hidden(commit) else {}
     if state and gone:
         _check_removable(commit, state)
         actions += ({"remove": _remove(f, now) | same} for f in gone)
     if state and commit.rewritten is not None:
         removed = {f.path for f in gone}
         rest = [f for f in state.files if f.path not in removed]
-        # A merge leaves the other files as they are.
-        moved = () if commit.change is Change.MERGE else rest
+        # A merge leaves the other files as they are, unless columns get wider types.
+        stay = commit.change is Change.MERGE and not retypes(commit, state)
+        moved = () if stay else rest
         actions += _moves(commit, moved, log, now)
     actions += ({"add": _add(commit, f, log) | same} for f in commit.files)
     actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
     return _lines([*actions, _number(commit)])
-
-
-def _only_hidden(commit: Commit) -> bool:
-    """True if a merge changes no more of its rows than columns that readers do not see."""
-    merges = commit.change is Change.MERGE and bool(commit.removed)
-    return merges and not commit.feed and feeds_changes(commit.properties)
 
 
 def _moves(
@@ -341,6 +337,8 @@ def _remove(file: LiveFile, now: int) -> dict[str, Any]:
         "extendedFileMetadata": True,
         "partitionValues": dict(file.partition_values),
         "size": file.size,
+        # By both, readers know the file that goes.
+        **({"deletionVector": dict(file.vector)} if file.vector else {}),
     }
 
 

@@ -16,7 +16,9 @@ PLAIN = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "delet
 """Reader features that leave data files ordinary Parquet (deletion vectors: until one is set)."""
 
 _FEED = "changeDataFeed"
-_WRITABLE = frozenset({"appendOnly", "invariants", "timestampNtz", _FEED})
+_WRITABLE = frozenset({"appendOnly", "invariants", "timestampNtz", "deletionVectors", _FEED})
+"""Features of tables that Qanat writes. It sets no deletion vector: a file that others have given
+one is written again without the rows that it hides."""
 
 _IMPLIED = {
     2: frozenset({"appendOnly", "invariants"}),

@@ -10,7 +10,7 @@ not each time. When somebody asks for it, all small files are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import groupby
@@ -41,6 +41,7 @@ class Planner:
         frozen: paths of files that have to stay, as in the log.
         by_flow: whether files of different flows have to stay apart.
         thorough: whether all small files are taken.
+        deleted: see `TableBatch.deleted`.
     """
 
     def __init__(
@@ -51,16 +52,24 @@ class Planner:
         frozen: Collection[str],
         by_flow: bool,
         thorough: bool,
+        deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None,
     ) -> None:
         self._table, self._fetching, self._policy = table, fetching, policy
         self._frozen, self._by_flow, self._thorough = frozen, by_flow, thorough
+        self._deleted = deleted
 
     def layout(self, state: TableState) -> Layout:
         """The files of the table as it is, and which of them are to be written again."""
         found = Layout(state.version, len(state.files), sum(f.size for f in state.files))
-        if not state.plain or not all(
-            hive_style(f.path, state.partition_by) and local_path(self._table, f.path)
-            for f in state.files
+        # Of a table in an object store, nothing tells here which rows others have deleted.
+        far = state.masked and self._fetching(state.files) is not None
+        if (
+            far
+            or not state.plain
+            or not all(
+                hive_style(f.path, state.partition_by) and local_path(self._table, f.path)
+                for f in state.files
+            )
         ):
             why = "another tool has deleted single rows, renamed columns or moved files"
             return replace(found, why_not=why)
@@ -154,10 +163,10 @@ class Planner:
         columns: tuple[str, ...],
     ) -> Bin:
         own = [f for f in state.schema.fields if f.name not in Names(state.partition_by)]
-        paths = tuple(p for f in files if (p := local_path(self._table, f.path)))
+        moments = {p: f.made_ms for f in files if (p := local_path(self._table, f.path))}
         size = sum(f.size for f in files)
         return Bin(
-            files=paths,
+            files=tuple(moments),
             schema=Schema(tuple(own)),
             fetch=self._fetching(files),
             folder=unquote(files[0].path.rpartition("/")[0]),
@@ -166,6 +175,8 @@ class Planner:
             bytes=size,
             name=f"of{whose}" if whose else _mark(columns) if columns else "",
             parts=max(1, round(size / self._policy.target)) if columns else 1,
+            deleted=self._deleted if any(f.vector for f in files) else None,
+            moments=moments,
         )
 
 

@@ -46,6 +46,8 @@ class Log:
         self.table = table
         self.folder = table / "_delta_log"
         self.shown = shown or str(table)
+        self._within = str(self.folder)
+        self._seen: int | None = None
 
     def ready(self, version: int | None = None) -> None:
         """See that all is here that tells what the table is at a version (default: newest)."""
@@ -76,15 +78,21 @@ class Log:
 
     def has(self, version: int) -> bool:
         """True if a version has an entry."""
-        return self.path(version).exists()
+        # Asked some forty times an epoch: a `Path` takes ten times as long to make.
+        return os.path.exists(f"{self._within}/{version:020}.json")  # noqa: PTH110
 
     def version(self) -> int | None:
         """The newest version; None if there is no table."""
-        probed = self.probed()
-        if probed is not None:
-            return probed
-        commits, checkpoints = self.listed()
-        return max((*commits[-1:], *checkpoints[-1:]), default=None)
+        seen = self._seen
+        if seen is not None and self.has(seen):
+            # It is asked for some thirty times an epoch: mostly nothing has come since.
+            while self.has(seen + 1):
+                seen += 1
+        elif (seen := self.probed()) is None:
+            commits, checkpoints = self.listed()
+            seen = max((*commits[-1:], *checkpoints[-1:]), default=None)
+        self._seen = seen
+        return seen
 
     def version_before(self, version: int) -> int | None:
         """The version before another; None if there was no table then."""

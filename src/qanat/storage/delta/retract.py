@@ -139,7 +139,7 @@ def taken_back(
         raise _built_upon(log, version)
     return (
         tuple(live[path] for path in added if path in live),
-        tuple(_original(log, version, gone)),
+        tuple(last_added(log, version, gone)),
     )
 
 
@@ -263,11 +263,11 @@ def _replaced(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ..
     """The files whose rows are in others now.
 
     Raises:
-        CommitConflictError: one of them has gone, or has lost rows.
+        CommitConflictError: one of them has gone.
     """
     named = {*commit.removed}
     found = tuple(f for f in state.files if local_path(log.table, f.path) in named)
-    if state.masked or len(found) < len(named):
+    if len(found) < len(named):
         raise CommitConflictError(
             f"{commit.table.name} has changed while files of it were written again",
             hint="another writer committed to the table; run again",
@@ -275,7 +275,7 @@ def _replaced(commit: Commit, state: TableState, log: Log) -> tuple[LiveFile, ..
     return found
 
 
-def _original(log: Log, before: int, paths: set[str]) -> Iterator[dict[str, Any]]:
+def last_added(log: Log, before: int, paths: set[str]) -> Iterator[dict[str, Any]]:
     """The newest `add` action of each path before a version, with statistics and partitions."""
     wanted = set(paths)
     entries, checkpoints = log.listed()

@@ -11,6 +11,7 @@ https://github.com/delta-io/delta/blob/master/PROTOCOL.md#action-reconciliation
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ class LiveFile:
         rows: the number of rows; None if the log does not have it.
         partition_values: by column, as text; None for NULL.
         made_ms: by this, and then by its path, the file has its place among those of the table.
+        vector: which of its rows others have deleted, as the log has it; None: none of them.
     """
 
     path: str
@@ -41,6 +43,13 @@ class LiveFile:
     rows: int | None
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
     made_ms: int = 0
+    vector: Mapping[str, Any] | None = None
+
+    @property
+    def there(self) -> int | None:
+        """How many rows it has that nobody has deleted; None if that is not known."""
+        gone = self.vector["cardinality"] if self.vector else 0
+        return None if self.rows is None else self.rows - gone
 
 
 class TableState(Frozen):
@@ -51,6 +60,7 @@ class TableState(Frozen):
         written: the schema as the log has it, with what others say of columns (their `metadata`).
         transactions: the last number of each application, or of the one that was asked for.
         masked: True if deletion vectors hide rows of the files.
+        told: True if the files know these (`LiveFile.vector`).
     """
 
     version: int
@@ -66,6 +76,18 @@ class TableState(Frozen):
     files: tuple[LiveFile, ...]
     transactions: Mapping[str, int]
     masked: bool
+    told: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of its files, URL-encoded as in the log."""
+        return tuple(f.path for f in self.files)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has; None if that is not known."""
+        known = self.told or not self.masked
+        return total(f.there for f in self.files) if known else None
 
     @property
     def mapped(self) -> bool:
@@ -74,9 +96,12 @@ class TableState(Frozen):
 
     @property
     def plain(self) -> bool:
-        """True if any Parquet reader with hive partitioning reads the files correctly."""
+        """True if any Parquet reader with hive partitioning reads the files correctly.
+
+        But for rows that deletion vectors hide, if files know these.
+        """
         reader = self.features.reader - ({"columnMapping"} if not self.mapped else set())
-        return not self.masked and not self.mapped and reader <= PLAIN
+        return (self.told or not self.masked) and not self.mapped and reader <= PLAIN
 
     def check_writable(self, table: str) -> None:
         """Refuse to write the table if it requires features which Qanat lacks.
@@ -101,11 +126,14 @@ def local_path(table: Path, path: str) -> str | None:
         return "/" + decoded.removeprefix("file:").lstrip("/")
     if "://" in decoded:
         return None
-    return str(table / decoded)
+    return os.path.join(table, decoded)  # noqa: PTH118 - a `Path` costs more, for each file
 
 
 def paths_of(log: Log, state: TableState) -> tuple[str, ...] | None:
-    """The absolute paths of a table's files; None if they are not its rows as they are."""
+    """The absolute paths of a table's files; None if they are not its rows as they are.
+
+    Deletion vectors may hide some of them (`TableState.masked`).
+    """
     if not state.plain or not all(hive_style(f.path, state.partition_by) for f in state.files):
         return None
     found = [local_path(log.table, f.path) for f in state.files]
@@ -174,7 +202,8 @@ def hive_style(path: str, partition_by: tuple[str, ...]) -> bool:
 _ENTRIES = 100
 """Below so many entries, reading them all is faster than importing deltalake."""
 
-_KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo", "cdc"})
+KNOWN = frozenset({"add", "remove", "metaData", "protocol", "txn", "commitInfo", "cdc"})
+"""The actions of which a state can be made; any other one is left to delta-rs."""
 _FEATURES = frozenset({"appendOnly", "invariants", "timestampNtz", "changeDataFeed"})
 
 
@@ -212,7 +241,7 @@ def _replayed(log: Log, newest: int) -> TableState | None:
     transactions: dict[str, int] = {}
     for each in range(newest + 1):
         for action in log.actions(each):
-            if not action.keys() <= _KNOWN:
+            if not action.keys() <= KNOWN:
                 return None
             if "add" in action:
                 live[action["add"]["path"]] = action["add"]

@@ -28,18 +28,17 @@ from qanat.storage.delta.commit import entry, undoing
 from qanat.storage.delta.events import EVENTS, event_files
 from qanat.storage.delta.feed import changed
 from qanat.storage.delta.files import Files
-from qanat.storage.delta.log import Log, Stamp
+from qanat.storage.delta.log import Log
 from qanat.storage.delta.merges import check_base
 from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
-from qanat.storage.delta.state import TableState, reconciled, total
+from qanat.storage.delta.state import TableState
+from qanat.storage.delta.states import States
 from qanat.storage.delta.upkeep import DeltaUpkeep
 
 _CHECKPOINT_EVERY = 100
 """Commits between checkpoints (delta-rs's default); `delta.checkpointInterval` overrides."""
-_KEPT_FILES = 10_000
-"""A state that lists more is read again each time, rather than kept in memory."""
 
 
 class DeltaStore(DeltaUpkeep):
@@ -55,8 +54,7 @@ class DeltaStore(DeltaUpkeep):
             temporary files.
     """
 
-    rewrites = True
-    merges = True
+    rewrites = extends = merges = True
 
     def __init__(
         self,
@@ -68,7 +66,7 @@ class DeltaStore(DeltaUpkeep):
         del private, options
         self._owner = owner
         self._places = Places(folders)
-        self._states: dict[tuple[str, str | None], tuple[Stamp, TableState]] = {}
+        self._states = States(lambda *asked: _table().load(*asked))
 
     def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call: of tables in object stores some may be."""
@@ -120,7 +118,6 @@ class DeltaStore(DeltaUpkeep):
             TableCorruptError: its log is damaged (names the file).
         """
         state = self._state(table, version)
-        known = [f.rows for f in state.files]
         files = self._places.files(table.location)
         hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(
@@ -128,12 +125,13 @@ class DeltaStore(DeltaUpkeep):
             schema=state.schema,
             partition_by=state.partition_by,
             batch=batch_of(table, state, files),
-            rows=None if state.masked else total(known),
+            rows=state.rows,
             bytes=sum(f.size for f in state.files),
             files=len(state.files),
             comment=state.comment,
             properties={k: v for k, v in state.properties.items() if k not in hidden},
             id=state.id,
+            newest_ms=max((f.made_ms for f in state.files), default=0),
             events=events_of(state, files),
         )
 
@@ -347,18 +345,8 @@ class DeltaStore(DeltaUpkeep):
                 f"{table} has no version {version}", got=f"newest version {newest}"
             )
         log.ready(version)
-        # A version never changes; but another table may have been put in the same place.
-        stamp = log.stamp(newest if version is None else version)
-        kept = self._states.get((table.location, application))
-        if kept is not None and kept[0] == stamp:
-            return kept[1]
-        state: TableState = reconciled(log, version) or _table().load(
-            str(log.table), version, application
-        )
-        # Another commit may have come in between.
-        if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
-            self._states[table.location, application] = stamp, state
-        return state
+        found = newest if version is None else version
+        return self._states.at(log, found, version is not None, application)
 
     def _before(self, table: TableRef, log: Log, version: int) -> TableState | None:
         """The table before a version, if that one has changed its metadata."""

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from qanat.errors import (
 from qanat.model.schema import Schema
 from qanat.storage.delta.features import Features
 from qanat.storage.delta.log import Log
-from qanat.storage.delta.state import LiveFile, TableState
+from qanat.storage.delta.state import LiveFile, TableState, local_path
 
 # delta-rs raises few classes of errors; only the text tells which feature is missing.
 _FEATURE = re.compile(
@@ -141,6 +142,18 @@ def columns_of(file: Path) -> Schema:
         rows = con.sql("FROM read_parquet($file) LIMIT 0", params={"file": [escape(str(file))]})
         columns = RecordBatchReader.from_stream(rows).schema
     return Schema.from_json(json.loads(deltalake.Schema.from_arrow(columns).to_json()))
+
+
+def deleted_rows(table: str, version: int) -> dict[str, Sequence[int]]:
+    """The rows that deletion vectors hide, by the absolute path of their file, from 0 on."""
+    found: dict[str, Sequence[int]] = {}
+    with _errors(table):
+        for batch in _open(table, version).deletion_vectors():
+            paths, masks = batch.column("filepath"), batch.column("selection_vector")
+            for path, mask in zip(paths.to_pylist(), masks.to_pylist(), strict=True):
+                rows = array("q", (row for row, kept in enumerate(mask) if not kept))
+                found[local_path(Path(table), path) or path] = rows
+    return found
 
 
 def scan(table: str, version: int) -> Any:

@@ -15,6 +15,7 @@ from qanat.storage.delta.files import Files
 from qanat.storage.delta.layout import Planner
 from qanat.storage.delta.names import DeltaNames
 from qanat.storage.delta.retract import RENAMES
+from qanat.storage.delta.vectors import deleted_rows
 
 _SOON = 10
 """Entries behind the last checkpoint for which maintenance writes another one."""
@@ -52,7 +53,8 @@ class DeltaUpkeep(DeltaNames):
             # What came later may be taken back, and is known by its files then.
             later = range(settled + 1, state.version + 1)
             frozen = {a["add"]["path"] for v in later for a in files.log.actions(v) if "add" in a}
-        plan = Planner(files.log.table, files.fetching, policy, frozen, by_flow, thorough)
+        deleted = deleted_rows(files.log, state)
+        plan = Planner(files.log.table, files.fetching, policy, frozen, by_flow, thorough, deleted)
         try:
             state.check_writable(table.location)
             found = plan.layout(state)

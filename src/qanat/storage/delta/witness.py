@@ -114,16 +114,20 @@ class DeltaLog:
         if renames := info.get("qanat.renames"):
             self._rename(renames["old"], renames["new"])
             return
-        gone = self._count(actions, "remove")
-        rows = self._count(actions, "add")
-        if info.get("operation") == "MERGE":
+        merges = info.get("operation") == "MERGE"
+        gone = self._count(actions, "remove", every=merges)
+        rows = self._count(actions, "add", every=merges)
+        if merges:
             rows = None if rows is None or gone is None else rows - gone
         for action in actions:
             if (made := action.get("txn")) and rows is not None:
                 self._rows[made["appId"], made["version"]] = rows
 
-    def _count(self, actions: Sequence[Mapping[str, Any]], kind: str) -> int | None:
+    def _count(self, actions: Sequence[Mapping[str, Any]], kind: str, every: bool) -> int | None:
         """The rows of the files that an entry adds or removes.
+
+        Rows that were written again for wider types are neither new nor gone. Those of a merge may
+        be some that stay of a file that goes, so that all have to be counted (`every`).
 
         None if one of them was added by an entry that is gone, and removed before any checkpoint.
         """
@@ -133,8 +137,7 @@ class DeltaLog:
             if kind == "add":
                 stats = json.loads(file.get("stats") or "{}")
                 self._sizes[path] = stats.get("numRecords", 0)
-            # Rows that were written again for wider types are neither new nor gone.
-            if file.get("dataChange", True):
+            if every or file.get("dataChange", True):
                 if path not in self._sizes:
                     return None
                 rows += self._sizes[path]

@@ -62,7 +62,7 @@ class IcebergStore(NoUpkeep, IcebergNames):
     """
 
     # Iceberg knows a column by its identifier, and forbids it most other types.
-    rewrites = merges = False
+    rewrites = merges = extends = False
 
     def __init__(
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders

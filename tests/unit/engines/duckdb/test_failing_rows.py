@@ -158,3 +158,29 @@ def test_rows_that_fail_alone_are_set_aside(tmp_path: Path, seed: int) -> None:
         }
         assert shop.rows(name) == sorted(fast.rows(query, kept), key=repr), query
     assert set_aside > QUERIES
+
+
+@pytest.mark.parametrize(
+    ("source", "without_partner"),
+    [
+        ("dim AS d JOIN STREAM s AS b ON d.q = b.k", False),
+        ("dim AS d JOIN (SELECT * FROM STREAM s) AS b ON d.q = b.k", False),
+        ("dim AS d JOIN (SELECT *, CAST(v AS INT) FROM STREAM s) AS b ON d.q = b.k", True),
+        ("STREAM s AS b ASOF JOIN dim AS d ON b.k >= d.q", True),
+    ],
+)
+def test_rows_of_a_stream_are_set_aside_wherever_it_is_joined(
+    tmp_path: Path, source: str, without_partner: bool
+) -> None:
+    shop = Shop(tmp_path)
+    shop.file("d/1.csv", "id,k,v\n1,1,5\n2,2,x\n3,1,7\n4,3,y\n")
+    tables = (
+        "CREATE MATERIALIZED VIEW dim AS FROM (VALUES (1, 'a'), (2, 'b')) AS t(q, w);"
+        "CREATE STREAMING TABLE s AS SELECT * FROM STREAM read_files('d/*.csv');"
+    )
+    shop.sql(
+        f"{tables}CREATE STREAMING TABLE t AS SELECT id, CAST(b.v AS INT) AS v FROM {source};"
+    )
+    shop.run()
+    assert shop.rows("t") == [(1, 5), (3, 7)]
+    assert shop.quarantined("t") == [(None, ["_failed"])] * (1 + without_partner)

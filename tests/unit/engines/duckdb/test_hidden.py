@@ -151,7 +151,8 @@ def over(
     """The query where these inputs have their hidden columns."""
     places = (
         "{'file_name': 'f.csv'} AS _metadata, 'f.csv' AS __qanat_file, 1::BIGINT AS __qanat_row,"
-        " rowid AS __qanat_rid, 'f.csv' AS __qanat_source"
+        " rowid AS __qanat_rid, 'f.csv' AS __qanat_source,"
+        " rowid AS __qanat_place"
     )
     inputs = [
         f"{n} AS (SELECT *{f', {places}' if n in full else ''} FROM memory.main.{n})"
@@ -182,13 +183,13 @@ def test_a_query_says_the_same_with_positions_in_front(
 )
 def test_rows_that_are_others_each_time_have_no_identifier(sql: str) -> None:
     _, _, carried = carry(query(sql), HIDDEN, positions=True)
-    assert carried == (*POSITIONS[:2], POSITIONS[3])
+    assert carried == (*POSITIONS[:2], *POSITIONS[3:])
 
 
 @pytest.mark.parametrize("sql", ["FROM s, r", "SELECT * FROM s, r", "FROM s JOIN r ON true"])
 def test_rows_that_a_join_repeats_have_no_identifier(sql: str) -> None:
     _, _, carried = carry(query(sql), HIDDEN, positions=True)
-    assert carried == (*POSITIONS[:2], POSITIONS[3])
+    assert carried == (*POSITIONS[:2], *POSITIONS[3:])
 
 
 @pytest.mark.parametrize("sql", AS_A_WHOLE)

@@ -87,7 +87,8 @@ def drawn(draw: random.Random, depth: int, known: tuple[str, ...]) -> str:
 
 def rows(con: duckdb.DuckDBPyConnection, sql: str, *hidden: str) -> duckdb.DuckDBPyRelation:
     places = (
-        "'f' AS __qanat_file, rowid AS __qanat_row, rowid AS __qanat_rid, 'f' AS __qanat_source"
+        "'f' AS __qanat_file, rowid AS __qanat_row, rowid AS __qanat_rid, 'f' AS __qanat_source,"
+        " rowid AS __qanat_place"
     )
     columns = f"*, {places}" if hidden else "*"
     return con.sql(f"WITH s AS (SELECT {columns} FROM memory.main.s) FROM (\n{sql}\n)")

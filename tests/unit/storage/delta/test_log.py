@@ -330,9 +330,13 @@ def test_deletion_vectors_are_honoured(store: DeltaStore, tmp_path: Path) -> Non
     vector = deletion_vector(1, 3)
     table = foreign(tmp_path, features("deletionVectors"), deletionVector=vector)
     snapshot = store.snapshot(ref(table))
-    assert snapshot.rows is None
-    assert total(snapshot.batch) == [(8, 41)]
-    assert total(snapshot.batch) == [(8, 41)], "each `open` starts afresh"
+    assert snapshot.rows == 8
+    batch = snapshot.batch
+    assert isinstance(batch, TableBatch)
+    assert batch.deleted is not None
+    assert {Path(p).name: list(rows) for p, rows in batch.deleted().items()} == {
+        "x.parquet": [1, 3]
+    }
 
 
 def test_mapped_columns_have_the_tables_names(store: DeltaStore, tmp_path: Path) -> None:

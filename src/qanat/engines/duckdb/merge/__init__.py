@@ -8,6 +8,7 @@ earlier epochs kept beside the table, and those that the table's own rows tell. 
 is computed anew, in the order of their sequence (`fold`), so that it never matters in which order
 or in how many epochs they came. `snapshot`: a snapshot is made events first, by how it differs
 from the rows there. `by_keys`: the rows replace those of their key or partition. `by_clauses`:
-clauses say what becomes of rows that match. Only files with a row that is another one afterwards
+clauses say what becomes of rows that match (`missing`: and of those that
+no row of the source does). Only files with a row that is another one afterwards
 are written again (`rewrite`). `pieces` has the SQL that all of them share.
 """

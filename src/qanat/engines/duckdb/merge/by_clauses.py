@@ -19,6 +19,7 @@ from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
+from qanat.engines.duckdb.merge.missing import MISSING, find_missing
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.types import Conversion, fit
@@ -32,7 +33,7 @@ from qanat.model.changes import Expression
 from qanat.model.merge_into import Clause, Does, MergeInto
 from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
-from qanat.model.schema import Schema
+from qanat.model.schema import DataType, Schema
 from qanat.model.work import Merge, Output, Work
 from qanat.text import quote
 
@@ -41,7 +42,7 @@ _SOURCE, _PAIRS, _ROWS, _CHOSEN, _UPDATED = (
 )
 """Names of temporary tables: rows of the source; which of them matches which row of the table;
 rows of the table that match; by pair, the clause that is about it; what those rows become."""
-_NUMBER, _CLAUSE = "__qanat_number", "__qanat_clause"
+_NUMBER, _CLAUSE, _BEFORE = "__qanat_number", "__qanat_clause", "__qanat_before"
 _SHOWN = 4
 """Columns by which a message tells a row."""
 
@@ -65,6 +66,7 @@ class ByClauses(Becoming):
         self._changes = changes
         self._given: dict[str, DuckDBPyType] = {}
         self._schema = Schema()
+        self._wider: Named[DataType] = Named()
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
@@ -74,7 +76,9 @@ class ByClauses(Becoming):
         for each in self._changes.clauses:
             self._check_names(each)
         self._compile(select)
-        return Target(self._schema, self._schema, self._schema.names[:1], casts)
+        return Target(
+            self._schema, self._schema, self._schema.names[:1], casts, widens=bool(self._wider)
+        )
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
@@ -83,13 +87,13 @@ class ByClauses(Becoming):
             stored: SELECT text of all rows of the table, with their places; None: it has none.
             given: what the SELECT was made from.
         """
-        del given
         names = columns_in(self._schema.names)
         make(self.con, _SOURCE, f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})")
         rows = f"({self._nothing() if stored is None else stored})"
         make(self.con, _PAIRS, self._pairs(_SOURCE, rows))
-        touched = f"SEMI JOIN {_PAIRS} AS p ON p.{RID} = r.{RID}"
-        make(self.con, _ROWS, f"SELECT {names}, {RID} FROM {rows} AS r {touched}")
+        notes = self._find_missing(rows, given)
+        touched = f"SELECT {RID} FROM {_PAIRS} UNION ALL SELECT {RID} FROM {MISSING}"
+        make(self.con, _ROWS, f"SELECT {names}, {RID} FROM {rows} AS r WHERE {RID} IN ({touched})")
         make(self.con, _CHOSEN, self._chosen(_SOURCE, _ROWS))
         self._check_matches()
         updates = [self._update(n, c, _SOURCE, _ROWS) for n, c in self._doing(Does.UPDATE)]
@@ -111,7 +115,7 @@ class ByClauses(Becoming):
             f"UNION ALL SELECT {RID} FROM {FRESH}"
         )
         make(self.con, GONE, f"SELECT * FROM {_ROWS} AS r WHERE r.{RID} IN ({gone})")
-        return Taken(count_of(self.con, _SOURCE))
+        return Taken(count_of(self.con, _SOURCE), notes=notes)
 
     # -- columns ---------------------------------------------------------------------------
 
@@ -136,14 +140,42 @@ class ByClauses(Becoming):
                 location=work.query.location,
                 hint=f"declare them: CREATE STREAMING TABLE {work.dataset} (column TYPE, …)",
             )
+        self._wider = self._types(select)
+        for name, wide in self._wider.items():
+            # No clause that inserts sets it.
+            if name not in types:
+                nothing = self.con.sql(f"SELECT NULL::{to_duckdb(wide)} LIMIT 0")
+                types[name] = nothing.types[0]
         for field in target.declared.fields:
             # A column that no clause sets is NULL in new rows.
             if field.name not in types:
                 nothing = self.con.sql(f"SELECT NULL::{to_duckdb(field.type)} LIMIT 0")
                 types[field.name] = nothing.types[0]
-        fitted = fit(list(types), list(types.values()), target, work.query, work.dataset)
+        fitted = fit(
+            list(types), list(types.values()), target, work.query, work.dataset, self._wider
+        )
         own = {quote(name) for name in taken}
-        return fitted.schema, tuple(c for c in fitted.casts if c.column in own)
+        return fitted.schema, tuple(c for c in fitted.casts if own.issuperset(c.columns))
+
+    def _types(self, select: str) -> Named[DataType]:
+        """The types that columns of the table get, so that it takes all that clauses set."""
+        stored = self.merge.target.stored
+        if not self.may_widen or stored is None:
+            return Named()
+        rows = self.bindings.bind(_BEFORE, stored.batch).plain
+        mine = f"({select}) AS {self._source}"
+        both = f"{mine} JOIN ({rows}) AS {self._table} ON {_sql(self._changes.condition)}"
+        taken = self._taken_over()
+        given = [f"SELECT {columns_in(taken)} FROM ({select})"] if taken else []
+        for each in self._changes.clauses:
+            if each.sets:
+                seen = both if each.matched else mine
+                seen = f"({rows}) AS {self._table}" if each.missing else seen
+                with self._explained(each.sets):
+                    values = f"SELECT {self._list(each.sets)} FROM {seen}"
+                    self.con.sql(f"{values} LIMIT 0")
+                given.append(values)
+        return self.widened(given)
 
     def _taken_over(self) -> list[str]:
         """The columns of the source that `*` sets: those that the table declares, or all."""
@@ -173,6 +205,7 @@ class ByClauses(Becoming):
         parts = [(self._changes.condition, both)]
         for each in self._changes.clauses:
             seen = both if each.matched else mine
+            seen = f"FROM {rows} AS {self._table}" if each.missing else seen
             parts += ((e, seen) for e in (each.condition, *(v for _, v in each.sets)) if e)
         for value, seen in parts:
             with self._explained([("", value)]):
@@ -210,12 +243,20 @@ class ByClauses(Becoming):
             f"FROM {source} AS {self._source} JOIN {rows} AS {self._table} ON {condition}"
         )
 
-    def _which(self, matched: bool) -> str:
+    def _find_missing(self, rows: str, given: Given) -> tuple[str, ...]:
+        """Find the rows of the table that no row of the source matches; what to tell of it."""
+        if not self._changes.whole:
+            make(self.con, MISSING, f"SELECT {RID} FROM {_PAIRS} WHERE false")
+            return ()
+        source = f"(SELECT *, 0 AS {_NUMBER} FROM ({given.select}))"
+        return find_missing(self.con, rows, self._pairs(source, rows), given.lost)
+
+    def _which(self, matched: bool, missing: bool = False) -> str:
         """SQL of the number of the clause that is about a row; -1 if none is."""
         about = [
             f"WHEN {'true' if each.condition is None else _sql(each.condition)} THEN {number}"
             for number, each in enumerate(self._changes.clauses)
-            if each.matched is matched
+            if (each.matched, each.missing) == (matched, missing)
         ]
         return f"CASE {' '.join(about)} ELSE -1 END" if about else "-1"
 
@@ -230,7 +271,11 @@ class ByClauses(Becoming):
             f"{self._which(False)} AS {_CLAUSE} FROM {source} AS {self._source} "
             f"ANTI JOIN {_PAIRS} AS __qanat_p ON __qanat_p.{_NUMBER} = {self._source}.{_NUMBER}"
         )
-        return f"{matched} UNION ALL {alone}"
+        missing = (
+            f"SELECT NULL::BIGINT AS {_NUMBER}, {RID}, {self._which(False, True)} AS {_CLAUSE} "
+            f"FROM {rows} AS {self._table} WHERE {RID} IN (FROM {MISSING})"
+        )
+        return f"{matched} UNION ALL {alone} UNION ALL {missing}"
 
     def _together(self, pairs: str, source: str, rows: str) -> str:
         """What stands behind FROM: pairs of rows with both rows."""
@@ -253,10 +298,14 @@ class ByClauses(Becoming):
             else:
                 values.append(f"{self._source if name in taken else self._table}.{quote(name)}")
         place = f"{self._table}.{RID} AS {RID}"
+        table = f"{rows} AS {self._table}"
         if not chosen:
-            both = f"{source} AS {self._source}, {rows} AS {self._table}"
-            return self._typed(values, place, both)
+            seen = table if clause.missing else f"{source} AS {self._source}, {table}"
+            return self._typed(values, place, seen)
         about = f"(FROM {_CHOSEN} WHERE {_CLAUSE} = {number} AND {RID} IS NOT NULL)"
+        if clause.missing:
+            on = f"__qanat_p.{RID} = {self._table}.{RID}"
+            return self._typed(values, place, f"{table} SEMI JOIN {about} AS __qanat_p ON {on}")
         return self._typed(values, place, self._together(about, source, rows))
 
     def _insert(self, number: int, clause: Clause, source: str, chosen: bool = True) -> str:
@@ -297,7 +346,7 @@ class ByClauses(Becoming):
             declared=target.declared,
             partition_by=target.partition_by,
         )
-        fitted = fit(names, types, output, self.work.query, self.work.dataset)
+        fitted = fit(names, types, output, self.work.query, self.work.dataset, self._wider)
         return f"SELECT {fitted.projection}, {RID} FROM ({select})"
 
     def _check_matches(self) -> None:

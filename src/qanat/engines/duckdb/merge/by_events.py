@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
@@ -13,15 +13,23 @@ from qanat.engines.duckdb.merge.events import ROWS, Events, places
 from qanat.engines.duckdb.merge.fold import rows, untold
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
-from qanat.engines.duckdb.merge.shape import SINCE, Shape, shape_of
+from qanat.engines.duckdb.merge.shape import (
+    SINCE,
+    Shape,
+    sequence_sql,
+    shape_of,
+    told_by,
+    told_names,
+)
 from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.errors import InvariantError
-from qanat.model.changes import AutoCdc
-from qanat.model.schema import DataType, Schema
+from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
+from qanat.model.name import Named, Names
+from qanat.model.schema import DataType, Field, Schema, Struct
 from qanat.model.work import Batch, Merge, TableBatch, Work
 from qanat.text import literal, quote
 
-_AFTER, _UNTOLD = "__qanat_after", "__qanat_untold"
+_AFTER, _UNTOLD, _NARROW = "__qanat_after", "__qanat_untold", "__qanat_narrow"
 _SAME = "IS NOT DISTINCT FROM"
 
 
@@ -49,18 +57,29 @@ class ByEvents(Becoming):
         """The columns of the table after rows of a SELECT have changed it."""
         work = self.work
         relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+        sequence = self._known_sequence()
         found = shape_of(
             self.con,
             self._changes,
             self.merge.target,
             relation,
-            self._known_sequence(),
+            sequence,
+            self._wider(select, sequence),
             work.query,
             work.dataset,
         )
         self.con.sql(f"SELECT {found.events} FROM (SELECT {found.given} FROM ({select})) LIMIT 0")
         self._shape = found
-        return Target(found.schema, found.stored, found.identity, found.casts, found.lacks)
+        hidden = found.hidden if found.told is None else ()
+        return Target(
+            found.schema,
+            found.stored,
+            found.identity,
+            found.casts,
+            found.lacks,
+            hidden or tuple(f for f in found.stored.fields if found.schema.get(f.name) is None),
+            found.widens,
+        )
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
@@ -128,6 +147,67 @@ class ByEvents(Becoming):
         if self._shape is None:
             raise InvariantError("rows become others before their columns are known")
         return self._shape
+
+    def _wider(self, select: str, sequence: DataType | None) -> Named[DataType]:
+        """The types that columns of the table get, and the sequence (as `SEQUENCE`).
+
+        Args:
+            sequence: the type that files say it has; None if none does.
+        """
+        if not self.may_widen:
+            return Named()
+        target, changes = self.merge.target, self._changes
+        versions = changes.scd is ScdType.TWO
+        own = told_names(changes, target.schema)
+        sequence = sequence or self._told_sequence(own)
+        fixed = (START_AT, END_AT) if versions else own
+        columns = target.schema
+        if sequence is not None and not any(target.declared.get(n) for n in fixed):
+            columns = Schema((*columns.fields, Field(SEQUENCE, sequence)))
+            select = f"SELECT *, {sequence_sql(changes)} AS {SEQUENCE} FROM ({select})"
+        there = self._there(sequence, None if versions else told_by(changes, target.schema))
+        types = self.widened([select], columns, there, Names((SEQUENCE, *own)))
+        # What tells the sequence has its type.
+        for name in own:
+            types.pop(name, None)
+        new = types.get(SEQUENCE)
+        if new is not None and own:
+            parts = [f.type for f in new.fields] if isinstance(new, Struct) else [new]
+            types.update(zip(own, parts, strict=True))
+        return types
+
+    def _told_sequence(self, own: Sequence[str]) -> DataType | None:
+        """The type of the sequence by the columns of the table; None if they do not tell it.
+
+        Args:
+            own: the columns that make it up.
+        """
+        names = (START_AT,) if self._changes.scd is ScdType.TWO else own
+        fields = tuple(f for n in names if (f := self.merge.target.schema.get(n)) is not None)
+        if len(fields) > 1:
+            return Struct(tuple(Field(f.name, f.type) for f in fields))
+        return fields[0].type if fields else None
+
+    def _there(self, sequence: DataType | None, told: str | None) -> str:
+        """SELECT text of all values that the table and its events have."""
+        stored = self.merge.target.stored
+        if stored is None or not isinstance(stored.batch, TableBatch):
+            raise InvariantError("the rows of a table are not at hand")
+        batch, versions = stored.batch, self._changes.scd is ScdType.TWO
+        if not versions and told is None and sequence is not None:
+            columns = (*batch.schema.fields, Field(SEQUENCE, sequence))
+            batch = replace(batch, schema=Schema(columns))
+        rows = self.bindings.bind(_NARROW, batch).plain
+        if versions:
+            ends = f"SELECT {END_AT} AS {SEQUENCE} FROM ({rows})"
+            rows = f"SELECT *, {START_AT} AS {SEQUENCE} FROM ({rows}) UNION ALL BY NAME {ends}"
+        elif told is not None:
+            rows = f"SELECT *, {told} AS {SEQUENCE} FROM ({rows})"
+        if self._kept is not None:
+            rows += (
+                f" UNION ALL BY NAME {self.bindings.bind(f'{_NARROW}_events', self._kept).plain}"
+            )
+        return rows
 
     def _known_sequence(self) -> DataType | None:
         """The type of the sequence of rows that are there; None if only the query tells it."""

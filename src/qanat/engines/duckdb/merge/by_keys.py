@@ -32,6 +32,7 @@ _EPOCH = Struct((Field("at", _LONG), Field("flow", STRING), Field("epoch", _LONG
 _NEW, _GROUPS, _ROWS, _STATE = (f"__qanat_{name}" for name in ("new", "groups", "rows", "state"))
 """Names of temporary tables: new rows; the groups that they are of; rows of the table in these; by
 group, whether rows that come back from quarantine take the place of those."""
+_TAKEN = "__qanat_taken"
 _LAST, _NUMBER, _REPLACES, _BESIDE = (
     f"__qanat_{name}" for name in ("last", "number", "replaces", "beside")
 )
@@ -77,12 +78,21 @@ class ByKeys(Becoming):
                     wanted=", ".join(given),
                     nearest=nearest(name, list(given)),
                 )
+        types = self.widened([select])
         fitted = fit(
-            list(given), list(given.values()), self.merge.target, work.query, work.dataset
+            list(given), list(given.values()), self.merge.target, work.query, work.dataset, types
         )
         self._fitted = fitted
-        stored = Schema((*fitted.schema.fields, Field(SEQUENCE, _EPOCH)))
-        return Target(fitted.schema, stored, self._by, fitted.casts, fitted.lacks)
+        hidden = Field(SEQUENCE, _EPOCH)
+        return Target(
+            fitted.schema,
+            Schema((*fitted.schema.fields, hidden)),
+            self._by,
+            fitted.casts,
+            fitted.lacks,
+            (hidden,),
+            fitted.widens,
+        )
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
@@ -95,7 +105,8 @@ class ByKeys(Becoming):
         by, columns = columns_in(self._by), columns_in(self._known.schema.names, "r")
         self._take(select)
         newest = f"max({SEQUENCE}) AS {_LAST}"
-        make(self.con, _GROUPS, f"SELECT {by}, {newest} FROM {_NEW} GROUP BY ALL")
+        if stored is not None or self._returns:
+            make(self.con, _GROUPS, f"SELECT {by}, {newest} FROM {_NEW} GROUP BY ALL")
         make(self.con, _ROWS, self._touched(stored))
         replaced = ""
         if self._returns:
@@ -141,15 +152,18 @@ class ByKeys(Becoming):
 
     def _take(self, select: str) -> None:
         """Take the rows of a SELECT, numbered in their order."""
-        work, sequence = self.work, SEQUENCE
-        if not self._returns:
-            at, flow = f"{work.at_ns // 1000}::BIGINT", literal(work.flow)
-            now = f"at := {at}, flow := {flow}, epoch := {work.epoch}::BIGINT"
-            sequence = f"struct_pack({now}) AS {SEQUENCE}"
+        work = self.work
         # DuckDB numbers rows in their order, which `Work.ordered` has it keep.
         numbered = f"SELECT *, row_number() OVER () AS {_NUMBER} FROM ({select})"
-        columns = f"{self._known.projection}, {sequence}, {_NUMBER}"
-        make(self.con, _NEW, f"SELECT {columns} FROM ({numbered})")
+        columns = f"{self._known.projection}, {_NUMBER}"
+        if self._returns:
+            make(self.con, _NEW, f"SELECT {columns}, {SEQUENCE} FROM ({numbered})")
+            return
+        # All of one epoch: kept with each row, that would take a third of the memory.
+        at, flow = f"{work.at_ns // 1000}::BIGINT", literal(work.flow)
+        now = f"at := {at}, flow := {flow}, epoch := {work.epoch}::BIGINT"
+        make(self.con, _TAKEN, f"SELECT {columns} FROM ({numbered})")
+        make(self.con, _NEW, f"SELECT *, struct_pack({now}) AS {SEQUENCE} FROM {_TAKEN}", "VIEW")
 
     def _touched(self, stored: str | None) -> str:
         """SELECT text of the rows of the table that are of the groups of new ones."""
@@ -196,15 +210,23 @@ class _LastOfKey(ByKeys):
 
     def _fresh(self, stored: bool) -> str:
         by = columns_in(self._by)
-        last = f"SELECT max({_NUMBER}) FROM {_NEW} GROUP BY {by}"
+        last = ""
+        twice = f"SELECT 1 FROM {_NEW} GROUP BY {by} HAVING count(*) > 1 LIMIT 1"
+        if self.con.execute(twice).fetchone() is not None:
+            last = f" WHERE n.{_NUMBER} IN (SELECT max({_NUMBER}) FROM {_NEW} GROUP BY {by})"
         # Another tool may have written several rows of a key: the new one replaces the first.
         first = f"SELECT {by}, min({RID}) AS {RID} FROM {_ROWS} GROUP BY {by}"
         join = f"LEFT JOIN ({first}) AS o ON {self._same('n', 'o')} " if stored else ""
         place = f"o.{RID}" if stored else f"NULL::BIGINT AS {RID}"
-        return (
-            f"SELECT {columns_in(self._columns, 'n')}, {place} FROM {_NEW} AS n "
-            f"{join}{self._counting} WHERE n.{_NUMBER} IN ({last})"
-        )
+        columns = columns_in(self._columns, "n")
+        lacks = self._known.lacks if stored else ()
+        if lacks:
+            # What the query does not give stays as it is.
+            join += f"LEFT JOIN {_ROWS} AS w ON w.{RID} = o.{RID} "
+            columns = ", ".join(
+                f"{'w' if name in lacks else 'n'}.{quote(name)}" for name in self._columns
+            )
+        return f"SELECT {columns}, {place} FROM {_NEW} AS n {join}{self._counting}{last}"
 
     def _counts(self) -> str:
         return f"t.{_REPLACES}"

@@ -19,9 +19,11 @@ from qanat.engines.duckdb.merge.shape import (
     UPSERT,
     Shape,
 )
-from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.engines.duckdb.tables import in_wider
+from qanat.engines.duckdb.typenames import from_duckdb
 from qanat.errors import HistoryMismatchError, Location, SequenceTieError, full_refresh
 from qanat.model.changes import END_AT, START_AT
+from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch
 from qanat.text import quote
 
@@ -189,13 +191,10 @@ class Events:
 
     def _as_events(self, bound: str) -> str:
         """SELECT text of events that were kept, in the columns that the table has by now."""
-        have = set(self._con.sql(f"{bound} LIMIT 0").columns)
-        columns = ", ".join(
-            f"CAST({quote(f.name)} AS {to_duckdb(f.type)}) AS {quote(f.name)}"
-            if f.name in have
-            else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
-            for f in self._shape.kept.fields
-        )
+        relation = self._con.sql(f"{bound} LIMIT 0")
+        types = zip(relation.columns, map(from_duckdb, relation.types), strict=True)
+        have = Schema(tuple(Field(name, type_) for name, type_ in types))
+        columns = ", ".join(in_wider(f, have.get(f.name)) for f in self._shape.kept.fields)
         return f"SELECT {columns} FROM ({bound})"
 
     def _find_emptied(self) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.types import Conversion
+from qanat.engines.duckdb.inputs import Bindings, file_name
+from qanat.engines.duckdb.types import Conversion, columns_of
+from qanat.engines.duckdb.widening import Widening
 from qanat.frozen import Frozen
-from qanat.model.schema import Schema
-from qanat.model.work import Merge, Work
+from qanat.model.name import Named, Names
+from qanat.model.schema import DataType, Field, Schema
+from qanat.model.work import Merge, TableBatch, Work
 
 FRESH, GONE = "__qanat_fresh", "__qanat_gone"
 """Relations that a kind makes. `FRESH`: rows that are not in the table yet, in the columns of its
@@ -28,6 +32,8 @@ class Target(Frozen):
             other by the first of them.
         casts: the conversions of values on their way into the table.
         lacks: columns of the table that the query does not give.
+        hidden: those of its files that readers do not see, as they are before the epoch.
+        widens: whether columns that it has get wider types.
     """
 
     schema: Schema
@@ -35,6 +41,8 @@ class Target(Frozen):
     sorted_by: tuple[str, ...]
     casts: tuple[Conversion, ...] = ()
     lacks: tuple[str, ...] = ()
+    hidden: tuple[Field, ...] = ()
+    widens: bool = False
 
 
 class Taken(Frozen):
@@ -92,6 +100,38 @@ class Becoming(ABC):
         None if there is nothing, and has never been.
         """
         return None
+
+    @property
+    def may_widen(self) -> bool:
+        """True if columns of the table may get wider types by the rows of the epoch."""
+        work, stored = self.work, self.merge.target.stored
+        plain = stored is not None and isinstance(stored.batch, TableBatch)
+        return plain and work.widens and (work.unchanged or self.bindings.widened)
+
+    def widened(
+        self,
+        selects: Sequence[str],
+        columns: Schema | None = None,
+        there: str | None = None,
+        ordering: Names | None = None,
+    ) -> Named[DataType]:
+        """The types that columns of the table get, so that it takes the rows of SELECTs.
+
+        Args:
+            columns: that the table has; None: as readers see them.
+            there, ordering: see `Widening.types`.
+        """
+        if not self.may_widen:
+            return Named()
+        target = self.merge.target
+        if columns is not None:
+            target = replace(target, schema=columns)
+        parts = []
+        for select in selects:
+            relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
+            parts.append((columns_of(relation.columns, relation.types), select))
+        widening = Widening(self.con, self.bindings, file_name(self.work.dataset), target)
+        return widening.types(parts, there, ordering)
 
     @property
     def dated(self) -> bool:

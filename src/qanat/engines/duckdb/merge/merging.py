@@ -13,7 +13,7 @@ from qanat.engines.duckdb.merge.by_clauses import ByClauses
 from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Target
-from qanat.engines.duckdb.merge.pieces import columns_in, count_of
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of, part_of
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
@@ -81,10 +81,11 @@ class Merging:
         bound = None if stored is None else self._bindings.bind(_STORED, stored).full
         taken = self._becoming.become(select, bound, given)
         self.notes = taken.notes
-        removed, files = self._rewrite(target, stored)
+        removed, files, moved = self._rewrite(target, stored)
         table = StagedTable(
             target.schema,
             (*files, *self._inserted(target)),
+            rewritten=moved,
             removed=removed,
             feed=self._feed(target) if self._merge.feed and removed else (),
             events=self._events(),
@@ -116,18 +117,19 @@ class Merging:
             )
         if not stored.batch.files:
             return None
-        before = stored.batch.schema
-        visible = target.schema
-        hidden = (f for f in target.stored.fields if visible.get(f.name) is None)
-        known = Schema((*before.fields, *hidden))
-        new = (f for f in visible.fields if known.get(f.name) is None)
-        return replace(stored.batch, schema=Schema((*known.fields, *new)))
+        before = Schema((*stored.batch.schema.fields, *target.hidden))
+        if target.widens:
+            narrow = replace(stored.batch, schema=before)
+            return replace(stored.batch, schema=target.stored, narrower=(narrow,))
+        new = (f for f in target.schema.fields if before.get(f.name) is None)
+        return replace(stored.batch, schema=Schema((*before.fields, *new)))
 
     def _rewrite(
         self, target: Target, stored: TableBatch | None
-    ) -> tuple[tuple[str, ...], tuple[DataFile, ...]]:
-        if stored is None or not count_of(self._con, GONE):
-            return (), ()
+    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], tuple[DataFile, ...] | None]:
+        """Files that are replaced; their new ones; and all others, if columns get wider types."""
+        if stored is None or not (target.widens or count_of(self._con, GONE)):
+            return (), (), None
         rewriting = Rewriting(
             self._con,
             self._bindings,
@@ -138,7 +140,8 @@ class Merging:
             target.stored,
             self._merge.target,
         )
-        return rewriting.rewrite()
+        removed, files = rewriting.rewrite()
+        return removed, files, rewriting.recast(removed) if target.widens else None
 
     def _inserted(self, target: Target) -> Iterator[DataFile]:
         """Stage rows that replace none: many of them sorted, in several files.
@@ -200,7 +203,7 @@ class Merging:
         """Raise unless the rows before, and what became of them, make the rows there are."""
         gone = 0
         if stored is not None and table.removed:
-            batch = replace(stored, files=table.removed, fetch=None)
+            batch = part_of(stored, table.removed)
             gone = count_of(self._con, f"({self._bindings.bind('__qanat_removed', batch).plain})")
         if table.rows - gone != counts.inserted - counts.deleted:
             raise InvariantError(

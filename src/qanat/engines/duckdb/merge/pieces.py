@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
+from qanat.model.work import TableBatch
 from qanat.text import quote
 
 SEQUENCE = "__qanat_sequence"
@@ -28,6 +30,12 @@ def count_of(con: DuckDBPyConnection, relation: str) -> int:
     """
     row = con.execute(f"SELECT count(*) FROM {relation}").fetchone()
     return int(row[0]) if row else 0
+
+
+def part_of(batch: TableBatch, files: Sequence[str]) -> TableBatch:
+    """Some files of a table, which have been fetched; their columns may have got wider types."""
+    narrower = tuple(replace(b, files=tuple(files), fetch=None) for b in batch.narrower)
+    return replace(batch, files=tuple(files), fetch=None, narrower=narrower)
 
 
 def columns_in(names: Iterable[str], of: str = "") -> str:

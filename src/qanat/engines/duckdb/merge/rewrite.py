@@ -6,7 +6,7 @@ where they are small, and whoever looks for a key still has few files to open.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID, ROW_BITS
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.merge.pieces import columns_in, count_of
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of, part_of
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
@@ -63,10 +63,25 @@ class Rewriting(Frozen):
             written += self._rewrite(group, one)
         return tuple(self.batch.files[n] for n in sorted(touched)), tuple(written)
 
+    def recast(self, removed: Sequence[str]) -> tuple[DataFile, ...]:
+        """Stage all other files with the columns that the table has by now.
+
+        Args:
+            removed: those that `rewrite` has replaced.
+
+        Raises:
+            InvariantError: a row would be lost or doubled.
+        """
+        touched = set(removed)
+        rest = [n for n, path in enumerate(self.batch.files) if path not in touched]
+        written: list[DataFile] = []
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE {_OUT} ({RID} BIGINT)")
+        for number, group in enumerate(self._together(rest)):
+            one = replace(self.output, prefix=f"{self.output.prefix}-w{number:05d}")
+            written += self._write(group, one, "")
+        return tuple(written)
+
     def _rewrite(self, group: list[int], output: Output) -> tuple[DataFile, ...]:
-        name = f"__qanat_group_{group[0]}"
-        files = tuple(self.batch.files[n] for n in group)
-        bound = self.bindings.bind(name, replace(self.batch, files=files, fetch=None))
         # Rows are numbered by the place of their file among those that are read.
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {_OUT} AS SELECT "
@@ -74,17 +89,25 @@ class Rewriting(Frozen):
             f"FROM {self.gone} WHERE {_FILE} IN (SELECT unnest(?))",
             [group, group],
         )
-        columns = columns_in(self.columns.names)
         new = f"{self.fresh} WHERE {_FILE} IN ({', '.join(map(str, group))})"
+        return self._write(group, output, new)
+
+    def _write(self, group: list[int], output: Output, new: str) -> tuple[DataFile, ...]:
+        """Write the rows of files that stay.
+
+        Args:
+            new: what stands behind FROM: rows that come beside them; empty: none.
+        """
+        name = f"__qanat_group_{group[0]}"
+        bound = self.bindings.bind(name, part_of(self.batch, [self.batch.files[n] for n in group]))
+        columns = columns_in(self.columns.names)
         stay = f"FROM ({bound.full}) AS r WHERE r.{RID} NOT IN (SELECT {RID} FROM {_OUT})"
-        table = write(
-            self.con,
-            f"SELECT {columns} {stay} UNION ALL SELECT {columns} FROM {new}",
-            self.columns,
-            output,
-        )
+        select = f"SELECT {columns} {stay}"
+        if new:
+            select += f" UNION ALL SELECT {columns} FROM {new}"
+        table = write(self.con, select, self.columns, output)
         before, gone = count_of(self.con, f"({bound.plain})"), count_of(self.con, _OUT)
-        wanted = before - gone + count_of(self.con, new)
+        wanted = before - gone + (count_of(self.con, new) if new else 0)
         if table.rows != wanted:
             raise InvariantError(
                 "rows of a table were lost or doubled while files of it were written again",
@@ -105,9 +128,23 @@ class Rewriting(Frozen):
                 some, size = [], 0
             if number in chosen:
                 some.append(number)
-                size += Path(self.batch.files[number]).stat().st_size
+                size += self._size(number)
         if some:
             yield some
+
+    def _together(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """Files in their order, as many at a time as become one."""
+        some: list[int] = []
+        for number in numbers:
+            if some and sum(map(self._size, some)) >= FILE_BYTES:
+                yield some
+                some = []
+            some.append(number)
+        if some:
+            yield some
+
+    def _size(self, number: int) -> int:
+        return Path(self.batch.files[number]).stat().st_size
 
     def _in_order(self, touched: list[int]) -> list[int]:
         """The files by their smallest key, as far as their footers tell it."""

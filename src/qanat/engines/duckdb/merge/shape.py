@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -22,7 +22,7 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
-from qanat.model.name import Names
+from qanat.model.name import Named, Names
 from qanat.model.query import Computation
 from qanat.model.schema import DataType, Field, Primitive, Schema
 from qanat.model.work import Output
@@ -56,6 +56,8 @@ class Shape(Frozen):
         told: SQL of the sequence over the table's columns; None if only a hidden column tells it.
         casts: the conversions of values on their way into the table.
         lacks: columns of the table that the query does not give.
+        widens: whether columns that the table has, or the sequence, get wider types.
+        hidden: the sequence as rows that are there have it, if that is known.
     """
 
     schema: Schema
@@ -70,6 +72,8 @@ class Shape(Frozen):
     told: str | None
     casts: tuple[Conversion, ...]
     lacks: tuple[str, ...]
+    widens: bool
+    hidden: tuple[Field, ...]
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -97,6 +101,7 @@ def shape_of(
     target: Output,
     relation: DuckDBPyRelation,
     sequence_type: DataType | None,
+    widened: Named[DataType],
     query: Computation,
     dataset: str,
 ) -> Shape:
@@ -107,6 +112,7 @@ def shape_of(
         target: where the table is, and the columns that it has.
         relation: the rows of the query.
         sequence_type: that of rows and events which are there; None if there are none.
+        widened: the types that columns get (`SEQUENCE` too), in which all values were tried.
         query: where errors are.
 
     Raises:
@@ -125,14 +131,14 @@ def shape_of(
     _check_names(changes, names, relation.columns, query.location, dataset)
     types = [relation.types[relation.columns.index(n)] for n in names]
     plain = replace(target, schema=_data(target.schema), declared=_data(target.declared))
-    fitted = fit(names, types, plain, query, dataset)
+    fitted = fit(names, types, plain, query, dataset, widened)
     start = target.schema.get(START_AT) or target.declared.get(START_AT)
     wanted = sequence_type or (start.type if versions and start else None)
-    sequence = _sequence_sql(changes)
+    sequence = sequence_sql(changes)
     described = con.sql(f"SELECT {sequence} AS {SEQUENCE} FROM ({relation.sql_query()}) LIMIT 0")
     told = Schema() if wanted is None else Schema((Field(SEQUENCE, wanted),))
     own = Output(target.folder, target.prefix, schema=told)
-    sequenced = _fit_sequence(described.types, own, query, dataset, changes.whole)
+    sequenced = _fit_sequence(described.types, own, query, dataset, changes.whole, widened)
     found = sequenced.schema.fields[0].type
     keeps = changes.keeps.among(names) if changes.keeps else ()
     return Shape(
@@ -145,14 +151,24 @@ def shape_of(
         sequence_type=found,
         given=f"*, {sequence} AS {SEQUENCE}, {_kind(changes)} AS {KIND}",
         events=_events(changes, fitted, sequenced),
-        told=quote(START_AT) if versions else _told(changes, fitted.schema),
-        casts=tuple(_cast(c, changes) for c in fitted.casts),
+        told=quote(START_AT) if versions else told_by(changes, fitted.schema),
+        casts=(
+            *(_cast(c, changes) for c in fitted.casts),
+            *_computed(changes, relation.columns),
+        ),
         lacks=fitted.lacks,
+        widens=fitted.widens or sequenced.widens,
+        hidden=() if wanted is None else (Field(SEQUENCE, wanted),),
     )
 
 
 def _fit_sequence(
-    types: list[DuckDBPyType], output: Output, query: Computation, dataset: str, whole: bool
+    types: list[DuckDBPyType],
+    output: Output,
+    query: Computation,
+    dataset: str,
+    whole: bool,
+    widened: Named[DataType],
 ) -> Fitted:
     """Match the sequence with that of rows that are there.
 
@@ -160,7 +176,7 @@ def _fit_sequence(
         whole: whether it is the version of a snapshot.
     """
     try:
-        return fit([SEQUENCE], types, output, query, dataset)
+        return fit([SEQUENCE], types, output, query, dataset, widened)
     except SchemaMismatchError as error:
         # An author knows no column of that name.
         what = "the version of a snapshot" if whole else "SEQUENCE BY"
@@ -181,7 +197,8 @@ def _fit_sequence(
         ) from error
 
 
-def _sequence_sql(changes: AutoCdc) -> str:
+def sequence_sql(changes: AutoCdc) -> str:
+    """SQL of the sequence over a row of the query."""
     parts = [f"({exact_casts(e.sql)}\n)" for e in changes.sequence]
     if len(parts) == 1:
         return parts[0]
@@ -198,24 +215,42 @@ def _bare(sql: str) -> str | None:
     return found["plain"] or found["quoted"].replace('""', '"')
 
 
-def _told(changes: AutoCdc, data: Schema) -> str | None:
+def told_by(changes: AutoCdc, data: Schema) -> str | None:
     """SQL of the sequence over the columns of the table; None if they do not tell it."""
-    if changes.keeps is not None:
-        return None
-    fields = [data.get(n) if (n := _bare(e.sql)) else None for e in changes.sequence]
-    found = [f.name for f in fields if f is not None]
-    if len(found) < len(fields):
+    found = told_names(changes, data)
+    if not found:
         return None
     if len(found) == 1:
         return quote(found[0])
     return f"struct_pack({', '.join(f'{quote(n)} := {quote(n)}' for n in found)})"
 
 
+def told_names(changes: AutoCdc, data: Schema) -> list[str]:
+    """The columns of the table that make up the sequence; none if they do not tell it."""
+    if changes.keeps is not None:
+        return []
+    fields = [data.get(n) if (n := _bare(e.sql)) else None for e in changes.sequence]
+    found = [f.name for f in fields if f is not None]
+    return found if len(found) == len(fields) else []
+
+
 def _cast(cast: Conversion, changes: AutoCdc) -> Conversion:
     """A conversion that fails only where the value counts: not in what is deleted, say."""
-    if cast.column in map(quote, changes.keys):
+    if {*map(quote, changes.keys)}.issuperset(cast.columns):
         return cast
-    return replace(cast, fails=f"({_kind(changes)}) = {UPSERT} AND ({cast.fails})")
+    counts = f"coalesce(TRY({_kind(changes)}) = {UPSERT}, false)"
+    return replace(cast, fails=f"{counts} AND ({cast.fails})")
+
+
+def _computed(changes: AutoCdc, names: Sequence[str]) -> Iterator[Conversion]:
+    """What the clauses of changes compute of a row, beside its columns."""
+    conditions = (c for c in (changes.deletes, changes.truncates) if c is not None)
+    for expression in (*changes.sequence, *conditions):
+        if _bare(expression.sql) is None:
+            words = Names(re.findall(r"\w+", expression.sql))
+            columns = tuple(quote(n) for n in names if n in words)
+            fails = f"TRY(hash({exact_casts(expression.sql)}\n)) IS NULL"
+            yield Conversion(columns, str(expression), fails)
 
 
 def _kind(changes: AutoCdc) -> str:

@@ -1,0 +1,66 @@
+"""All datasets of a project, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qanat.report.html import heading, page, table
+from qanat.report.keys import VERSION_KEY, moment
+from qanat.report.shape import Key, Shape
+from qanat.run.overview import DatasetSummary
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, utc
+
+SUMMARY = Shape(
+    "DatasetSummary",
+    DatasetSummary,
+    (
+        *("dataset", "kind"),
+        Key("table_version", "version"),
+        *("rows", "bytes", "quarantined"),
+        Key("updated", of=str | None, make=lambda each: each.updated and moment(each.updated)),
+        "problem",
+    ),
+    "A table, materialized view or sink. `table_version` is null if it has no table (yet),\n"
+    "`updated` when its last epoch was committed, `problem` why its table cannot be read.",
+)
+DATASETS = Shape(
+    "DatasetsDocument",
+    Sequence[DatasetSummary],
+    (VERSION_KEY, Key("datasets", of=list[DatasetSummary], make=list)),
+    "The datasets in the order in which an update takes them.",
+)
+PARTS = (SUMMARY,)
+
+_HEADERS = ("Dataset", "Kind", "Version", "Rows", "Quarantined", "Last update")
+
+
+def overview_text(found: Sequence[DatasetSummary], layout: Layout = PLAIN) -> str:
+    """A line for each dataset, and how many there are."""
+    total = count(len(found), "dataset")
+    if not found:
+        return total
+    return "\n".join([*grid(_HEADERS, [_row(each) for each in found], layout), "", total])
+
+
+def overview_html(found: Sequence[DatasetSummary]) -> str:
+    """The same for a notebook."""
+    head = heading(count(len(found), "dataset"))
+    return page(head, table(_HEADERS, [_row(each) for each in found])) if found else page(head)
+
+
+def _row(found: DatasetSummary) -> list[Value]:
+    name, kind = printable(found.dataset), found.kind
+    if found.problem is not None:
+        return [name, kind, Cell(printable(found.problem), "red"), "", "", _when(found)]
+    return [
+        name,
+        kind,
+        "" if found.version is None else found.version,
+        "" if found.rows is None else found.rows,
+        found.quarantined,
+        _when(found),
+    ]
+
+
+def _when(found: DatasetSummary) -> str:
+    return "never" if found.updated is None else utc(found.updated)

@@ -1,0 +1,65 @@
+"""Tables whose rows were kept by other changes than are declared now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from qanat.errors import FlowError, QanatError, full_refresh
+from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.run.session import Session
+from qanat.text import listed
+
+_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
+
+
+def keeps_otherwise(before: str, now: str) -> bool:
+    """True if two definitions of a table say otherwise which events make which rows."""
+    return _kept_by(before) != _kept_by(now)
+
+
+def other_changes(kept: Sequence[tuple[Dataset, str, str]]) -> FlowError:
+    """The error for tables that cannot go on with the rows that they have.
+
+    Args:
+        kept: each with its definition as it was last run, and as it is.
+    """
+    names = [dataset.name for dataset, _, _ in kept]
+    parts = [(d.name, _kept_by(before), _kept_by(now)) for d, before, now in kept]
+    one = len(kept) == 1
+    return FlowError(
+        f"the rows of {listed(names)} were kept by other changes",
+        location=kept[0][0].location,
+        wanted="; ".join(_told(name, was, one) for name, was, _ in parts),
+        got="; ".join(_told(name, is_, one) for name, _, is_ in parts),
+        hint=f"start over: {full_refresh(*names)}",
+    )
+
+
+def _told(name: str, lines: Sequence[str], one: bool) -> str:
+    text = "; ".join(lines) or "rows that are added, and none that change"
+    return text if one else f"{name}: {text}"
+
+
+def _kept_by(text: str) -> list[str]:
+    """The lines of a definition that tell which events make which rows."""
+    return sorted({line for line in text.splitlines() if _KEPT_BY.match(line)})
+
+
+def problems_of_kept_rows(session: Session) -> Iterator[QanatError]:
+    """One error that names all tables which have to start over, as an update would refuse each."""
+    if session.problems:
+        return
+    before, found = session.recorded.definitions(), []
+    for dataset in session.pipeline.datasets:
+        known = before.get(dataset.name)
+        if known is None or dataset.kind is not DatasetKind.STREAMING_TABLE:
+            continue
+        now = session.analysis.definitions[dataset.name][1]
+        table = session.table(dataset.name)
+        if not keeps_otherwise(known.text, now) or session.store.version(table) is None:
+            continue
+        if session.store.snapshot(table).rows != 0:
+            found.append((dataset, known.text, now))
+    if found:
+        yield other_changes(found)
