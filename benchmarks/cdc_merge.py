@@ -61,18 +61,20 @@ _SQL = """
 CREATE STREAMING TABLE t;
 CREATE FLOW f AS AUTO CDC INTO t
 FROM STREAM read_files('in/*.parquet', max_files_per_trigger => 1)
-KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY seq COLUMNS * EXCEPT (op);
+KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY seq {kept};
 """
+SCD_1 = "COLUMNS * EXCEPT (op)"
+SCD_2 = "COLUMNS * EXCEPT (op, seq) STORED AS SCD TYPE 2"
 
 
-def project() -> Path:
+def project(name: str = "cdc_merge", kept: str = SCD_1) -> Path:
     """A project with the table, made once."""
-    folder = cache() / "cdc_merge"
+    folder = cache() / name
     if not (folder / "made").exists():
         shutil.rmtree(folder, ignore_errors=True)
         spreads = [(name, first, many, CHANGES) for name, (first, many) in SPREADS.items()]
         spend([sys.executable, "-c", _DATA, folder, str(KEYS), str(FILES), repr(spreads)], cache())
-        (folder / "t.sql").write_text(_SQL, encoding="utf-8")
+        (folder / "t.sql").write_text(_SQL.format(kept=kept), encoding="utf-8")
         spec = f"name: merge\nstorage: storage\nthreads: {CORES}\nlibraries: ['*.sql']\n"
         spec += "configuration:\n  delta.autoOptimize.autoCompact: 'false'\n"
         (folder / "qanat.yml").write_text(spec, encoding="utf-8")

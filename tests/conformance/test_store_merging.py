@@ -92,7 +92,7 @@ def merge(store: TableStore, folder: Path, number: int, **changes: Any) -> Commi
     """A commit that changes rows of the table as it is: by default of all its files."""
     there = store.snapshot(ref(folder))
     changes = {"removed": files_of(there.batch), "rewrites": there.version} | changes
-    schema = {"schema": KEYED, "change": Change.MERGE, "files": ()}
+    schema = {"schema": KEYED, "change": Change.MERGE, "files": (), "event_columns": DELETED}
     return append(store, folder, number, **(schema | changes))
 
 
@@ -638,7 +638,10 @@ def test_columns_of_events_are_as_they_were_written(store: TableStore, folder: P
     }
     query = f"SELECT {', '.join(f'{sql} AS {name}' for name, (_, sql) in fields.items())}"
     files = staged(store, folder, "epoch-1-a", query, below="_events")
-    store.publish(replace(merge_of_nothing(store, folder), events=files))
+    rest = {"nullable": True, "metadata": {}}
+    columns = [{"name": name, "type": type_, **rest} for name, (type_, _) in fields.items()]
+    schema = Schema.from_json({"type": "struct", "fields": columns})
+    store.publish(replace(merge_of_nothing(store, folder), events=files, event_columns=schema))
     found = store.snapshot(ref(folder)).events
     assert isinstance(found, TableBatch)
     assert [(f["name"], f["type"]) for f in found.schema.to_json()["fields"]] == [

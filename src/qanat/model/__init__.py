@@ -1,7 +1,8 @@
 """What a pipeline is: frozen values, no I/O, standard library only.
 
 Read the modules in this order. How names are compared: `name`; where things lie: `location`. What
-an author writes: `dialect` (of SQL), `schema` (columns and types), `query` (and what it reads),
+an author writes: `dialect` (of SQL), `schema` (columns and types), `inference` (of types that
+nobody declared), `query` (and what it reads),
 `chosen` (of columns), `changes` (how rows change a table, as those of AUTO CDC), `feed` (how
 others are told), `snapshots`, `keyed` and `merge_into` (other kinds of changes), `function` (what
 SQL can call), `pipeline` (expectations, datasets, flows, the project). What adapters say of

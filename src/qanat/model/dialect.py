@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import field
 
 from qanat.frozen import Frozen
+from qanat.model import inference
+from qanat.model.inference import Inference
 from qanat.model.schema import Array, DataType, Decimal, MapType, Struct
 
 
@@ -22,6 +24,7 @@ class SqlDialect(Frozen):
         ibis: what Ibis calls it, where that is not its name.
         types: names of types that have others in tables.
         angles: whether nested types are written with angle brackets, as `ARRAY<BIGINT>`.
+        inference: which types columns of files get that nobody declared.
     """
 
     name: str
@@ -30,6 +33,7 @@ class SqlDialect(Frozen):
     ibis: str = ""
     types: Mapping[str, str] = field(default_factory=dict)
     angles: bool = False
+    inference: Inference = inference.OWN
 
 
 DUCKDB = SqlDialect(
@@ -42,7 +46,14 @@ DUCKDB = SqlDialect(
         "timestamp_ntz": "TIMESTAMP",
     },
 )
-SPARK = SqlDialect("spark", decimal=(10, 0), paths=True, ibis="pyspark", angles=True)
+SPARK = SqlDialect(
+    "spark",
+    decimal=(10, 0),
+    paths=True,
+    ibis="pyspark",
+    angles=True,
+    inference=inference.SPARK,
+)
 DIALECTS = (DUCKDB, SPARK)
 
 

@@ -60,7 +60,7 @@ class StagedTable(Frozen):
 
     Args:
         rewritten: of the rows that are stored, with wider types; None if they stay as they are.
-        removed, feed, events: of a merge, or of rows that only move, see `Commit`.
+        removed, feed, events, event_columns: of a merge, or of rows that only move, see `Commit`.
         sourced: whether rows tell which source file they come from.
         by_column: whether they tell it in a column, which the schema does not have.
     """
@@ -71,6 +71,7 @@ class StagedTable(Frozen):
     removed: tuple[str, ...] = ()
     feed: tuple[DataFile, ...] = ()
     events: tuple[DataFile, ...] | None = None
+    event_columns: Schema = Schema()
     sourced: bool = False
     by_column: bool = False
 

@@ -158,6 +158,7 @@ class Commit(Frozen):
         events: of a merge, files with the changes that the rows of the table do not tell (a key
             that was deleted, say). They belong to the version, and no reader of the table sees
             them. None: those of before stay.
+        event_columns: of `events`.
     """
 
     table: TableRef
@@ -177,6 +178,7 @@ class Commit(Frozen):
     removed: tuple[str, ...] = ()
     feed: tuple[DataFile, ...] = ()
     events: tuple[DataFile, ...] | None = None
+    event_columns: Schema = Schema()
 
     @property
     def all_files(self) -> tuple[DataFile, ...]:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.inference import OWN, Inference
 from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
@@ -46,6 +47,7 @@ class FilesBatch(Frozen):
         path: as the author wrote it, for messages.
         root: what the paths of files begin with, if they lie below the project: rows that tell
             their file leave it out, so that a project may be moved.
+        inference: which types columns get that nobody declared.
     """
 
     files: tuple[LocalFile, ...]
@@ -56,6 +58,7 @@ class FilesBatch(Frozen):
     drift: Drift
     path: str
     root: str = ""
+    inference: Inference = OWN
 
 
 class TableBatch(Frozen):

@@ -331,6 +331,7 @@ def _commit(
         removed=staged.removed,
         feed=staged.feed,
         events=staged.events,
+        event_columns=staged.event_columns,
     )
     if not own or attempt.compiled.layouts:
         return commit  # a quarantine has no comment, properties or partitions of the dataset's

@@ -236,8 +236,7 @@ def check_told(
     known = {
         number(f.path)
         for name in (compiled.dataset.name, *above)
-        for epoch in session.recorded.epochs(dataset=name, files=True)
-        if epoch.generation == session.recorded.generation(name)
+        for epoch in _epochs(session, name)
         for range_ in epoch.ranges.values()
         for f in range_.files
     }
@@ -259,18 +258,20 @@ def first_versions(session: Session, dataset: str, files: Iterable[str]) -> dict
     A reader that has come that far may have read some of them.
     """
     found = dict.fromkeys(files, 0)
-    generation = session.recorded.generation(dataset)
-    epochs = [
-        e
-        for e in session.recorded.epochs(dataset=dataset, files=True)
-        if e.generation == generation and e.status is EpochStatus.COMMITTED
-    ]
+    epochs = [e for e in _epochs(session, dataset) if e.status is EpochStatus.COMMITTED]
     for compiled in session.analysis.flows_into(dataset):
         mine = [e for e in epochs if e.flow == compiled.flow.name and e.version is not None]
         for read in (r for r in compiled.reads if r.streaming):
             for name, version in _first(session, compiled, mine, read, found).items():
                 found[name] = min(version, found[name] or version)
     return found
+
+
+def _epochs(session: Session, dataset: str) -> list[Epoch]:
+    """The epochs of a dataset since it last started over, with their files; the newest first."""
+    generation = session.recorded.generation(dataset)
+    epochs = session.recorded.epochs(dataset=dataset, files=True)
+    return [e for e in epochs if e.generation == generation]
 
 
 def _first(

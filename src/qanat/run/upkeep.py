@@ -22,7 +22,7 @@ from qanat.model.pipeline import Dataset, DatasetKind, Flow, upkeep_flow
 from qanat.model.query import DATASET, Rearranging, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import TableRef
-from qanat.model.upkeep import MANY, Layout, Needed, Policy, TableUpkeep, Upkeep
+from qanat.model.upkeep import MANY, Cleaned, Layout, Needed, Policy, TableUpkeep, Upkeep
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -200,18 +200,8 @@ def _looked_at(session: Session, dataset: Dataset, table: TableRef) -> TableUpke
     layout = _layout(session, dataset, table, policy, thorough=True)
     needed = _needed(session, table)
     stale = session.store.stale(table, policy, needed)
-    return TableUpkeep(
-        table=table.name,
-        version=layout.version,
-        files_before=layout.files,
-        files_after=layout.files - layout.gone + layout.new,
-        bytes_before=layout.bytes,
-        bytes_after=layout.bytes,
-        compacted=layout.gone,
-        cleaned=stale,
-        kept_for=needed.by,
-        note=layout.why_not,
-    )
+    files = layout.files - layout.gone + layout.new
+    return _told(table, layout, needed, stale, (layout.version, files, layout.bytes))
 
 
 def _maintain(
@@ -226,14 +216,26 @@ def _maintain(
         # Before it deletes anything: recovery looks after updates that the ledger knows.
         entry.begin()
         cleaned = session.store.clean(table, policy, needed, running.lease.confirm, running.gate)
-    after = session.store.snapshot(table)
+    now = session.store.snapshot(table)
+    return _told(table, layout, needed, cleaned, (now.version, now.files, now.bytes))
+
+
+def _told(
+    table: TableRef, layout: Layout, needed: Needed, cleaned: Cleaned, after: tuple[int, int, int]
+) -> TableUpkeep:
+    """What maintenance did to a table, or would do.
+
+    Args:
+        after: its version, how many files it has, and their bytes.
+    """
+    version, files, size = after
     return TableUpkeep(
         table=table.name,
-        version=after.version,
+        version=version,
         files_before=layout.files,
-        files_after=after.files,
+        files_after=files,
         bytes_before=layout.bytes,
-        bytes_after=after.bytes,
+        bytes_after=size,
         compacted=layout.gone,
         cleaned=cleaned,
         kept_for=needed.by,

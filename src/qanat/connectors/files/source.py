@@ -24,6 +24,7 @@ from qanat.errors import (
     full_refresh,
     needing,
 )
+from qanat.model.dialect import dialect_of
 from qanat.model.location import is_url
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
@@ -262,6 +263,7 @@ class FilesSource(Everywhere):
             drift=drift,
             path=ref.place,
             root=f"{self._root}/",
+            inference=dialect_of(options.dialect).inference,
         )
 
     # -- paths -----------------------------------------------------------------------------

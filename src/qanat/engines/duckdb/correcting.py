@@ -17,8 +17,8 @@ from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.order import keeping_order
 from qanat.engines.duckdb.places import PLACE, placed_of
 from qanat.engines.duckdb.widening import Widening, gone_of
-from qanat.engines.duckdb.write import CHANGE_DATA, discard, write, write_beside
-from qanat.errors import InvariantError, UnsupportedError, full_refresh
+from qanat.engines.duckdb.write import CHANGE_DATA, check_rewritten, discard, write, write_beside
+from qanat.errors import UnsupportedError, full_refresh
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT
 from qanat.model.schema import STRING, Field, Schema
 from qanat.model.staged import DataFile, Staged, StagedTable
@@ -141,12 +141,7 @@ class _Correcting:
         (before, went) = self._con.execute(
             f"SELECT count(*), count(*) FILTER ({gone}) FROM ({bound.full})"
         ).fetchall()[0]
-        if table.rows != before - went:
-            raise InvariantError(
-                "rows of a table were lost or doubled while files of it were written again",
-                wanted=str(before - went),
-                got=str(table.rows),
-            )
+        check_rewritten(table.rows, before - went)
         # In the place of the file: readers that keep the first row of several go by the time.
         since = None if stored.copied else Path(path).stat().st_mtime_ns // 1_000_000
         return (replace(f, since_ms=since) for f in table.files)

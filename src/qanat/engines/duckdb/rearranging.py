@@ -22,7 +22,7 @@ from qanat.engines.duckdb.places import PLACE, Placed
 from qanat.engines.duckdb.sources import by_name
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.typenames import from_duckdb
-from qanat.engines.duckdb.write import write
+from qanat.engines.duckdb.write import check_rewritten, write
 from qanat.errors import InvariantError
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import Counts, DataFile, Staged, StagedTable
@@ -89,12 +89,7 @@ class Rearrange(Staging):
                 yield from table.files
         if clustered:
             self.con.execute(f"DROP TABLE {_SORTED}")
-        if before != after:
-            raise InvariantError(
-                "rows of a table were lost or doubled while its files were written again",
-                wanted=str(before),
-                got=str(after),
-            )
+        check_rewritten(after, before)
 
     def _with_hidden(self, batch: TableBatch) -> tuple[TableBatch, bool]:
         """The files with the column that they have and the table has not; and whether their rows

@@ -21,7 +21,7 @@ from duckdb import DuckDBPyConnection
 from qanat.disk import remove, sync
 from qanat.engines.duckdb.jsonable import jsonable
 from qanat.engines.duckdb.places import PLACE, numbered, stored
-from qanat.errors import AdapterError, StorageFullError, disk_full
+from qanat.errors import AdapterError, InvariantError, StorageFullError, disk_full
 from qanat.model.schema import DataType, Decimal, Primitive, Schema
 from qanat.model.staged import ColumnStatistics, DataFile, StagedTable
 from qanat.model.work import Output
@@ -247,6 +247,21 @@ def write_beside(
     beside = Output(output.folder / folder, output.prefix, partition_by=partition_by)
     found = write(con, select, schema, beside).files
     return tuple(replace(f, path=f"{folder}/{f.path}") for f in found)
+
+
+def check_rewritten(rows: int, wanted: int) -> None:
+    """Refuse files that were written again, and have lost rows of a table or doubled them.
+
+    Raises:
+        InvariantError: there are other than `wanted` rows.
+    """
+    if rows != wanted:
+        raise InvariantError(
+            "rows of a table were lost or doubled while files of it were written again",
+            wanted=str(wanted),
+            got=str(rows),
+            hint="nothing was published; this is a defect of Qanat",
+        )
 
 
 def discard(output: Output) -> None:

@@ -17,7 +17,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
@@ -184,10 +183,7 @@ def _properties(commit: Commit, state: TableState | None, log: Log) -> dict[str,
         return with_events(properties, None)
     for file in commit.events:
         staged_file(log.table / file.path, file.size)
-    # Loaded only here: it imports deltalake, and most commits bring no events.
-    read = import_module("qanat.storage.delta.table").columns_of
-    columns = read(log.table / commit.events[0].path)
-    return with_events(properties, events_text(commit.events, columns))
+    return with_events(properties, events_text(commit.events, commit.event_columns))
 
 
 def annotated(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,10 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from glob import escape
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import deltalake
-from arro3.core import RecordBatchReader
 from deltalake.exceptions import DeltaError, TableNotFoundError as NoDeltaTable
 
 from qanat.disk import sync
@@ -132,16 +129,6 @@ def _partition_text(value: Any) -> str | None:
             moment = value.astimezone(UTC).replace(tzinfo=None)
             return f"{moment.isoformat(timespec='microseconds')}Z"
     return str(value)
-
-
-def columns_of(file: Path) -> Schema:
-    """The columns of a Parquet file that Qanat has written, in the types of Delta tables."""
-    with import_module("duckdb").connect(":memory:") as con:
-        # Delta knows no other zone than UTC.
-        con.execute("SET TimeZone = 'UTC'")
-        rows = con.sql("FROM read_parquet($file) LIMIT 0", params={"file": [escape(str(file))]})
-        columns = RecordBatchReader.from_stream(rows).schema
-    return Schema.from_json(json.loads(deltalake.Schema.from_arrow(columns).to_json()))
 
 
 def deleted_rows(table: str, version: int) -> dict[str, Sequence[int]]:

@@ -151,7 +151,7 @@ def prepared(
     )
     hive = flag(dict(batch.options), "hive_partitioning", False)
     partitions = find_partitions(batch.files) if hive else Partitions()
-    return FileTable(con, name, batch.files, partitions, batch.declared), batch
+    return FileTable(con, name, batch.files, partitions, batch.declared, batch.inference), batch
 
 
 def _plain(file: LocalFile, index: int, name: str, scratch: Path) -> LocalFile:

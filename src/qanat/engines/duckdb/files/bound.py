@@ -20,6 +20,7 @@ from qanat.engines.duckdb.files.infer import exact
 from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import OptionError, SchemaDriftError, nearest
 from qanat.frozen import Frozen
+from qanat.model.inference import OWN, Inference
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS, STRING, DataType, Field, Schema
@@ -272,7 +273,7 @@ class FileTable(Frozen):
         name: of the batch.
         files: the files.
         partitions: the columns that come from the names of their folders.
-        declared: the columns whose types the author chose.
+        declared, inference: types that the author chose; which ones other columns get.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -280,6 +281,7 @@ class FileTable(Frozen):
     files: tuple[LocalFile, ...]
     partitions: Partitions
     declared: Schema = NO_COLUMNS
+    inference: Inference = OWN
     _made: set[str] = field(default_factory=set)
 
     @property
@@ -314,11 +316,10 @@ class FileTable(Frozen):
 
     def path(self, index: str) -> str:
         """SQL for the path, as the author wrote it, of the file at `index`."""
-        values = [f.path for f in self.files]
         if "path" in self._made:
             made = literal(f"qanat_{self.name}_path")
             return f"getvariable({made})[CAST({index} AS BIGINT) + 1]"
-        return self.at("path", values, "VARCHAR", index)
+        return self.at("path", [f.path for f in self.files], "VARCHAR", index)
 
     def hidden(self, index: str, row: str, number: str | None = None) -> str:
         """SQL for the hidden columns of a row; all arguments are SQL, too.
@@ -341,15 +342,14 @@ class FileTable(Frozen):
     def metadata(self, index: str) -> str:
         """SQL for `_metadata` of a row of the file at `index`, which is SQL for a number."""
         path = self.path(index)
-        name = self.at(
-            "name", [f.path.rstrip("/").rpartition("/")[2] for f in self.files], "VARCHAR", index
-        )
+        names = [f.path.rstrip("/").rpartition("/")[2] for f in self.files]
+        name = self.at("name", names, "VARCHAR", index)
         size = self.at("size", [f.size for f in self.files], "BIGINT", index)
         micros = self.at("micros", [f.modified_ns // 1000 for f in self.files], "BIGINT", index)
+        time = f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)"
         return (
             f"struct_pack(file_path := {path}, file_name := {name}, file_size := {size}, "
-            "file_modification_time := "
-            f"CAST(make_timestamp({micros}) AS TIMESTAMPTZ)) AS {METADATA}"
+            f"file_modification_time := {time}) AS {METADATA}"
         )
 
 

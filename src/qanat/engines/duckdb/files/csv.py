@@ -375,7 +375,7 @@ class _Reader:
                 continue  # the careful reader takes this file; the other files give the types
             for name, seen in zip(names.values(), found, strict=True):
                 wanted[name] = wanted[name].merge(seen)
-        types = {name: wanted[name].type for name in new}
+        types = {name: wanted[name].type_by(self.batch.inference) for name in new}
         return types | folder_types(self.table, new)
 
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 from qanat.engines.duckdb.files.infer import Seen
 from qanat.frozen import Frozen
+from qanat.model.inference import OWN, Inference
 from qanat.model.name import Named
 from qanat.model.schema import DIGITS, STRING, DataType, Decimal, Primitive, Schema
 from qanat.planning.wider import PRECISION, SCALES
 
 _FLOATING = (Primitive("double"), Primitive("float"))
 _WHOLE = tuple(Primitive(name) for name in DIGITS)
-_MOMENT = Primitive("timestamp_ntz")
 _OTHERS = tuple(Primitive(name) for name in ("boolean", "timestamp", "timestamp_ntz"))
 
 
@@ -39,19 +39,24 @@ class Misfits(Frozen):
         return self.seen.values > self.fitting
 
 
-def wider_types(known: Schema, found: Mapping[str, Misfits]) -> Named[DataType]:
+def wider_types(
+    known: Schema, found: Mapping[str, Misfits], inference: Inference
+) -> Named[DataType]:
     """The types that columns get, for those of them that get another.
 
     Args:
         known: the columns with their types.
         found: by name, what does not fit.
+        inference: which types columns get that nobody declared.
     """
     columns = Named((f.name, f.type) for f in known.fields)
-    types = ((name, wider_type(columns[name], misfits)) for name, misfits in found.items())
+    types = (
+        (name, wider_type(columns[name], misfits, inference)) for name, misfits in found.items()
+    )
     return Named((name, type_) for name, type_ in types if type_ is not None)
 
 
-def wider_type(have: DataType, misfits: Misfits) -> DataType | None:
+def wider_type(have: DataType, misfits: Misfits, inference: Inference = OWN) -> DataType | None:
     """The type that a column gets for its new values; None if it keeps its own.
 
     >>> half = Seen(values=1, fixed=1, numbers=1, doubles=1, before=2, behind=1)
@@ -68,8 +73,8 @@ def wider_type(have: DataType, misfits: Misfits) -> DataType | None:
             alike = seen.numbers + seen.odd
             new = _number(have, seen) if alike else None
         case Primitive("date"):
-            alike = seen.moments
-            new = _MOMENT if alike else None
+            alike = seen.moments_by(inference).get(inference.local, 0)
+            new = inference.local if alike else None
         case _ if have in _OTHERS:
             alike, new = 0, None
         case _:

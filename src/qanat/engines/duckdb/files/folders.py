@@ -62,5 +62,5 @@ def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
         if name in names:
             rows = f"(SELECT unnest({table.variable(f'folder{place}', values, 'VARCHAR')}) AS c0)"
             (seen,) = survey(table.con, rows, ("c0",))
-            types[name] = seen.type
+            types[name] = seen.type_by(table.inference)
     return types

@@ -1,10 +1,11 @@
 """Types for columns of text that nobody declared: the narrowest that keeps every value.
 
 A number counts as one if it is written as people write numbers: `00501`, `+49123`, `1_000` and
-`0x1F` name something, and stay text. There are few types, so that one more digit in the next file
-seldom makes another one: BIGINT and then DECIMAL(38, 0) for whole numbers; for others DOUBLE, if
-the shortest text of each double is the number as written, or else a DECIMAL of 38 digits with
-room. `survey` tells what a sample has; `exact` reads a column's later values by the same rules.
+`0x1F` name something, and stay text. Where several types keep every value, a set of rules
+(`Inference`) chooses. Qanat's own has few, so that one more digit in the next file seldom makes
+another one: BIGINT and then DECIMAL(38, 0) for whole numbers. Other numbers are DOUBLE, if the
+shortest text of each double is the number as written, or else a DECIMAL of 38 digits with room.
+`survey` tells what a sample has; `exact` reads a column's later values by the same rules.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from qanat.engines.duckdb.files import plainly
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.files.digits import significant
 from qanat.engines.duckdb.typenames import to_duckdb
+from qanat.model.inference import Inference
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
@@ -26,13 +28,14 @@ from qanat.text import literal
 _WHOLE = "-?[1-9][0-9]*|0"
 _FIXED = r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)"
 _EXPONENT = "[eE][+-]?[0-9]+"
-# How NumPy, Java and DuckDB write the doubles that are no numbers.
-_NO_NUMBERS = "('NaN', 'nan', 'inf', '-inf', 'Infinity', '-Infinity')"
+# How NumPy, R, Spark, Java and DuckDB write the doubles that are no numbers.
+_NO_NUMBERS = "('NaN', 'nan', 'inf', '-inf', 'Inf', '-Inf', 'Infinity', '-Infinity')"
 # A year below 1000 would have leading zeros: `0001-01-04` is rather the number of a part. But the
 # first of all days is what many programs write for none.
 _DAY = " *([1-9][0-9]{3}-[0-9]{2}-[0-9]{2}|0001-01-01)"
 _CLOCK = r"[ T][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _NUMBERS = "('whole', 'fixed', 'exponent')"
+_INSTANT = Primitive("timestamp")
 _ZONE = " ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?)"
 
 
@@ -42,7 +45,7 @@ class Seen:
 
     Args:
         values: all that are not NULL.
-        longs, wholes: whole numbers that fit BIGINT; DECIMAL(38, 0).
+        integers, longs, wholes: whole numbers that fit INTEGER; BIGINT; DECIMAL(38, 0).
         fixed: numbers without an exponent, whole ones too.
         numbers: numbers, with an exponent too.
         doubles: numbers that a DOUBLE keeps, and `NaN` and the like.
@@ -54,6 +57,7 @@ class Seen:
     """
 
     values: int = 0
+    integers: int = 0
     longs: int = 0
     wholes: int = 0
     fixed: int = 0
@@ -73,32 +77,40 @@ class Seen:
         sums[-2:] = max(self.before, other.before), max(self.behind, other.behind)
         return Seen(*sums)
 
-    @property
-    def type(self) -> DataType:
-        """The narrowest type that keeps every value; string if none does, or without values.
+    def type_by(self, inference: Inference) -> DataType:
+        """The first type that keeps every value; string if none does, or without values.
 
-        >>> str(Seen(2, 1, 2, 2, 2, 1).type), str(Seen(1, fixed=1, numbers=1, behind=2).type)
-        ('decimal(38,0)', 'decimal(38,6)')
+        >>> from qanat.model.inference import OWN, SPARK
+        >>> str(Seen(1, fixed=1, numbers=1, behind=2).type_by(OWN))
+        'decimal(38,6)'
+        >>> few = Seen(1, integers=1, longs=1, wholes=1, numbers=1)
+        >>> str(few.type_by(OWN)), str(few.type_by(SPARK))
+        ('bigint', 'int')
         """
         if not self.values:
             return STRING
         if self.numbers:
-            return self._number()
-        for count, name in (
-            (self.booleans, "boolean"),
-            (self.dates, "date"),
-            (self.moments, "timestamp_ntz"),
-            (self.instants, "timestamp"),
-        ):
-            if count == self.values:
-                return Primitive(name)
-        return STRING
+            return self._number(inference)
+        counts = {
+            Primitive("boolean"): self.booleans,
+            Primitive("date"): self.dates,
+            **self.moments_by(inference),
+        }
+        return next((t for t, count in counts.items() if count == self.values), STRING)
 
-    def _number(self) -> DataType:
-        if self.longs == self.values:
-            return Primitive("long")
+    def moments_by(self, inference: Inference) -> dict[Primitive, int]:
+        """How many values are times, by the type that keeps them."""
+        found = {inference.local: self.moments}
+        found[_INSTANT] = found.get(_INSTANT, 0) + self.instants
+        return found
+
+    def _number(self, inference: Inference) -> DataType:
+        fitting = {Primitive("integer"): self.integers, Primitive("long"): self.longs}
+        for type_ in inference.whole:
+            if fitting[type_] == self.values:
+                return type_
         if self.wholes == self.values:
-            return Decimal(PRECISION, 0)
+            return inference.decimal(self.before)
         if self.doubles == self.values:
             return Primitive("double")
         if self.fixed == self.values:
@@ -160,6 +172,7 @@ def tally(con: DuckDBPyConnection, pairs: str, formats: Formats = ISO) -> dict[s
 
 _COUNTS = (
     "count(*)",
+    "count(*) FILTER (WHERE kind = 'whole' AND TRY_CAST(v AS INTEGER) IS NOT NULL)",
     "count(*) FILTER (WHERE kind = 'whole' AND TRY_CAST(v AS BIGINT) IS NOT NULL)",
     f"count(*) FILTER (WHERE kind = 'whole' AND strlen(digits) <= {PRECISION})",
     "count(digits)",
@@ -218,11 +231,11 @@ def exact(text: str, type_: DataType, formats: Formats = ISO, cast: str | None =
     """
     cast = cast or f"TRY_CAST({text} AS {to_duckdb(type_)})"
     match type_:
-        case Primitive("long"):
+        case Primitive("long" | "integer"):
             # From the cheapest to the dearest. pandas writes whole numbers with `.0` if the
             # column has missing values.
             return (
-                f"CASE WHEN {plainly.whole(text, cast, 'BIGINT')} THEN {cast} "
+                f"CASE WHEN {plainly.whole(text, cast, to_duckdb(type_))} THEN {cast} "
                 f"WHEN CAST({cast} AS VARCHAR) = {text} THEN {cast} "
                 f"WHEN regexp_full_match({text}, ' *({_WHOLE})(\\.0*)? *') THEN {cast} END"
             )

@@ -184,7 +184,8 @@ class _Objects:
     def bind(self) -> BoundFiles:
         structure, long = self._look()
         numbers = self._numbers(structure) if long else {}
-        exact = {path: n.type for path, n in numbers.items() if n.strained}
+        by = self.table.inference
+        exact = {path: n.type_by(by) for path, n in numbers.items() if n.strained}
         # One column for all spellings of a key; the first one seen names it.
         keys: Named[list[str]] = Named()
         for key in structure:

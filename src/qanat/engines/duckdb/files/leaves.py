@@ -15,6 +15,7 @@ import duckdb
 from qanat.engines.duckdb.files.digits import canonical
 from qanat.engines.duckdb.files.numbers import Mark
 from qanat.frozen import Frozen
+from qanat.model.inference import Inference
 from qanat.model.schema import STRING, DataType, Decimal, Primitive
 from qanat.planning.wider import PRECISION, SCALES
 from qanat.text import literal
@@ -84,13 +85,12 @@ class Numbers(Frozen):
         """True if the leaf needs another type than BIGINT or DOUBLE."""
         return bool(self.changed if self.fractions else self.large)
 
-    @property
-    def type(self) -> DataType:
+    def type_by(self, inference: Inference) -> DataType:
         """The first of BIGINT, DOUBLE, a DECIMAL and text that changes none of the numbers."""
         if not self.strained:
             return Primitive("double" if self.fractions else "long")
         if not self.fractions:
-            return Decimal(PRECISION, 0) if self.whole <= PRECISION else STRING
+            return inference.decimal(self.whole) if self.whole <= PRECISION else STRING
         if not self.odd:
             for scale in (*SCALES, self.scale):
                 if self.scale <= scale <= PRECISION - self.whole:

@@ -323,7 +323,7 @@ def _wider(
         name: drift.Misfits(seen, int(fitting[name]))
         for name, seen in tally(table.con, union.join(pairs)).items()
     }
-    types: dict[str, DataType] = {**drift.wider_types(layout.schema, found)}
+    types: dict[str, DataType] = {**drift.wider_types(layout.schema, found, table.inference)}
     for field in (f for f in layout.fields if isinstance(f.type, Array | Struct | MapType)):
         if field.name in found and field.name in found_types:
             choices = wider(field.type, found_types[field.name])

@@ -171,6 +171,7 @@ def _table(table: FileTable, batch: FilesBatch, kept: bool = False) -> PayloadTa
         table.files,
         table.partitions,
         table.declared,
+        table.inference,
         headers=headers,
         kept=kept,
     )

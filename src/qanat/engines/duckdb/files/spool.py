@@ -266,7 +266,7 @@ class Spools:
                 nested[field.name] = nested_type(con, field.type, texts, fitting)
             else:
                 found[field.name] = drift.Misfits(seen, fitting)
-        wider = drift.wider_types(self.layout.schema, found)
+        wider = drift.wider_types(self.layout.schema, found, self.table.inference)
         return {**wider, **{name: type_ for name, type_ in nested.items() if type_ is not None}}
 
     def _line(self) -> str:

@@ -8,16 +8,15 @@ change in one epoch is an error: nothing says which of them counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 
-from duckdb import DuckDBPyConnection
 from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.missing import MISSING, find_missing
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
@@ -34,7 +33,7 @@ from qanat.model.merge_into import Clause, Does, MergeInto
 from qanat.model.name import Named, Names
 from qanat.model.query import SqlQuery
 from qanat.model.schema import DataType, Schema
-from qanat.model.work import Merge, Output, Work
+from qanat.model.work import Output
 from qanat.text import quote
 
 _SOURCE, _PAIRS, _ROWS, _CHOSEN, _UPDATED = (
@@ -47,33 +46,19 @@ _SHOWN = 4
 """Columns by which a message tells a row."""
 
 
-class ByClauses(Becoming):
-    """Rows that are inserted, updated and deleted as clauses say.
+class ByClauses(Becoming[MergeInto]):
+    """Rows that are inserted, updated and deleted as clauses say."""
 
-    Args:
-        changes: the condition and the clauses.
-    """
-
-    def __init__(
-        self,
-        con: DuckDBPyConnection,
-        bindings: Bindings,
-        work: Work,
-        merge: Merge,
-        changes: MergeInto,
-    ) -> None:
-        super().__init__(con, bindings, work, merge)
-        self._changes = changes
-        self._given: dict[str, DuckDBPyType] = {}
-        self._schema = Schema()
-        self._wider: Named[DataType] = Named()
+    _given: Mapping[str, DuckDBPyType] = MappingProxyType({})
+    _schema = Schema()
+    _wider: Named[DataType] = Named()
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
         relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
         self._given = dict(zip(relation.columns, relation.types, strict=True))
         self._schema, casts = self._columns(select)
-        for each in self._changes.clauses:
+        for each in self.changes.clauses:
             self._check_names(each)
         self._compile(select)
         return Target(
@@ -126,7 +111,7 @@ class ByClauses(Becoming):
         taken = self._taken_over()
         for name in taken:
             types[name] = self._given[name]
-        for each in self._changes.clauses:
+        for each in self.changes.clauses:
             if each.does is Does.INSERT and each.sets:
                 listed = f"SELECT {self._list(each.sets)} FROM ({select}) AS {self._source}"
                 with self._explained(each.sets):
@@ -164,10 +149,10 @@ class ByClauses(Becoming):
             return Named()
         rows = self.bindings.bind(_BEFORE, stored.batch).plain
         mine = f"({select}) AS {self._source}"
-        both = f"{mine} JOIN ({rows}) AS {self._table} ON {_sql(self._changes.condition)}"
+        both = f"{mine} JOIN ({rows}) AS {self._table} ON {_sql(self.changes.condition)}"
         taken = self._taken_over()
         given = [f"SELECT {columns_in(taken)} FROM ({select})"] if taken else []
-        for each in self._changes.clauses:
+        for each in self.changes.clauses:
             if each.sets:
                 seen = both if each.matched else mine
                 seen = f"({rows}) AS {self._table}" if each.missing else seen
@@ -179,7 +164,7 @@ class ByClauses(Becoming):
 
     def _taken_over(self) -> list[str]:
         """The columns of the source that `*` sets: those that the table declares, or all."""
-        if not any(each.every for each in self._changes.clauses):
+        if not any(each.every for each in self.changes.clauses):
             return []
         declared = Names(self.merge.target.declared.names)
         return [n for n in self._given if not declared or n in declared]
@@ -202,8 +187,8 @@ class ByClauses(Becoming):
         source, rows = f"(SELECT *, 0 AS {_NUMBER} FROM ({select}))", f"({self._nothing()})"
         both = f"FROM {source} AS {self._source}, {rows} AS {self._table}"
         mine = f"FROM {source} AS {self._source}"
-        parts = [(self._changes.condition, both)]
-        for each in self._changes.clauses:
+        parts = [(self.changes.condition, both)]
+        for each in self.changes.clauses:
             seen = both if each.matched else mine
             seen = f"FROM {rows} AS {self._table}" if each.missing else seen
             parts += ((e, seen) for e in (each.condition, *(v for _, v in each.sets)) if e)
@@ -219,14 +204,14 @@ class ByClauses(Becoming):
 
     @property
     def _source(self) -> str:
-        return quote(self._changes.source)
+        return quote(self.changes.source)
 
     @property
     def _table(self) -> str:
-        return quote(self._changes.table)
+        return quote(self.changes.table)
 
     def _doing(self, does: Does) -> Iterator[tuple[int, Clause]]:
-        return ((n, c) for n, c in enumerate(self._changes.clauses) if c.does is does)
+        return ((n, c) for n, c in enumerate(self.changes.clauses) if c.does is does)
 
     def _nothing(self) -> str:
         """SELECT text of a table of the same columns without a row."""
@@ -237,7 +222,7 @@ class ByClauses(Becoming):
 
     def _pairs(self, source: str, rows: str) -> str:
         """SELECT text of the rows that match each other."""
-        condition = _sql(self._changes.condition)
+        condition = _sql(self.changes.condition)
         return (
             f"SELECT {self._source}.{_NUMBER}, {self._table}.{RID} "
             f"FROM {source} AS {self._source} JOIN {rows} AS {self._table} ON {condition}"
@@ -245,7 +230,7 @@ class ByClauses(Becoming):
 
     def _find_missing(self, rows: str, given: Given) -> tuple[str, ...]:
         """Find the rows of the table that no row of the source matches; what to tell of it."""
-        if not self._changes.whole:
+        if not self.changes.whole:
             make(self.con, MISSING, f"SELECT {RID} FROM {_PAIRS} WHERE false")
             return ()
         source = f"(SELECT *, 0 AS {_NUMBER} FROM ({given.select}))"
@@ -255,7 +240,7 @@ class ByClauses(Becoming):
         """SQL of the number of the clause that is about a row; -1 if none is."""
         about = [
             f"WHEN {'true' if each.condition is None else _sql(each.condition)} THEN {number}"
-            for number, each in enumerate(self._changes.clauses)
+            for number, each in enumerate(self.changes.clauses)
             if (each.matched, each.missing) == (matched, missing)
         ]
         return f"CASE {' '.join(about)} ELSE -1 END" if about else "-1"
@@ -374,7 +359,7 @@ class ByClauses(Becoming):
         row = ", ".join(f"{n} = {v}" for n, v in zip(names, values or (), strict=True))
         raise AmbiguousMergeError(
             f"{rows} rows of the source change the same row of {self.work.dataset}: {row}",
-            location=self._changes.condition.location or self.work.query.location,
+            location=self.changes.condition.location or self.work.query.location,
             hint="nothing was published; let one row of the source match (ON, or USING (SELECT …"
             " WHERE …)); or, if they come from several files, take one at a time: read_files(…,"
             " maxFilesPerTrigger => 1); KEYS and AUTO CDC keep the last of several rows",

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from duckdb import DuckDBPyConnection
-
 from qanat.engines.duckdb.files.bound import RID
-from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.events import ROWS, Events, places
-from qanat.engines.duckdb.merge.fold import rows, untold
+from qanat.engines.duckdb.merge.fold import fold, rows, untold
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Taken, Target
 from qanat.engines.duckdb.merge.pieces import SEQUENCE, columns_in, count_of, make
 from qanat.engines.duckdb.merge.shape import (
@@ -26,32 +23,20 @@ from qanat.errors import InvariantError
 from qanat.model.changes import END_AT, START_AT, AutoCdc, ScdType
 from qanat.model.name import Named, Names
 from qanat.model.schema import DataType, Field, Schema, Struct
-from qanat.model.work import Batch, Merge, TableBatch, Work
+from qanat.model.work import Batch, TableBatch
 from qanat.text import literal, quote
 
-_AFTER, _UNTOLD, _NARROW = "__qanat_after", "__qanat_untold", "__qanat_narrow"
+_FOLDED, _AFTER, _UNTOLD, _NARROW = (
+    f"__qanat_{name}" for name in ("folded", "after", "untold", "narrow")
+)
 _SAME = "IS NOT DISTINCT FROM"
 
 
-class ByEvents(Becoming):
-    """Rows that are what the events of their keys come to, in the order of their sequence.
+class ByEvents(Becoming[AutoCdc]):
+    """Rows that are what the events of their keys come to, in the order of their sequence."""
 
-    Args:
-        changes: what the events mean.
-    """
-
-    def __init__(
-        self,
-        con: DuckDBPyConnection,
-        bindings: Bindings,
-        work: Work,
-        merge: Merge,
-        changes: AutoCdc,
-    ) -> None:
-        super().__init__(con, bindings, work, merge)
-        self._changes = changes
-        self._shape: Shape | None = None
-        self._events: Events | None = None
+    _shape: Shape | None = None
+    _events: Events | None = None
 
     def target(self, select: str) -> Target:
         """The columns of the table after rows of a SELECT have changed it."""
@@ -60,7 +45,7 @@ class ByEvents(Becoming):
         sequence = self._known_sequence()
         found = shape_of(
             self.con,
-            self._changes,
+            self.changes,
             self.merge.target,
             relation,
             sequence,
@@ -95,7 +80,10 @@ class ByEvents(Becoming):
         events.remember(there)
         events.settle_ties(work.query.location, work.dataset)
         late = events.late()
-        make(self.con, _AFTER, rows(shape, events.every, events.emptied))
+        make(self.con, _FOLDED, fold(shape, events.every, events.emptied))
+        # Rows that come from several events are put together only once.
+        kind = "TABLE" if shape.keeps and not shape.versions else "VIEW"
+        make(self.con, _AFTER, rows(shape, _FOLDED), kind)
         self._compare(shape, stored is not None)
         self._events = events
         return replace(taken, late=late)
@@ -110,7 +98,7 @@ class ByEvents(Becoming):
             return None
         columns, keys = columns_in(shape.kept.names), columns_in(shape.keys)
         since = f"CASE WHEN {SINCE} = 0 THEN {now} ELSE {SINCE} END AS {SINCE}"
-        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, events.every, events.emptied)})"
+        own = f"SELECT * REPLACE ({since}) FROM ({untold(shape, _FOLDED)})"
         others = events.others()
         parts = [own, events.emptying()]
         if others is not None:
@@ -156,7 +144,7 @@ class ByEvents(Becoming):
         """
         if not self.may_widen:
             return Named()
-        target, changes = self.merge.target, self._changes
+        target, changes = self.merge.target, self.changes
         versions = changes.scd is ScdType.TWO
         own = told_names(changes, target.schema)
         sequence = sequence or self._told_sequence(own)
@@ -182,7 +170,7 @@ class ByEvents(Becoming):
         Args:
             own: the columns that make it up.
         """
-        names = (START_AT,) if self._changes.scd is ScdType.TWO else own
+        names = (START_AT,) if self.changes.scd is ScdType.TWO else own
         fields = tuple(f for n in names if (f := self.merge.target.schema.get(n)) is not None)
         if len(fields) > 1:
             return Struct(tuple(Field(f.name, f.type) for f in fields))
@@ -193,7 +181,7 @@ class ByEvents(Becoming):
         stored = self.merge.target.stored
         if stored is None or not isinstance(stored.batch, TableBatch):
             raise InvariantError("the rows of a table are not at hand")
-        batch, versions = stored.batch, self._changes.scd is ScdType.TWO
+        batch, versions = stored.batch, self.changes.scd is ScdType.TWO
         if not versions and told is None and sequence is not None:
             columns = (*batch.schema.fields, Field(SEQUENCE, sequence))
             batch = replace(batch, schema=Schema(columns))

@@ -38,25 +38,11 @@ _LAST, _NUMBER, _REPLACES, _BESIDE = (
 )
 
 
-class ByKeys(Becoming):
-    """Rows that replace those of their group.
+class ByKeys(Becoming[Keyed]):
+    """Rows that replace those of their group."""
 
-    Args:
-        changes: the strategy, and the columns that tell groups apart.
-    """
-
-    def __init__(
-        self,
-        con: DuckDBPyConnection,
-        bindings: Bindings,
-        work: Work,
-        merge: Merge,
-        changes: Keyed,
-    ) -> None:
-        super().__init__(con, bindings, work, merge)
-        self._changes = changes
-        self._fitted: Fitted | None = None
-        self._returns = False
+    _fitted: Fitted | None = None
+    _returns = False
 
     @property
     def dated(self) -> bool:
@@ -70,7 +56,7 @@ class ByKeys(Becoming):
         given = dict(zip(relation.columns, relation.types, strict=True))
         self._returns = given.pop(SEQUENCE, None) is not None
         known = Names(given)
-        for name in self._changes.by:
+        for name in self.changes.by:
             if name not in known:
                 raise ColumnNotFoundError(
                     f"{work.dataset} has the key {name!r}, which its query does not give",
@@ -138,7 +124,7 @@ class ByKeys(Becoming):
     @property
     def _by(self) -> tuple[str, ...]:
         """The columns that tell groups apart, as the table spells them."""
-        found = (self._known.schema.get(n) for n in self._changes.by)
+        found = (self._known.schema.get(n) for n in self.changes.by)
         return tuple(f.name for f in found if f is not None)
 
     @property

@@ -108,12 +108,10 @@ class Events:
                     hint=f"start over: {full_refresh()}",
                 )
             con.execute(f"INSERT INTO {OLD} {before} FROM ({self._told()})")
-        # Of a first load, which may be large, there is no second copy.
-        kind = "VIEW" if stored is None and self._kept is None else "TABLE"
         make(
             con,
             ALL,
-            kind=kind,
+            kind="VIEW",
             select=f"SELECT * FROM {OLD} WHERE {KIND} <> {TRUNCATE} "
             f"UNION ALL BY NAME SELECT *, {self._at_us} AS {SINCE} FROM {NEW} "
             f"WHERE {KIND} <> {TRUNCATE}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from duckdb import DuckDBPyConnection
 
@@ -12,9 +13,12 @@ from qanat.engines.duckdb.inputs import Bindings, file_name
 from qanat.engines.duckdb.types import Conversion, columns_of
 from qanat.engines.duckdb.widening import Widening
 from qanat.frozen import Frozen
+from qanat.model.changes import Changes
 from qanat.model.name import Named, Names
 from qanat.model.schema import DataType, Field, Schema
 from qanat.model.work import Merge, TableBatch, Work
+
+C = TypeVar("C", bound=Changes)
 
 FRESH, GONE = "__qanat_fresh", "__qanat_gone"
 """Relations that a kind makes. `FRESH`: rows that are not in the table yet, in the columns of its
@@ -69,17 +73,19 @@ class Given(Frozen):
     lost: int
 
 
-class Becoming(ABC):
+class Becoming(ABC, Generic[C]):
     """What becomes of the rows of one table by the rows of one epoch.
 
     Args:
         bindings: of the epoch; what is stored is bound there.
+        changes: what the rows of the epoch mean.
     """
 
     def __init__(
-        self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge
+        self, con: DuckDBPyConnection, bindings: Bindings, work: Work, merge: Merge, changes: C
     ) -> None:
         self.con, self.bindings, self.work, self.merge = con, bindings, work, merge
+        self.changes = changes
 
     @abstractmethod
     def target(self, select: str) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -13,7 +14,7 @@ from qanat.engines.duckdb.merge.by_clauses import ByClauses
 from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Target
-from qanat.engines.duckdb.merge.pieces import columns_in, count_of, part_of
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
@@ -29,7 +30,7 @@ from qanat.model.staged import Counts, DataFile, StagedTable
 from qanat.model.work import Merge, TableBatch, Work
 from qanat.text import quote
 
-_KINDS: Mapping[type[Changes], Callable[..., Becoming]] = {
+_KINDS: Mapping[type[Changes], Callable[..., Becoming[Any]]] = {
     AutoCdc: ByEvents,
     Keyed: by_keys,
     MergeInto: ByClauses,
@@ -81,14 +82,16 @@ class Merging:
         bound = None if stored is None else self._bindings.bind(_STORED, stored).full
         taken = self._becoming.become(select, bound, given)
         self.notes = taken.notes
-        removed, files, moved = self._rewrite(target, stored)
+        removed, files, moved, gone = self._rewrite(target, stored)
+        events, event_columns = self._events()
         table = StagedTable(
             target.schema,
             (*files, *self._inserted(target)),
             rewritten=moved,
             removed=removed,
             feed=self._feed(target) if self._merge.feed and removed else (),
-            events=self._events(),
+            events=events,
+            event_columns=event_columns,
         )
         updated = count_of(self._con, f"{FRESH} WHERE {RID} IS NOT NULL")
         counts = Counts(
@@ -98,7 +101,7 @@ class Merging:
             deleted=count_of(self._con, GONE) - updated,
             late=taken.late,
         )
-        self._check(counts, table, stored)
+        self._check(counts, table, gone)
         return table, counts
 
     # -- parts -----------------------------------------------------------------------------
@@ -126,10 +129,11 @@ class Merging:
 
     def _rewrite(
         self, target: Target, stored: TableBatch | None
-    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], tuple[DataFile, ...] | None]:
-        """Files that are replaced; their new ones; and all others, if columns get wider types."""
+    ) -> tuple[tuple[str, ...], tuple[DataFile, ...], tuple[DataFile, ...] | None, int]:
+        """Files that are replaced; their new ones; all others, if columns get wider types; and
+        how many rows the replaced ones have."""
         if stored is None or not (target.widens or count_of(self._con, GONE)):
-            return (), (), None
+            return (), (), None, 0
         rewriting = Rewriting(
             self._con,
             self._bindings,
@@ -140,8 +144,8 @@ class Merging:
             target.stored,
             self._merge.target,
         )
-        removed, files = rewriting.rewrite()
-        return removed, files, rewriting.recast(removed) if target.widens else None
+        removed, files, gone = rewriting.rewrite()
+        return removed, files, rewriting.recast(removed) if target.widens else None, gone
 
     def _inserted(self, target: Target) -> Iterator[DataFile]:
         """Stage rows that replace none: many of them sorted, in several files.
@@ -173,13 +177,14 @@ class Merging:
         columns = columns_in(target.schema.names)
         replaced = f"{RID} IN (SELECT {RID} FROM {FRESH})"
         # Only a hidden column of a row may be another one: that is no change to them.
+        hides = target.stored.names != target.schema.names
         same = " AND ".join(
             f"o.{quote(n)} IS NOT DISTINCT FROM a.{quote(n)}" for n in target.schema.names
         )
         parts = [
             f"SELECT {columns}, CASE WHEN {condition} THEN '{one}' ELSE '{other}' END "
-            f"AS {CHANGE_TYPE} FROM {told} AS o WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {counterpart} AS a WHERE o.{RID} = a.{RID} AND {same})"
+            f"AS {CHANGE_TYPE} FROM {told} AS o"
+            + (f" ANTI JOIN {counterpart} AS a ON o.{RID} = a.{RID} AND {same}" if hides else "")
             for told, counterpart, condition, one, other in (
                 (FRESH, GONE, f"{RID} IS NULL", INSERT, UPDATE_AFTER),
                 (GONE, FRESH, replaced, UPDATE_BEFORE, DELETE),
@@ -191,20 +196,23 @@ class Merging:
             self._con, " UNION ALL ".join(parts), schema, output, CHANGE_DATA, output.partition_by
         )
 
-    def _events(self) -> tuple[DataFile, ...] | None:
-        """Stage what later epochs need and rows do not tell; None if there was and is nothing."""
+    def _events(self) -> tuple[tuple[DataFile, ...] | None, Schema]:
+        """Stage what later epochs need and rows do not tell, with its columns.
+
+        None if there was and is nothing.
+        """
         untold = self._becoming.untold()
         if untold is None:
-            return None
+            return None, Schema()
         select, schema = untold
-        return write_beside(self._con, select, schema, self._merge.target, _EVENTS)
+        return write_beside(self._con, select, schema, self._merge.target, _EVENTS), schema
 
-    def _check(self, counts: Counts, table: StagedTable, stored: TableBatch | None) -> None:
-        """Raise unless the rows before, and what became of them, make the rows there are."""
-        gone = 0
-        if stored is not None and table.removed:
-            batch = part_of(stored, table.removed)
-            gone = count_of(self._con, f"({self._bindings.bind('__qanat_removed', batch).plain})")
+    def _check(self, counts: Counts, table: StagedTable, gone: int) -> None:
+        """Raise unless the rows before, and what became of them, make the rows there are.
+
+        Args:
+            gone: rows of the files that `table` replaces.
+        """
         if table.rows - gone != counts.inserted - counts.deleted:
             raise InvariantError(
                 f"rows of {self._work.dataset} do not add up",

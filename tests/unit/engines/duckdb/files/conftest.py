@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from qanat.engines.duckdb.files import BoundFiles, bind_files, pass_files
+from qanat.model.inference import OWN, Inference
 from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS, Field, Schema, type_from_json
 from qanat.model.work import FilesBatch, LocalFile
@@ -47,13 +48,15 @@ class Bench:
 
     def bind(
         self, *files: LocalFile, declared: Schema = NO_COLUMNS, known: Schema = NO_COLUMNS,
-        drift: Drift = Drift.EVOLVE, format: str | None = None, **options: Any,
+        drift: Drift = Drift.EVOLVE, format: str | None = None, inference: Inference = OWN,
+        widens: bool = False, **options: Any,
     ) -> BoundFiles:  # fmt: skip
         self.count += 1
         batch = FilesBatch(
-            files, format or self.format, tuple(options.items()), declared, known, drift, "in/*"
-        )
-        bound = bind_files(self.con, f"in{self.count}", batch, self.scratch)
+            files, format or self.format, tuple(options.items()), declared, known, drift, "in/*",
+            inference=inference,
+        )  # fmt: skip
+        bound = bind_files(self.con, f"in{self.count}", batch, self.scratch, widens)
         self.compare_one_pass(batch, bound)
         return bound
 

@@ -11,13 +11,14 @@ import pytest
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.files.infer import survey
+from qanat.model.inference import OWN, SPARK, Inference
 from qanat.text import literal
 
 
-def inferred(bench: Any, *texts: str) -> str:
+def inferred(bench: Any, *texts: str, by: Inference = OWN) -> str:
     rows = ", ".join(f"({literal(t)})" for t in texts)
     (seen,) = survey(bench.con, f"(VALUES {rows}) AS v(t)", ("t",))
-    return str(seen.type)
+    return str(seen.type_by(by))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def inferred(bench: Any, *texts: str) -> str:
         (("0x1F",), "string"),
         (("1,5",), "string"),
         (("NaN",), "string"),
-        (("Inf", "1.5"), "string"),
+        (("Inf", "1.5"), "double"),
         (("true", "FALSE"), "boolean"),
         (("true", "1"), "string"),
         ((" 1", "2 "), "bigint"),
@@ -127,12 +128,15 @@ def test_many_columns_are_read_as_few_are(bench: Any) -> None:
     assert bench.rows(again)[0][:2] == ("0,0", 1)
 
 
-def test_a_cast_of_the_column_gives_what_a_cast_of_its_text_gives(bench: Any) -> None:
+@pytest.mark.parametrize("by", [OWN, SPARK], ids=["own", "spark"])
+def test_a_cast_of_the_column_gives_what_a_cast_of_its_text_gives(
+    bench: Any, by: Inference
+) -> None:
     draw = random.Random(10)  # noqa: S311 - a seed makes it repeatable
     for number in range(60):
         texts = _texts(draw)
         file = bench.put(f"{number}.csv", "v,k\n" + "".join(f"{t},x\n" for t in texts))
-        bound = bench.bind(file)
+        bound = bench.bind(file, inference=by)
         assert bench.bad(bound) == [], texts
         for target in ("DECIMAL(38,2)", "DECIMAL(38,12)", "BIGINT", "DOUBLE", "VARCHAR"):
             if str(bound.schema.fields[0].type) == "string" or target != "VARCHAR":

@@ -9,6 +9,7 @@ import pytest
 
 from qanat.engines.duckdb.files.cast import from_text
 from qanat.engines.duckdb.files.infer import survey
+from qanat.model.inference import OWN
 from qanat.model.schema import Primitive
 from qanat.text import literal
 
@@ -98,4 +99,4 @@ def test_inference(
 ) -> None:
     rows = ", ".join(f"({literal(t)})" for t in texts)
     (found,) = survey(connection, f"(VALUES {rows}) AS v(t)", ("t",))
-    assert found.type == Primitive(type_)
+    assert found.type_by(OWN) == Primitive(type_)
