@@ -76,6 +76,7 @@ NOT_FOLLOWED = {
         "engines/duckdb/files/spool.py: DuckDB's preserve_insertion_order",
         "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "engines/duckdb/split.py: nothing was published; this is a defect of Qanat",
+        "engines/duckdb/write.py: nothing was published; this is a defect of Qanat",
         "engines/duckdb/merge/merging.py: nothing was published; this is a defect of Qanat",
         "run/blame.py: this is a defect of Qanat",
         "planning/stateful.py: write the part that is out of the ordinary",
