@@ -186,9 +186,11 @@ CASES = {
         "qanat plan --foo", "see `qanat plan --help`", again="qanat plan"
     ),
     "a name behind --select": Case(
-        "qanat maintain --select orders", "qanat maintain NAME", follow="qanat maintain orders"
+        "qanat maintain --select orders",
+        "qanat maintain NAME",
+        follow="qanat maintain orders",
+        again="qanat maintain orders",
     ),
-    "a command of another tool": Case("qanat build", "qanat run"),
     "only nothing": Case(
         "qanat run --only",
         "qanat run --full-refresh TABLE --only",

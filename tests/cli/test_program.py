@@ -46,6 +46,8 @@ def test_wrong_command_line(transcript: Any) -> None:
     for line in (
         "qanat rnu",
         "qanat frobnicate",
+        "qanat build",
+        "qanat run --watch",
         "qanat -C shop run",
         "qanat init --otput json",
         "qanat init --output yaml",

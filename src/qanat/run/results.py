@@ -76,8 +76,7 @@ class DatasetResult(Frozen):
         reason: why, one sentence.
         read: rows read where known; `files` read.
         seconds: wall time.
-        notes: how columns have changed: new ones, wider ones, ones without a value any more; and
-            why a dataset is paused that was updated all the same.
+        notes: how columns have changed; why a dataset is paused that was updated all the same.
         off: whether it is a sink of an environment that sends nothing.
         epochs: how many were committed.
         snapshots: whether each of them was a snapshot of all that there is.
