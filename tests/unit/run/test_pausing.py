@@ -17,7 +17,7 @@ def test_rows_of_the_last_minutes_also_where_the_clock_is_set_back() -> None:
             out = drawn.randrange(100)
             bad = drawn.randint(0, out)
             recent.add(now, Counts(out=out, written=out - bad, quarantined=bad))
-            known.append((now, bad, out))
+            known = [k for k in (*known, (now, bad, out)) if k[0] >= now - 60.0]
             for at in (now - 60.0, now - drawn.random() * 60.0):
                 since = [each for each in known if each[0] > at]
                 assert recent.since(at) == (sum(b for _, b, _ in since), sum(o for *_, o in since))
