@@ -262,13 +262,13 @@ def test_a_second_process_stands_by_for_the_first(live: Live) -> None:
 
 
 def test_who_stands_by_can_be_stopped(live: Live) -> None:
-    with live.running(), live.running() as second:
+    with live.running():
         live.has(range(10))
-        assert second.stderr is not None
-        while not second.stderr.readline().startswith("waiting for update"):
-            assert second.poll() is None
-        second.send_signal(signal.SIGTERM)
-        second.communicate(timeout=LONG)
+        with live.running() as second:
+            assert second.stderr is not None
+            assert second.stderr.readline().startswith("waiting for update")
+            second.send_signal(signal.SIGTERM)
+            second.communicate(timeout=LONG)
         assert second.returncode == 0
         live.put("1", range(10, 20))
         live.has(range(20))
