@@ -288,7 +288,7 @@ def test_it_stops_in_order_though_nobody_reads_its_messages(live: Live) -> None:
 def test_a_full_disk_below_its_messages_stops_nothing(live: Live) -> None:
     command = [sys.executable, "-m", "qanat", "run", "--continuous"]
     full = Path("/dev/full")
-    for options in ([], ["--output", "json"]):
+    for rows, options in ((20, []), (30, ["--output", "json"])):
         with (
             full.open("w") as nowhere,
             subprocess.Popen(
@@ -296,9 +296,8 @@ def test_a_full_disk_below_its_messages_stops_nothing(live: Live) -> None:
             ) as process,
         ):
             try:
-                first = len(live.ids("bronze"))
-                live.put(f"{first + 1}", range(first + 10, first + 20))
-                live.until(lambda: len(live.ids()) >= 10)
+                live.put(f"{rows}", range(rows - 10, rows))
+                live.has(range(rows))
                 process.send_signal(signal.SIGTERM)
                 process.wait(LONG)
             finally:
@@ -483,5 +482,7 @@ def test_a_ledger_that_is_gone_for_a_while(live: Live) -> None:
                 network.mend()
                 live.put("2", range(20, 30))
                 live.has(range(30))
+                # Until then it may be waiting for its next try.
+                live.until(lambda: live.ids("gold") == [30])
             assert ended[0].status == "succeeded"
     assert len(heard.of(EpochCommitted, "bronze")) == 3
