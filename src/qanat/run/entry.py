@@ -165,14 +165,21 @@ def leased(session: Session, datasets: Collection[str]) -> Names | None:
     return None if next(rest, None) is None else names
 
 
-def patience(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
-    """How long to wait for other updates: seconds, or True for as long as it takes."""
+def patience(
+    wait: float | bool, tell: Callable[[Event], None], stop: threading.Event | None = None
+) -> Patience:
+    """How long to wait for other updates: seconds, or True for as long as it takes.
+
+    Args:
+        stop: ends the waiting once it is set.
+    """
 
     def tell_of(other: Lease) -> None:
         works_on = tuple(other.datasets or ())
         tell(LeaseAwaited(other.holder, other.host, other.pid, works_on, other.since))
 
-    return Patience(math.inf if wait is True else float(wait), tell_of)
+    seconds = math.inf if wait is True else float(wait)
+    return Patience(seconds, tell_of, stop or threading.Event())
 
 
 @dataclass(slots=True)
@@ -272,6 +279,7 @@ def open_update(
     wait: float | bool = False,
     everything: bool = False,
     lasts: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[OpenUpdate]:
     """Work on datasets under their lease, with a line in the history that tells how it ended.
 
@@ -283,6 +291,7 @@ def open_update(
         wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
         everything: whether the lease is of all datasets that there are, not of these alone.
         lasts: seconds that the lease lasts without a sign of life; default: a minute.
+        stop: ends the waiting for other updates once it is set.
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.
@@ -311,7 +320,7 @@ def open_update(
         # Whoever comes next finishes these first; another update may be just doing so.
         return [n for move in session.ledger.open_moves() for n in move.datasets]
 
-    waiting = patience(wait, tell)
+    waiting = patience(wait, tell, stop)
     held = HeldLease(session.ledger, id, covered(), waiting, choose_again, interrupted, lasts)
     with session.at_work, held as lease:
         look_again()
