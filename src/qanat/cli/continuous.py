@@ -63,16 +63,12 @@ def run(
 def listening(live: bool = False) -> Iterator[Signals]:
     """For as long as the block lasts, signals ask instead of ending the process.
 
-<<<<<<< HEAD
-    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later.
+    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later. SIGHUP asks
+    to stop where it comes from a terminal that was closed.
 
     Args:
         live: True if a live view says that the update is stopping. It redraws its lines in place,
             so a line of another writer would push them down and be erased itself.
-=======
-    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later. SIGHUP asks
-    to stop where it comes from a terminal that was closed.
->>>>>>> main
     """
     signals = Signals(threading.Event(), threading.Event())
     on_terminal = sys.stderr.isatty()
@@ -83,16 +79,11 @@ def listening(live: bool = False) -> Iterator[Signals]:
                 signal.signal(each, signal.SIG_DFL)
         again = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
         text = f"\nStopping: what has begun is published; {again} to end at once.\n"
-<<<<<<< HEAD
-        # Not by `print`: this may have interrupted another one.
-        os.write(sys.stderr.fileno(), (CURSOR if live else text).encode())
-=======
->>>>>>> main
         signals.stop.set()
         # Who read it may have left.
         with suppress(OSError):
             # Not by `print`: this may have interrupted another one.
-            os.write(sys.stderr.fileno(), text.encode())
+            os.write(sys.stderr.fileno(), (CURSOR if live else text).encode())
 
     def reload(number: int, frame: FrameType | None) -> None:
         # A terminal that was closed is none any more.
