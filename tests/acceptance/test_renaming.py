@@ -190,14 +190,17 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
             project.drop("bronze")
         # Past updates still have its epochs.
         assert "bronze" in {e.dataset for h in project.history() for e in h.epochs}
-        # Declared again, with other rows: it and its readers begin anew.
+        # Declared again, with other rows: it begins anew, and its reader still has the old ones.
         for file in (root / "data").iterdir():
             file.unlink()
         (root / "data/a.csv").write_text("id,x\n4,40\n5,500\n")
         declare(root, FULL)
         plan = {d.dataset: d.reason for d in project.plan().datasets}
         assert plan["bronze"] == "it has never run"
-        run(project)
+        assert plan["silver"].startswith("silver has read a table bronze that was dropped")
+        assert run(project)["silver"] == "failed"
+        assert ids(project, "silver") == [2]
+        run(project, read_again="silver")
         assert ids(project, "bronze") == [4]
         assert ids(project, "silver") == [2, 4]
         assert ids(project, "bad") == [3, 5]
@@ -212,6 +215,38 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
         declare(root, FULL)
         run(project)
         assert ids(project, "silver") == [4]
+        unchanged(project)
+
+
+@pytest.mark.on_disk
+def test_a_table_that_takes_the_name_of_a_dropped_one_doubles_nothing(root: Path) -> None:
+    rest = without("silver", without("bronze", CHAIN))
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(root, without("total", rest))
+        project.drop("bronze")
+        (root / "data/a.csv").write_text("id,x\n7,1\n")
+        (root / "data/b.csv").write_text("id,x\n8,1\n")
+        declare(root, CHAIN)
+        assert run(project, select="bronze") == {"bronze": "updated"}
+        assert run(project) == {"bronze": "unchanged", "silver": "failed", "total": "skipped"}
+        error = project.run().failed[0].error
+        assert error is not None and error.hint == (
+            "start over: qanat run --full-refresh silver; if these are other rows:"
+            " qanat run --read-again silver"
+        )
+        assert "would read another one (2 rows) beside it" in str(error)
+        run(project, full_refresh="silver")
+        assert ids(project, "silver") == [7, 8]
+        unchanged(project)
+        # It is dropped once more, and nothing has been read of the next one: nothing to ask about.
+        declare(root, without("total", rest))
+        project.drop("bronze")
+        project.drop("silver")
+        declare(root, CHAIN)
+        run(project)
+        assert ids(project, "silver") == [7, 8]
         unchanged(project)
 
 
