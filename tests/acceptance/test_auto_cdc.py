@@ -402,7 +402,7 @@ CREATE FLOW south AS AUTO CDC INTO people FROM STREAM read_files('south/*.csv',
 
 
 def test_a_replay_takes_each_row_as_its_flow_would(shop: Shop) -> None:
-    """Flows with other clauses and other columns: what one leaves out is no column of the table."""
+    """Flows with other clauses and other columns, some of which are none of the table."""
     shop.sql(REGIONS.format(5))
     shop.file("north/0.csv", HEAD + "1,longer,I,10\n2,bob,I,10\n3,longest,D,99\n")
     shop.file("south/0.csv", "id,name,gone,version\n2,evenlonger,false,20\n3,cat,false,10\n")

@@ -1,9 +1,10 @@
 """Tables that were dropped, and those that are declared by their names later.
 
-The versions of a new table begin anew, so that how far a stream has read the old one is no position
-in it; but the reader still has the old one's rows. What it had read stays in the ledger, by a key
-that no source has. As long as the reader has read nothing else by that name, it is asked what is to
-become of these rows, as for any other source that takes another one's place (`identity`).
+The versions of a new table begin anew, so that how far a stream has read the old one is no
+position in it; but the reader still has the old one's rows. What it had read stays in the ledger,
+by a key that no source has. As long as the reader has read nothing else by that name, its author
+is asked what is to become of these rows, as where any other source takes another one's place
+(`identity`).
 """
 
 from __future__ import annotations
