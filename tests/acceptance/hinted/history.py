@@ -351,10 +351,10 @@ CASES = {
         "qanat run",
         "start over: qanat run --full-refresh silver; if these are other rows: qanat run"
         " --read-again silver",
-        ORDERS + SILVER,
+        SILVER,
         before=(
             "qanat run",
-            {SQL: "CREATE STREAMING TABLE other AS SELECT 1 AS id;\n"},
+            {SQL: "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id;\n"},
             "qanat drop orders --yes",
             {SQL: ORDERS + SILVER},
         ),
