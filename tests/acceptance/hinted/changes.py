@@ -18,10 +18,6 @@ VERSIONED = (
     F.replace("STREAM orders", "(SELECT *, 1 AS __START_AT FROM STREAM orders)")
     + " STORED AS SCD TYPE 2"
 )
-KEYLESS = F.replace(
-    "STREAM orders", "(SELECT CAST(NULL AS BIGINT) AS id, amount FROM STREAM orders)"
-)
-
 OPENED = (
     "CREATE FLOW f AS AUTO CDC INTO kept FROM (SELECT {columns} FROM STREAM"
     " read_files('cdc/*.json', envelope => 'debezium')) KEYS (id) SEQUENCE BY 1;\n"
