@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from threading import Lock
 
-from qanat.errors import LeaseLostError, QanatError, naming
+from qanat.errors import LeaseLostError, LedgerError, QanatError, naming
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -184,7 +184,7 @@ def patience(
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """The line of one update; an update that finds nothing to do leaves none.
+    """The line of one update; one that finds nothing to do, or is refused, leaves none.
 
     Args:
         id: identifier of the update.
@@ -232,14 +232,26 @@ class LedgerEntry:
         views = (v.dataset.name for flow in flows for v in flow.views)
         return tuple(Names([*self.datasets, *views, *(self.gate.lease.latest.datasets or ())]))
 
-    def end(self, ended: UpdateEnded, error: str | None = None, untidy: bool = False) -> None:
+    def end(
+        self,
+        ended: UpdateEnded,
+        error: str | None = None,
+        untidy: bool = False,
+        missed: bool = False,
+    ) -> None:
         """Write how the update ended, and what stopped it; tell observers of it after that.
 
         Args:
+            missed: whether its line is to be written though nothing has begun: whoever looks for
+                what has failed finds it.
             untidy: whether it could not remove what earlier updates had left. It is still said
                 to run then, so that the next one looks for that.
         """
         status = UpdateStatus.RUNNING if untidy else UpdateStatus(ended.status)
+        if missed:
+            # What stopped the update may stop this, too, and has been told.
+            with suppress(QanatError):
+                self.begin()
         self.diary.end(ended)
         try:
             if self.begun:
@@ -267,6 +279,15 @@ class OpenUpdate:
     failed: str | None = None
     status: UpdateStatus = UpdateStatus.FAILED
     seconds: float = 0.0
+
+
+def _is_missed(error: QanatError) -> bool:
+    """True if an update that an error stopped belongs into the history.
+
+    What its author has to mend (exit status 2) was refused, and has not failed. Without a ledger
+    or a lease no line can be written, and to try takes as long once more.
+    """
+    return error.exit_code == 1 and not isinstance(error, LedgerError | LeaseLostError)
 
 
 @contextmanager
@@ -331,9 +352,11 @@ def open_update(
         tell(UpdateStarted(id, session.project.environment, tuple(datasets)))
         error: str | None = None
         failure: Failure | None = None
+        missed = False
         try:
             yield opened
             error = opened.failed
+            missed = error is not None
             opened.status = UpdateStatus.FAILED if error else UpdateStatus.SUCCEEDED
         except KeyboardInterrupt:
             error = "interrupted (Ctrl-C)"
@@ -341,9 +364,10 @@ def open_update(
         except QanatError as caught:
             told = lease.explain(caught)
             error, failure = told.message, failure_of(told)
+            missed = _is_missed(told)
             raise told from told.__cause__
         finally:
             opened.seconds = time.monotonic() - started
             ended = UpdateEnded(id, str(opened.status), opened.seconds, failure)
-            entry.end(ended, error, running.untidy.is_set())
+            entry.end(ended, error, running.untidy.is_set(), missed)
             tell(ended)
