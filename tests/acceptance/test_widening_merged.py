@@ -297,3 +297,30 @@ def test_a_replay_finds_the_wider_types(shop: Shop) -> None:
         (replayed,) = project.replay("t")
     assert (replayed.replayed, replayed.remaining) == (2, 0)
     assert shop.rows("t") == [(1, Decimal("0.5")), (2, Decimal(500)), (3, Decimal("600.5"))]
+
+
+@pytest.mark.parametrize("scd", [1, 2])
+@pytest.mark.parametrize("first", ["1,10,d,5", "1,900,u,5"])
+def test_a_table_without_rows_widens(shop: Shop, first: str, scd: int) -> None:
+    """All that came was deleted, or waits in quarantine; the events that are kept still count."""
+    rule = "CONSTRAINT small EXPECT (v < 100) ON VIOLATION QUARANTINE ROW"
+    shop.sql((ONE if scd == 1 else TWO).replace("TABLE t;", f"TABLE t ({rule});"))
+    shop.file("data/1.csv", f"{HEAD}{first}\n")
+    shop.run()
+    assert not shop.rows("t")
+    shop.file("data/2.csv", f"{HEAD}1,5.5,u,3\n2,0.5,u,4.5\n")
+    shop.run()
+    late = (1, Decimal("5.5"), Decimal(3))
+    found = [r[:3] for r in shop.rows("t")]
+    new = (2, Decimal("0.5"), Decimal("4.5"))
+    assert found == ([new] if scd == 1 and "d" in first else [late, new])
+
+
+def test_keys_widen_without_rows(shop: Shop) -> None:
+    rule = "CONSTRAINT small EXPECT (v < 100) ON VIOLATION QUARANTINE ROW"
+    shop.sql(KEYS.replace("KEYS", f"({rule}) KEYS"))
+    shop.file("data/1.csv", "id,v\n1,900\n")
+    shop.run()
+    shop.file("data/2.csv", "id,v\n1,5.5\n")
+    shop.run()
+    assert shop.rows("t") == [(1, Decimal("5.5"))]
