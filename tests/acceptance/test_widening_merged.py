@@ -324,3 +324,28 @@ def test_keys_widen_without_rows(shop: Shop) -> None:
     shop.file("data/2.csv", "id,v\n1,5.5\n")
     shop.run()
     assert shop.rows("t") == [(1, Decimal("5.5"))]
+
+
+def test_properties_that_others_set_stop_no_merge(shop: Shop) -> None:
+    """delta-rs gives a table with a feed the version of mapped columns, which it has not."""
+    shop.sql(KEYS)
+    shop.file("data/1.csv", "id,v\n1,10\n")
+    shop.run()
+    kept = {"delta.logRetentionDuration": "interval 9 days"}
+    DeltaTable(shop.table("t")).alter.set_table_properties(kept)
+    assert DeltaTable(shop.table("t")).protocol().min_reader_version == 2
+    shop.file("data/2.csv", "id,v\n1,11\n2,20\n")
+    shop.run()
+    assert shop.rows("t") == [(1, 11), (2, 20)]
+    # A type that needs a feature which only version 3 can name.
+    shop.file("data/3.csv", "id,v,at\n2,21,2024-01-01 10:00:00\n")
+    shop.run()
+    at = moment("2024-01-01 10:00:00")
+    assert shop.rows("t") == [(1, 11, None), (2, 21, at)]
+    table = DeltaTable(shop.table("t"))
+    assert table.protocol().min_reader_version == 3
+    assert table.metadata().configuration.items() >= kept.items()
+    assert sorted(r["id"] for r in pa.table(table.scan()).to_pylist()) == [1, 2]
+    shop.file("data/4.csv", "id,v,at\n3,30,2024-01-01 10:00:00\n")
+    shop.run()
+    assert len(shop.rows("t")) == 3
