@@ -367,7 +367,8 @@ def sql() -> Lines:
 def _called(name: str, reader: TableFunction) -> str:
     """How a table function is called."""
     more = "".join(f"[, {option}" for option in reader.more) + "]" * len(reader.more)
-    return f"{name}('{reader.argument}'{more or ', …'})"
+    first = f"{reader.places[0]} => '…'" if reader.places else f"'{reader.argument}'"
+    return f"{name}({first}{more or ', …'})"
 
 
 def _literal(value: object) -> str:

@@ -29,6 +29,7 @@ BUILTIN: dict[str, dict[str, str]] = {
         "project": "qanat.connectors.tables:PROJECTS",
         "delta": "qanat.connectors.tables:DELTA",
         "postgres": "qanat.connectors.postgres:POSTGRES",
+        "kafka": "qanat.connectors.kafka:KAFKA",
     },
     "engines": {"duckdb": "qanat.engines.duckdb:DUCKDB"},
     "formats": {"delta": "qanat.storage.delta:DELTA", "iceberg": "qanat.storage.iceberg:ICEBERG"},

@@ -44,6 +44,9 @@ Operation = str
 """`run`, `replay`, `refresh` (a full refresh of everything), `rename OLD NEW`, `drop NAME` or
 `promote ENVIRONMENT NAME…`."""
 
+More = Callable[[Callable[[Callable[..., Any]], Callable[..., Any]]], None]
+"""Makes other functions steps, too: it is given what makes one of a function."""
+
 
 def operate(project: Path, operation: Operation) -> None:
     """Do an operation in this process; fails if a dataset fails."""
@@ -66,19 +69,21 @@ def operate(project: Path, operation: Operation) -> None:
         raise AssertionError(f"{failed.dataset}: {failed.error}") from failed.error
 
 
-def die_at(project: Path, operation: Operation, step: int) -> bool:
+def die_at(project: Path, operation: Operation, step: int, more: More | None = None) -> bool:
     """Do an operation in a process that dies at a step; returns False if it ended before."""
-    child = FORKED.Process(target=_child, args=(str(project), operation, step, None))
+    args = (str(project), operation, step, None, None, None, more)
+    child = FORKED.Process(target=_child, args=args)
     child.start()
     child.join(60)
     assert child.exitcode in (0, DIED), f"exit code {child.exitcode}"
     return child.exitcode == DIED
 
 
-def count_steps(project: Path, operation: Operation) -> int:
+def count_steps(project: Path, operation: Operation, more: More | None = None) -> int:
     """Do an operation; returns the number of its steps."""
     receiver, sender = FORKED.Pipe(duplex=False)
-    child = FORKED.Process(target=_child, args=(str(project), operation, 0, sender))
+    args = (str(project), operation, 0, sender, None, None, more)
+    child = FORKED.Process(target=_child, args=args)
     child.start()
     sender.close()
     steps: int = receiver.recv()
@@ -160,6 +165,7 @@ def _child(
     report: Any,
     lease_seconds: float | None = None,
     halt: Halt | None = None,
+    more: More | None = None,
 ) -> None:
     os.environ["QANAT__THREADS"] = "1"
     if lease_seconds is not None:
@@ -197,6 +203,8 @@ def _child(
         steps.take()
 
     SqliteDatabase.writing = stepping  # type: ignore[method-assign]
+    if more is not None:
+        more(steps.around)
     operate(Path(project), operation)
     if report is not None:
         report.send(steps.taken)

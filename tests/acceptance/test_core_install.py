@@ -21,8 +21,8 @@ import pytest
 from tests.acceptance.projects import Shop
 
 EXTRAS = (
-    *("adbc_driver_manager", "adbc_driver_postgresql", "ibis", "lz4", "numpy", "obstore"),
-    *("pandas", "polars", "psycopg", "pyarrow", "pyiceberg"),
+    *("adbc_driver_manager", "adbc_driver_postgresql", "confluent_kafka", "ibis", "lz4"),
+    *("numpy", "obstore", "pandas", "polars", "psycopg", "pyarrow", "pyiceberg"),
 )
 BLOCK = """
 import sys

@@ -87,6 +87,19 @@ CASES = {
     "postgres sink": Case(
         ("psycopg",), "postgres", sink("postgres", f"'url': '{SERVER}', 'table': 'orders'")
     ),
+    "read_kafka": Case(
+        ("confluent_kafka",),
+        "kafka",
+        {
+            SQL: "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM"
+            " read_kafka(bootstrap_servers => '127.0.0.1:1', subscribe => 'orders');\n"
+        },
+    ),
+    "kafka sink": Case(
+        ("confluent_kafka",),
+        "kafka",
+        sink("kafka", "'bootstrap_servers': '127.0.0.1:1', 'topic': 'orders'"),
+    ),
     "storage in a bucket": Case(("obstore",), "cloud", {SPEC: "name: shop\nstorage: s3://b/t\n"}),
     "files in a bucket": Case(
         ("obstore",), "cloud", {SQL: ORDERS.format("s3://b/o/*.csv", ", format => 'csv'")}
@@ -232,6 +245,7 @@ def test_metrics_name_the_extra(tmp_path: Path, hide: Callable[..., None]) -> No
 def test_every_package_of_an_extra_is_tried() -> None:
     """What `pyproject.toml` lists is hidden by a test above."""
     imported = {
+        "confluent-kafka": "confluent_kafka",
         "ibis-framework": "ibis",
         "adbc-driver-postgresql": "adbc_driver_postgresql",
         "prometheus-client": "prometheus_client",

@@ -111,7 +111,7 @@ def test_each_row_leaves_once(shop: Shop) -> None:
         ("csv", {"delimeter": ";"}, "no option 'delimeter'", "delimiter"),
         ("csv", {"header": "ja"}, "'header' of a sink of the format 'csv' does not fit", None),
         ("parquet", {"compression": "zst"}, "'compression' of a sink", "zstd"),
-        ("kafka", {}, "sinks in format 'kafka' are not supported", None),
+        ("pulsar", {}, "sinks in format 'pulsar' are not supported", None),
         ("csv", {"path": "s3://bucket/out"}, "object stores come in a later release", None),
     ],
 )

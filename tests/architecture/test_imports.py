@@ -19,6 +19,7 @@ HEAVY = frozenset(
 OPTIONAL = {
     "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
     "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
+    "confluent_kafka": frozenset({"connectors/kafka/drivers.py", "testing/kafka.py"}),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
@@ -34,7 +35,12 @@ OPTIONAL = {
     "polars": frozenset({"project/relation.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset(
-        {"connectors/files/orc.py", "connectors/postgres/drivers.py", "project/relation.py"}
+        {
+            "connectors/files/orc.py",
+            "connectors/kafka/drivers.py",
+            "connectors/postgres/drivers.py",
+            "project/relation.py",
+        }
     ),
     "pyiceberg": frozenset(
         f"storage/iceberg/{module}.py"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from qanat import plugins
 from qanat.connectors.files.sink import FilesSink
 from qanat.connectors.files.source import FilesSource
+from qanat.connectors.kafka.sink import KafkaSink
+from qanat.connectors.kafka.source import KafkaSource
 from qanat.connectors.postgres.sink import PostgresSink
 from qanat.connectors.postgres.source import PostgresSource
 from qanat.connectors.tables.source import DatasetSource, DeltaSource, ProjectSource
@@ -23,8 +25,9 @@ from qanat.storage.iceberg.store import IcebergStore
 
 SOURCES: tuple[type[Source], ...] = (
     *(DatasetSource, FilesSource, ProjectSource, DeltaSource, PostgresSource),
+    KafkaSource,
 )
-SINKS: tuple[type[Sink], ...] = (FilesSink, PostgresSink)
+SINKS: tuple[type[Sink], ...] = (FilesSink, KafkaSink, PostgresSink)
 ENGINES: tuple[type[Engine], ...] = (DuckDBEngine,)
 STORES: tuple[type[TableStore], ...] = (DeltaStore, IcebergStore)
 LEDGERS: tuple[type[Ledger], ...] = (SqlLedger,)

@@ -6,7 +6,7 @@ A page is one session of bash in a folder of its own. Three kinds of fenced bloc
   lines. A command must succeed unless the page shows its error.
 - any language with `title="path"`: a file that the reader writes.
 - `<!-- start: examples/flights -->` copies a folder of the repository to begin with, and
-  `<!-- needs: postgresql -->` (or `s3`, `compiler`) starts that service.
+  `<!-- needs: postgresql -->` (or `s3`, `kafka`, `compiler`) starts that service.
 
 `pytest tests/docs --update-docs` writes what is printed into the pages, all blocks of a page as
 soon as one is no longer right; read the difference.
@@ -271,6 +271,20 @@ def postgresql() -> Iterator[dict[str, str]]:
 
     with server() as url:
         yield {"LEDGER_URL": url}
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[dict[str, str]]:
+    """A broker with the topics of the pages, under the name that they use."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    from qanat.testing.kafka import kafka as server
+
+    with server() as broker:
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        for future in admin.create_topics([NewTopic("orders", 1), NewTopic("large", 1)]).values():
+            future.result(20)
+        yield {"BROKERS": broker.address}
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from qanat.model.query import SourceRef
 
 Place = Callable[[exp.Expression], Location]
 
-NOT_BUILT = ("read_kafka", "read_kinesis", "read_pubsub", "read_pulsar")
+NOT_BUILT = ("read_kinesis", "read_pubsub", "read_pulsar")
 """Functions of Databricks for which there is no connector yet; one of another package wins."""
 
 REFUSED = (
@@ -85,8 +85,8 @@ def read_call(
     # Where several connectors have a function, the options tell which one is meant.
     fits = (c for c in known if all(c.options.has(key) for key in named))
     connector = next(fits, known[-1])
-    if subject is None:
-        argument = known[0].functions[name].argument
+    argument, places = known[0].functions[name].argument, connector.functions[name].places
+    if subject is None and not places:
         raise OptionError(
             f"{name} needs a {argument}", location=location, wanted=f"{name}('{argument}', …)"
         )
@@ -97,6 +97,8 @@ def read_call(
             given[canonical] = checked
     problems.require()
     connector.options.check_all(given.items(), location)
+    if subject is None:
+        subject = next(str(given[option]) for option in places if option in given)
     return connector.refer(subject, given | _written_in(dialect, connector, given))
 
 
@@ -182,12 +184,18 @@ def _arguments(
     problems: Problems,
 ) -> tuple[str | None, dict[str, tuple[Any, Location]]]:
     subject = reader.argument
+    if reader.places and (plain := next((a for a in arguments if not _is_named(a)), None)):
+        raise OptionError(
+            f"{name} takes named arguments only",
+            location=place(plain),
+            wanted=f"{name}({reader.places[0]} => {plain.sql()}, …)",
+        )
     found: str | None = None
     named: dict[str, tuple[Any, Location]] = {}
     more = list(reader.more)
     for argument in arguments:
         where = place(argument)
-        if isinstance(argument, exp.Kwarg | exp.PropertyEQ | exp.EQ):
+        if _is_named(argument):
             key = argument.this.name
             if any(same(key, k) for k in named):
                 raise OptionError(f"{name}: {key!r} is given twice", location=where)
@@ -212,6 +220,10 @@ def _arguments(
                 hint="name the other arguments: key => value; use a glob for several files",
             )
     return found, named
+
+
+def _is_named(argument: Any) -> bool:
+    return isinstance(argument, exp.Kwarg | exp.PropertyEQ | exp.EQ)
 
 
 def _literal(node: exp.Expression, function: str, what: str, location: Location) -> Any:

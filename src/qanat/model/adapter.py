@@ -33,8 +33,7 @@ class ValueType(StrEnum):
     SIZE = SIZE
 
 
-_UNBOUNDED = 2**63 - 1
-"""The greatest value of an option without a bound: the greatest that SQL's BIGINT has."""
+_UNBOUNDED = 2**63 - 1  # the greatest that SQL's BIGINT has
 
 
 class Effect(Frozen):
@@ -67,8 +66,7 @@ class Option(Frozen):
             position of its own.
         limits: whether it only limits how much one epoch takes, of what is there.
         effect: what it makes of the rows where it is on; None if it leaves them as they are.
-        corrects: the value by which what changes in a source takes the place of what was read of
-            it; empty if none does.
+        corrects: the value by which changes of a source replace what was read; empty if none does.
     """
 
     name: str
@@ -251,11 +249,13 @@ class TableFunction(Frozen):
         options: fixed by the function: `read_csv` fixes `format` to `csv`.
         argument: what its first positional argument is called in messages.
         more: options that may come by their position, behind that.
+        places: instead of that argument, options of which one tells what is read.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     argument: str = "path"
     more: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
 
 
 class Connector(Frozen):
@@ -275,8 +275,7 @@ class Connector(Frozen):
         replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
-        key: how the ledger names a source, written like `label`; default: this connector's
-            name, the place, and the options that make an identity.
+        key: how the ledger names a source, like `label`; default: by name, place and identity.
         function: the name of the SQL function in fingerprints; default: the first of `functions`.
         own: whether its sources are the project's own datasets.
     """
@@ -301,8 +300,9 @@ class Connector(Frozen):
     def call(self) -> str:
         """How its first function is called, for hints: `read_table('name', project => …)`."""
         function, reader = next(iter(self.functions.items()))
-        needed = (f", {o.name} => …" for o in self.options.options if o.required)
-        return f"{function}('{reader.argument}'{''.join(needed)})"
+        needed = [f"{o.name} => …" for o in self.options.options if o.required]
+        first = f"{reader.places[0]} => …" if reader.places else f"'{reader.argument}'"
+        return f"{function}({', '.join((first, *needed))})"
 
     def refer(self, place: str, options: Mapping[str, Any]) -> SourceRef:
         """The reference to one of its sources.

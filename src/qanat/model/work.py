@@ -137,10 +137,16 @@ class Amount(Frozen):
 
 
 class Input(Frozen):
-    """A range of a source, bound for an engine; `amount` as far as it is known."""
+    """A range of a source, bound for an engine.
+
+    Args:
+        amount: as far as it is known.
+        remarks: what to tell of the range, once its epoch is committed.
+    """
 
     batch: Batch
     amount: Amount = field(default_factory=Amount)
+    remarks: tuple[str, ...] = ()
 
 
 MALFORMED = "_malformed"

@@ -140,7 +140,8 @@ def _waiting(waiting: Waiting) -> str:
     parts = [count(waiting.amount.files, "file")] if waiting.amount.files else []
     if waiting.amount.rows is not None:
         parts.append(count(waiting.amount.rows, "row"))
-    parts.append(size(waiting.amount.bytes))
+    if waiting.amount.bytes or waiting.amount.rows is None:
+        parts.append(size(waiting.amount.bytes))
     return f"{', '.join(parts)} in {printable(waiting.source)}"
 
 

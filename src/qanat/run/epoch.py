@@ -168,7 +168,7 @@ def audit(attempt: Attempt) -> None:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
     check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)
-    attempt.remarks = (*column_changes(attempt), *staged.notes)
+    attempt.remarks = (*attempt.bound.remarks, *column_changes(attempt), *staged.notes)
     keys = {r.name: key_of(r) for r in compiled.reads}
     attempt.epoch = replace(
         attempt.epoch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,11 +138,12 @@ class Intake(Frozen):
 
 
 class BoundInputs(Frozen):
-    """Inputs bound for the engine, and how much they have."""
+    """Inputs bound for the engine, how much they have, and what there is to tell of them."""
 
     inputs: Mapping[str, Batch]
     references: Mapping[Name, Batch]
     amount: Amount
+    remarks: tuple[str, ...] = ()
 
 
 def key_of(read: Read) -> str:
@@ -338,7 +339,8 @@ def bind(
         QanatError: what a source has to say, see `qanat.ports.source.Source.bind`.
     """
     inputs: dict[str, Batch] = {name: ViewBatch(view) for name, view in compiled.view_reads}
-    total = Amount(rows=0)
+    total, remarks = Amount(rows=0), list[str]()
+    drift = drift_of(session, compiled)
     for read in compiled.reads:
         key = key_of(read)
         known = session.recorded.source_schema(
@@ -346,16 +348,12 @@ def bind(
         )
         with located(read.location), naming(compiled.dataset.name):
             bound = session.source(read.source).bind(
-                read.source,
-                ranges.get(key),
-                known or NO_COLUMNS,
-                drift_of(session, compiled),
-                scratch,
+                read.source, ranges.get(key), known or NO_COLUMNS, drift, scratch
             )
         inputs[read.name] = bound.batch
         # Of files the engine counts the rows.
-        rows = bound.amount.rows or 0
-        total += Amount(bound.amount.files, bound.amount.bytes, rows)
+        total += replace(bound.amount, rows=bound.amount.rows or 0)
+        remarks += bound.remarks
     for flow in compiled.again:
         # Its streams have no range: what they give are the rows from the quarantine.
         others = bind(session, flow, ranges, generation, scratch)
@@ -369,7 +367,7 @@ def bind(
             newest = there.store.same_rows(there.table, range_.value["version"])
             snapshot = there.store.snapshot(there.table, newest)
             references[fold(dataset)] = snapshot.batch
-    return BoundInputs(inputs, references, total)
+    return BoundInputs(inputs, references, total, tuple(remarks))
 
 
 def files_again(

@@ -76,7 +76,7 @@ def serving(
                 env={**os.environ, **(environment or {})},
             )
         try:
-            _await(name, server, answers, log)
+            await_answer(name, server, answers, log)
             yield
         finally:
             server.terminate()
@@ -101,9 +101,18 @@ def status(port: int, path: str) -> int | None:
     return response.status
 
 
-def _await(
+def await_answer(
     name: str, server: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path
 ) -> None:
+    """Wait until a server that was started serves.
+
+    Args:
+        name: the server's, for messages.
+        log: where it writes.
+
+    Raises:
+        AdapterError: it ends by itself, or does not answer within 90 seconds; with its last words.
+    """
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and server.poll() is None:
         if answers():

@@ -160,7 +160,7 @@ CASES = {
     ),
     "a queue": mended(
         "let something else write files, and read those with read_files",
-        stream("SELECT * FROM STREAM read_kafka('topic')"),
+        stream("SELECT * FROM STREAM read_kinesis('stream')"),
         stream(f"SELECT * FROM STREAM {FILES}"),
     ),
     "environments in a circle": spec(

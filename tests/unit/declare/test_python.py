@@ -305,8 +305,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
             ("2: spark_conf is not supported\n"
             "  hint: leave it out; put settings of the engine into the spec"),
         ),
-        ("dp.create_sink('s', 'kafka')",
-         ("2: sinks in format 'kafka' are not supported\n"
+        ("dp.create_sink('s', 'pulsar')",
+         ("2: sinks in format 'pulsar' are not supported\n"
           f"  wanted: {' or '.join(plugins.connectors().sinks)}")),
         ("dp.create_sink('s', 'csv')",
          ("2: a sink of the format 'csv' needs the option 'path'\n"

@@ -3,8 +3,8 @@
 Here stands what an author may say. Read on in this order: `format` (what a name says), `content`
 (what the first bytes say), `copies` (of what no engine reads as it is, such as `orc`), `glob`
 (which names are meant, and what a folder and a bucket have in common), `folder` and `bucket` (the
-two places), `columns` (a declared schema), `sample` (the heads of files), `options` (of a
-read), then `source` and `sink`, which put these together.
+two places), `sample` (the heads of files), `options` (of a read), then `source` and `sink`, which
+put these together.
 """
 
 from __future__ import annotations

@@ -317,7 +317,7 @@ def _declared(options: ReadOptions) -> Schema:
     if not options.schema:
         return NO_COLUMNS
     # Imported when a schema is to be parsed: its parser costs as much as all of an unchanged run.
-    module = import_module("qanat.connectors.files.columns")
+    module = import_module("qanat.declare.described")
     return cast(Schema, module.columns(options.schema, options.dialect))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.connectors.files.columns import columns
 from qanat.connectors.files.format import shapes
 from qanat.connectors.files.options import read_options
+from qanat.declare.described import columns
 from qanat.errors import OptionError, TypeNameError
 from qanat.model.query import SourceRef
 from qanat.testing.reading import reference

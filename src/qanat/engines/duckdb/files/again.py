@@ -43,6 +43,7 @@ _FORMATS = {
     "json": ("qanat.engines.duckdb.files.json", "bind_json_again"),
     "ndjson": ("qanat.engines.duckdb.files.json", "bind_json_again"),
     "parquet": ("qanat.engines.duckdb.files.parquet", "bind_parquet_again"),
+    "payloads": ("qanat.engines.duckdb.files.payloads", "bind_payloads_again"),
 }
 
 

@@ -16,7 +16,7 @@ import duckdb
 
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
 from qanat.engines.duckdb.files.counted import LinesOf
-from qanat.engines.duckdb.files.infer import exact, survey
+from qanat.engines.duckdb.files.infer import exact
 from qanat.engines.duckdb.files.widen import extend
 from qanat.errors import OptionError, SchemaDriftError, nearest
 from qanat.frozen import Frozen
@@ -72,17 +72,6 @@ def find_partitions(files: Sequence[LocalFile]) -> Partitions:
 def is_folder(table: FileTable, name: str) -> bool:
     """True if a column comes from folder names."""
     return any(same(name, n) for n in table.partitions.names)
-
-
-def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
-    """The narrowest type of each column of `names` that comes from folder names."""
-    types: dict[str, DataType] = {}
-    for place, (name, values) in enumerate(table.partitions.columns):
-        if name in names:
-            rows = f"(SELECT unnest({table.variable(f'folder{place}', values, 'VARCHAR')}) AS c0)"
-            (seen,) = survey(table.con, rows, ("c0",))
-            types[name] = seen.type_by(table.inference)
-    return types
 
 
 def folder_value(table: FileTable, field: Field, index: str, formats: Formats = ISO) -> str:
@@ -296,6 +285,11 @@ class FileTable(Frozen):
     _made: set[str] = field(default_factory=set)
 
     @property
+    def carried(self) -> Mapping[str, str]:
+        """Columns, with their types, that `hidden` needs of every row besides; none for files."""
+        return {}
+
+    @property
     def rejects(self) -> tuple[str, str]:
         """Names for DuckDB's two tables of rejects: the errors, and the scans that met them.
 
@@ -392,7 +386,10 @@ def nothing(table: FileTable, schema: Schema, types: Sequence[str]) -> str:
         f"CAST(NULL AS {type_}) AS {quote(f.name)}, "
         for f, type_ in zip(schema.fields, types, strict=True)
     )
-    return f"SELECT {columns}{table.hidden('0', '0')} WHERE false"
+    carried = "".join(
+        f"CAST(NULL AS {type_}) AS {name}, " for name, type_ in table.carried.items()
+    )
+    return f"SELECT {columns}{table.hidden('0', '0')} FROM (SELECT {carried}0 AS file) WHERE false"
 
 
 def nullable(fields: Sequence[Field]) -> Schema:

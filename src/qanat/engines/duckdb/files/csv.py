@@ -16,7 +16,6 @@ from qanat.engines.duckdb.files.bound import (
     FileTable,
     OnePass,
     expected,
-    folder_types,
     is_folder,
     lay_out,
 )
@@ -28,7 +27,7 @@ from qanat.engines.duckdb.files.cast import (
 )
 from qanat.engines.duckdb.files.counted import LinesOf
 from qanat.engines.duckdb.files.dialect import Dialect, chosen, formats, infers
-from qanat.engines.duckdb.files.folders import contradiction
+from qanat.engines.duckdb.files.folders import contradiction, folder_types
 from qanat.engines.duckdb.files.groups import Group, present, raw, sought
 from qanat.engines.duckdb.files.heads import Head, read_heads
 from qanat.engines.duckdb.files.infer import Seen, survey

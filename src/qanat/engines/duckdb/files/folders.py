@@ -6,11 +6,13 @@ goes to quarantine, where both can be seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from qanat.engines.duckdb.files.bound import BatchColumns, FileTable
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.infer import survey
 from qanat.model.name import Named, same
+from qanat.model.schema import DataType
 from qanat.text import literal
 
 _SHOWN = 80
@@ -51,3 +53,14 @@ def contradiction(
             f"AND ({value} IS NULL OR {value} IS DISTINCT FROM {folder}) THEN {said} END"
         )
     return f"nullif(concat_ws('; ', {', '.join(found)}), '')" if found else None
+
+
+def folder_types(table: FileTable, names: Sequence[str]) -> dict[str, DataType]:
+    """The narrowest type of each column of `names` that comes from folder names."""
+    types: dict[str, DataType] = {}
+    for place, (name, values) in enumerate(table.partitions.columns):
+        if name in names:
+            rows = f"(SELECT unnest({table.variable(f'folder{place}', values, 'VARCHAR')}) AS c0)"
+            (seen,) = survey(table.con, rows, ("c0",))
+            types[name] = seen.type_by(table.inference)
+    return types

@@ -17,14 +17,13 @@ from qanat.engines.duckdb.files.bound import (
     BoundFiles,
     FileTable,
     expected,
-    folder_types,
     is_folder,
     is_reserved,
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
-from qanat.engines.duckdb.files.folders import contradiction
+from qanat.engines.duckdb.files.folders import contradiction, folder_types
 from qanat.engines.duckdb.files.leaves import (
     NUMBERS,
     Numbers,
@@ -95,6 +94,16 @@ def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
             texts.add_lines(shapes["lines"])
         texts.add_documents(shapes["array"], "array")
         texts.add_documents(shapes["unstructured"], "unstructured")
+        return _Objects(table, batch, scratch, texts).bind()
+
+
+def bind_texts(table: FileTable, batch: FilesBatch, scratch: Path, texts: Texts) -> BoundFiles:
+    """Read JSON that is there as texts, with the columns that `FileTable.carried` names.
+
+    Raises:
+        SchemaDriftError: a new key under `freeze`.
+    """
+    with blaming(batch.files, batch.format):
         return _Objects(table, batch, scratch, texts).bind()
 
 
@@ -208,7 +217,7 @@ class _Objects:
                 for k in spelled
             )
             self._spool(spools, layout, keys, structure, self._mark if marked else NO_MARK)
-        spools.bad += self.texts.salvage.finish()
+        spools.bad += [*self.texts.bad, *self.texts.salvage.finish()]
         return spools.bind(self.formats)
 
     def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
@@ -257,7 +266,7 @@ class _Objects:
         structure: dict[str, Any], mark: Mark,
     ) -> None:  # fmt: skip
         various = any(spelled != [name] for name, spelled in keys.items())
-        more = "".join(f"{name}, " for name in self.messages.more)
+        more = "".join(f"{name}, " for name in (*self.messages.more, *self.table.carried))
         rows = (
             f"SELECT {self.messages.raw} AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "
@@ -347,7 +356,8 @@ class _Objects:
                 values[at] = _shown(value, pattern, key)
             else:
                 values[at] = self._several(f, spelled, structure, mark)
-        source = spread(self.table.con, target, rows, types, structure, mark, self.messages.more)
+        more = {**self.messages.more, **self.table.carried}
+        source = spread(self.table.con, target, rows, types, structure, mark, more)
         return beside(source, lists), values
 
     def _several(

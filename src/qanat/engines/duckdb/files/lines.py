@@ -42,12 +42,14 @@ class Texts:
         scratch: the folder for the Parquet files.
         compression: the author's option, or None.
         paths: SELECTs of (text, file, line), one for each Parquet file.
+        bad: Parquet files with what is no text (see `Spools.bad`).
     """
 
     table: FileTable
     scratch: Path
     compression: str | None
     paths: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
     salvage: Salvage = field(init=False)
 
     def __post_init__(self) -> None:

@@ -126,15 +126,16 @@ def opened(table: FileTable, options: Mapping[str, Any], source: str, scratch: P
     shapes = table.variable("schemas", schemas, "VARCHAR")
     mark = find_mark(con, source) if rewritten else NO_MARK
     target = str(scratch / f"{table.name}_opened.parquet")
+    carried = "".join(f"{name}, " for name in table.carried)
     con.execute(
-        f"COPY ({_opening(source, mark, bool(wrapped), shapes if schemas else '')}) "
+        f"COPY ({_opening(source, mark, bool(wrapped), shapes if schemas else '', carried)}) "
         f"TO {literal(target)} ({OPTIONS})"
     )
     rows = {number: row_of(text) for number, text in enumerate(schemas, 1)}
     types = Named((n, t) for row in rows.values() for n, t in row.types.items())
     types.update((f.name, f.type) for f in ENVELOPES[name].filled)
     return Opened(
-        "SELECT text, text AS opened, file, line, raw, refused, shape "
+        f"SELECT text, text AS opened, {carried}file, line, raw, refused, shape "
         f"FROM read_parquet({literal(target)})",
         "raw",
         "refused",
@@ -150,13 +151,14 @@ def _schemas(con: DuckDBPyConnection, source: str) -> list[str]:
     return [text for (text,) in found if text is not None]
 
 
-def _opening(source: str, mark: Mark, wrapped: bool, shapes: str) -> str:
+def _opening(source: str, mark: Mark, wrapped: bool, shapes: str, carried: str) -> str:
     """A SELECT of the rows in messages.
 
     Args:
         mark: for numbers that would be written in another way.
         wrapped: whether some messages lie in a `payload`.
         shapes: SQL for the list of all schemas; empty if there is none.
+        carried: columns of `source` that the rows keep, each with a comma behind it.
     """
     paths = [f"/{name}" for name in _PARTS]
     paths += [f"/payload/{name}" for name in _PARTS] if wrapped else []
@@ -189,7 +191,7 @@ def _opening(source: str, mark: Mark, wrapped: bool, shapes: str) -> str:
     )
     return (
         f"SELECT CASE WHEN sound THEN {mark.off('body')} ELSE text END AS text, text AS raw, "
-        f"refused, CAST({shape} AS INTEGER) AS shape, file, line "
+        f"refused, CAST({shape} AS INTEGER) AS shape, {carried}file, line "
         f"FROM (SELECT *, CASE WHEN refused IS NULL THEN {body} END AS body FROM ({judged}))"
     )
 

@@ -20,14 +20,13 @@ from qanat.engines.duckdb.files.bound import (
     BatchColumns,
     BoundFiles,
     FileTable,
-    folder_types,
     folder_value,
     is_folder,
     lay_out,
     nothing,
 )
 from qanat.engines.duckdb.files.cast import Check, Value, error, failed, rescued
-from qanat.engines.duckdb.files.folders import contradiction
+from qanat.engines.duckdb.files.folders import contradiction, folder_types
 from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.files.moments import all_known, has_moments, known
 from qanat.engines.duckdb.files.spool import blaming

@@ -2,8 +2,8 @@
 
 A spool has the columns v0, v1, … (the layout's fields in order), `error`, `raw` and `originals`
 (not NULL in rows whose values did not fit; the last has a text for each field), `rescued`, `file`
-(the file's index in the batch) and `line` (NULL if the row's position in the spool gives the
-line). Errors of DuckDB are made to name the file.
+(the file's index in the batch), `line` (NULL if the row's position in the spool gives the line),
+and those that `FileTable.carried` names. Errors of DuckDB are made to name the file.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ class Spools:
         """Copy the rows of a SELECT to a new spool.
 
         Args:
-            source: a SELECT of the columns that `values` use, `file` and `line`.
+            source: a SELECT of the columns that `values` use, those that the table has carried,
+                `file` and `line`.
             values: for each field of the layout; None if the files have no such column.
             extras: the unexpected columns: each name, with SQL for the value as JSON text.
             raw: SQL for the whole row as text; kept for malformed rows.
@@ -177,9 +178,10 @@ class Spools:
         keep = f"CASE WHEN error IS NOT NULL THEN {raw} END"
         given = ", ".join("NULL" if v is None else v.original for v in values)
         originals = f"CASE WHEN error IS NOT NULL THEN CAST([{given}] AS VARCHAR[]) END"
+        carried = "".join(f"{name}, " for name in self.table.carried)
         self.table.con.execute(
             f"COPY (SELECT * EXCLUDE (raw_), CAST(raw_ AS VARCHAR) AS raw FROM (SELECT {columns}"
-            f"error, {keep} AS raw_, {originals} AS originals, rescued, file, line "
+            f"{carried}error, {keep} AS raw_, {originals} AS originals, rescued, file, line "
             f"FROM (SELECT *, {wrong} AS error, {saved} AS rescued FROM ({rows})))) "
             f"TO {literal(target)} ({OPTIONS})"
         )

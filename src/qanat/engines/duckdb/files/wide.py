@@ -30,6 +30,20 @@ _DEFAULT_SIZE = 16 << 20
 _LONGER = 12
 
 
+HEADERS = 'STRUCT("key" VARCHAR, "value" BLOB)[]'
+"""The type of the headers of messages."""
+_ENTRY = "{{'key': h.key, 'value': %s(h.value)}}"
+_PACKED = {
+    "BLOB": ("to_base64({0})", "VARCHAR", "from_base64({0})"),
+    HEADERS: (
+        "list_transform({0}, lambda h: %s)" % (_ENTRY % "to_base64"),
+        'STRUCT("key" VARCHAR, "value" VARCHAR)[]',
+        "list_transform({0}, lambda h: %s)" % (_ENTRY % "from_base64"),
+    ),
+}
+"""By type, how a value is written as JSON has it, the type that this is, and how it is read."""
+
+
 def spread(
     con: duckdb.DuckDBPyConnection,
     target: str,
@@ -59,7 +73,11 @@ def spread(
     [(longest,)] = con.execute(f"SELECT max(strlen(raw_text)) FROM ({rows})").fetchall()
     taken, kept = Names(keys), _OWN | dict(more)
     prefix = next(p for p in map("_".__mul__, count()) if not any(p + n in taken for n in kept))
-    own = ", ".join(f"{literal(prefix + name)}, {name}" for name in kept)
+    # JSON has no bytes: they go through it as text.
+    packed = {name: _PACKED[type_] for name, type_ in more.items() if type_ in _PACKED}
+    kept |= {name: text for name, (_, text, _) in packed.items()}
+    texts = {name: write.format(name) for name, (write, _, _) in packed.items()}
+    own = ", ".join(f"{literal(prefix + name)}, {texts.get(name, name)}" for name in kept)
     first = f"rtrim(CAST(json_object({own}) AS VARCHAR), '}}')"
     body = f"ltrim(substr(ltrim(text, {_SPACES}), 2), {_SPACES})"
     con.execute(
@@ -76,6 +94,9 @@ def spread(
         f"read_json({literal(target)}, format = 'newline_delimited', columns = {{{described}}}, "
         f"maximum_object_size = {size}) AS r({', '.join([*kept, *places])})"
     )
+    if packed:
+        bytes_ = ", ".join(f"{read.format(n)} AS {n}" for n, (_, _, read) in packed.items())
+        found = f"(SELECT * REPLACE ({bytes_}) FROM {found})"
     plain = "opened" if "opened" in more else "raw_text"
     text = f"CASE WHEN fault IS NULL THEN {mark.on(plain)} END AS text"
     if not mark.sign:

@@ -1,4 +1,4 @@
-"""Columns that an author declares for files: `schema => 'id BIGINT, name STRING'`."""
+"""Columns that an author declares for what is read: `schema => 'id BIGINT, name STRING'`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import OptionError, TypeNameError, nearest
+from qanat.model.dialect import SPARK, dialect_of
 from qanat.model.name import Names
 from qanat.model.schema import (
     Array,
@@ -71,7 +72,7 @@ def columns(text: str, dialect: str) -> Schema:
     tags array<string>
     """
     if "<" in text:
-        dialect = "spark"  # DuckDB writes STRUCT(…) and INT[]; the angle brackets are Spark's
+        dialect = SPARK.name  # DuckDB writes STRUCT(…) and INT[]: the angle brackets are Spark's
     try:
         table = parse_one(f"CREATE TABLE t ({text}\n)", dialect=dialect)
     except SqlglotError as error:
@@ -86,7 +87,7 @@ def columns(text: str, dialect: str) -> Schema:
     names = Names()
     for field in fields:
         if field.name in names:
-            raise OptionError(f"the schema of read_files names the column {field.name!r} twice")
+            raise OptionError(f"the option 'schema' names the column {field.name!r} twice")
         names.add(field.name)
     return Schema(fields)
 
@@ -115,9 +116,8 @@ def _type(kind: exp.DataType, text: str, dialect: str) -> DataType:
         return Decimal(_WIDE[kind.this], 0)
     if kind.this == _T.DECIMAL:
         numbers = [int(p.name) for p in parts]
-        if dialect == "spark" and not numbers:
-            return Decimal(10, 0)
-        precision, scale = (*numbers, 0)[:2] if numbers else (18, 3)
+        plain = dialect_of(dialect).decimal or (18, 3)
+        precision, scale = (*numbers, 0)[:2] if numbers else plain
         if not 0 < precision <= 38 or scale > precision:
             raise TypeNameError(
                 f"DECIMAL({precision},{scale}) does not exist",
@@ -133,14 +133,14 @@ def _type(kind: exp.DataType, text: str, dialect: str) -> DataType:
         return Struct(tuple(_field(p, text, dialect) for p in parts))
     name = kind.sql(dialect=dialect)
     raise TypeNameError(
-        f"the schema of read_files has a column of the type {name}, which no table can hold",
+        f"the option 'schema' has a column of the type {name}, which no table can hold",
         nearest=nearest(name, _NAMES),
     )
 
 
 def _no_columns(text: str, detail: str) -> OptionError:
     return OptionError(
-        f"the option 'schema' of read_files does not parse: {detail}",
+        f"the option 'schema' does not parse: {detail}",
         wanted="such as 'id BIGINT, name STRING'",
         got=text,
     )

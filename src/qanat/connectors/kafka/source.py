@@ -1,0 +1,272 @@
+"""Kafka as a source: topics, read on from the offsets that the ledger has."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from qanat.connectors.kafka.consume import Reader, Spooled
+from qanat.connectors.kafka.position import Bounds, Position, following
+from qanat.connectors.kafka.settings import Settings
+from qanat.connectors.kafka.start import begins, check_endless, ends
+from qanat.connectors.kafka.topics import Cluster, Partition, chosen
+from qanat.errors import NotAppendOnlyError, OptionError, full_refresh
+from qanat.model.envelope import OPTION as ENVELOPE
+from qanat.model.pipeline import Drift
+from qanat.model.query import SourceRef
+from qanat.model.record import Range, Unread
+from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
+from qanat.ports.source import Everywhere, Past, Surroundings
+
+_DECODING = ("schema", "date_format", "timestamp_format", "infer_schema", ENVELOPE.name)
+_ENGINE = ("date_format", "timestamp_format", "infer_schema", ENVELOPE.name)
+_SAMPLE = 1_000
+"""How many offsets of each partition tell the columns."""
+
+
+class KafkaSource(Everywhere):
+    """A `Source` of topics."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._lock = threading.Lock()
+        self._clusters: dict[Settings, Cluster] = {}
+        self._idle: dict[Settings, list[Reader]] = {}
+
+    def plan(
+        self, ref: SourceRef, past: Past, without: frozenset[str] = frozenset()
+    ) -> Unread | None:
+        """The offsets up to the last stable one that have not been read; None if there are none.
+
+        Raises:
+            OptionError: an option does not fit.
+            SourceNotFoundError: a topic is not there.
+            NotAppendOnlyError: messages were deleted before they were read.
+            QanatError: the brokers say no, as `faults.explained` tells.
+        """
+        check_endless(ref)
+        _check_format(ref)
+        cluster = self._cluster(ref)
+        partitions = chosen(ref, cluster.partitions())
+        there = _bounds(cluster, partitions)
+        position = past.position
+        if position is None:
+            begin = begins(cluster, ref, partitions)
+            offsets = {p: (max(begin[p], there.first[p]), there.end[p]) for p in partitions}
+            offsets = {p: (min(begin, end), end) for p, (begin, end) in offsets.items()}
+            found = Position(offsets, there.topics)
+            # Where it begins is remembered, even if there is nothing yet: the next update must
+            # not begin at what is the latest message then.
+            empty = not partitions or ref.option("starting_offsets", "earliest") == "earliest"
+        else:
+            found = following(Position.of(position), there, ref, there.first)
+            empty = True
+        if empty and not found.size and not found.lost:
+            return None
+        taken = found.capped(ref.option("max_offsets_per_trigger"))
+        return Unread(
+            Range(taken.value(), positioned=True, amount=Amount(rows=taken.size)),
+            Amount(rows=found.size),
+            more=taken.size < found.size,
+        )
+
+    def renamed(self, old: str, new: str) -> tuple[str, str]:
+        """Nothing: there are no files."""
+        del old, new
+        return "", ""
+
+    def everything(self, ref: SourceRef) -> Range | None:
+        """All messages between where the options begin and end.
+
+        Raises:
+            OptionError, SourceNotFoundError, QanatError: as for `plan`.
+        """
+        _check_format(ref)
+        cluster = self._cluster(ref)
+        partitions = chosen(ref, cluster.partitions())
+        there = _bounds(cluster, partitions)
+        begin, end = begins(cluster, ref, partitions), ends(cluster, ref, partitions)
+        first = {p: min(max(begin[p], there.first[p]), there.end[p]) for p in partitions}
+        offsets = {p: (first[p], max(first[p], end[p])) for p in partitions}
+        found = Position(offsets, there.topics)
+        return Range(found.value(), amount=Amount(rows=found.size))
+
+    def bind(
+        self, ref: SourceRef, range: Range | None, known: Schema, drift: Drift, scratch: Path
+    ) -> Input:
+        """Exactly the messages of a range, as an engine reads them.
+
+        Raises:
+            NotAppendOnlyError: they were deleted, or their topic was.
+            OptionError, SourceUnavailableError, QanatError: as for `plan`.
+        """
+        _check_format(ref)
+        if range is None:
+            return Input(_batch(ref, (), known, drift), Amount(rows=0))
+        position = Position.of(range.value)
+        self._check_same(ref, position)
+        files = self._spool(ref, position, scratch)
+        amount = Amount(bytes=sum(f.bytes for f in files))
+        return Input(_batch(ref, files, known, drift), amount, position.losses)
+
+    def sample(
+        self,
+        ref: SourceRef,
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+        range: Range | None = None,
+    ) -> Batch | None:
+        """The newest messages of each partition; None if there are none and columns need some.
+
+        Raises:
+            OptionError, SourceNotFoundError, QanatError: as for `plan`.
+        """
+        _check_format(ref)
+        if ref.option("format", "binary") != "json":
+            return _batch(ref, (), known, drift)
+        if range is not None:
+            offsets = Position.of(range.value).offsets
+            offsets = {
+                p: (begin, min(end, begin + _SAMPLE)) for p, (begin, end) in offsets.items()
+            }
+        else:
+            cluster = self._cluster(ref)
+            there = _bounds(cluster, chosen(ref, cluster.partitions()))
+            offsets = {
+                p: (max(there.first[p], end - _SAMPLE), end) for p, end in there.end.items()
+            }
+        files = self._spool(ref, Position(offsets), scratch)
+        if not any(f.rows for f in files) and not ref.option("schema"):
+            return None
+        return _batch(ref, files, known, drift)
+
+    def again(
+        self,
+        ref: SourceRef,
+        past: Past,
+        files: Iterable[str],
+        known: Schema,
+        drift: Drift,
+        scratch: Path,
+    ) -> Batch | None:
+        """Partitions whose messages could not be decoded, with today's options.
+
+        The quarantine has the messages themselves: a broker may have deleted them.
+        """
+        del scratch
+        position = past.position
+        mine = {_name(p) for p in Position.of(position).offsets} if position else set()
+        found = tuple(LocalFile(path, "", 0, 0) for path in files if path in mine)
+        return _batch(ref, found, known, drift)
+
+    def verify(self, ref: SourceRef, range: Range) -> Range:
+        """The range as it is: messages do not change."""
+        return range
+
+    def _cluster(self, ref: SourceRef) -> Cluster:
+        settings = Settings.of(ref.options)
+        with self._lock:
+            if settings not in self._clusters:
+                self._clusters[settings] = Cluster(settings)
+            return self._clusters[settings]
+
+    @contextmanager
+    def _reader(self, ref: SourceRef) -> Iterator[Reader]:
+        """A consumer of its own for the block: connections outlive an epoch."""
+        settings = Settings.of(ref.options)
+        with self._lock:
+            idle = self._idle.setdefault(settings, [])
+            reader = idle.pop() if idle else None
+        reader = reader or Reader(settings)
+        yield reader
+        # One that has failed is left to the garbage collector.
+        with self._lock:
+            idle.append(reader)
+
+    def _spool(self, ref: SourceRef, position: Position, scratch: Path) -> list[Spooled]:
+        with self._reader(ref) as reader:
+            headers = bool(ref.option("include_headers"))
+            return reader.spool(position.offsets, headers, scratch)
+
+    def _check_same(self, ref: SourceRef, position: Position) -> None:
+        """Refuse messages of a topic that has taken the place of the one that was planned."""
+        then = {topic: id_ for topic, id_ in position.topics.items() if id_}
+        now = self._cluster(ref).identities(then)
+        for topic, id_ in then.items():
+            if now[topic] and now[topic] != id_:
+                raise NotAppendOnlyError(
+                    f"the topic {topic!r} was deleted and created again",
+                    hint=f"`{full_refresh()}` reads all that is there from the start",
+                )
+
+
+def _bounds(cluster: Cluster, partitions: tuple[Partition, ...]) -> Bounds:
+    return Bounds(
+        cluster.earliest(partitions),
+        cluster.stable(partitions),
+        cluster.identities(topic for topic, _ in partitions),
+    )
+
+
+def _name(partition: Partition) -> str:
+    """What rows in quarantine call the partition that they come from.
+
+    >>> _name(("orders", 3))
+    'orders/3'
+    """
+    return f"{partition[0]}/{partition[1]}"
+
+
+def _check_format(ref: SourceRef) -> None:
+    """Refuse options for the decoding of what is not decoded.
+
+    Raises:
+        OptionError: there is one, and the format is another.
+    """
+    format = ref.option("format", "binary")
+    given = next((name for name in _DECODING if ref.option(name) is not None), None)
+    if format != "json" and given is not None:
+        raise OptionError(
+            f"the option {given!r} of read_kafka is for values in JSON",
+            wanted="format => 'json'",
+            got=f"format => {format!r}",
+        )
+
+
+def _batch(
+    ref: SourceRef, files: Iterable[Spooled | LocalFile], known: Schema, drift: Drift
+) -> FilesBatch:
+    options: dict[str, Any] = {name: ref.option(name) for name in _ENGINE}
+    passed = tuple((k, v) for k, v in options.items() if v is not None)
+    return FilesBatch(
+        files=tuple(f if isinstance(f, LocalFile) else _local(f) for f in files),
+        format="payloads",
+        options=(
+            ("payload", ref.option("format", "binary")),
+            ("headers", bool(ref.option("include_headers"))),
+            *passed,
+        ),
+        declared=_declared(ref),
+        known=known,
+        drift=drift,
+        path=ref.place,
+    )
+
+
+def _local(spooled: Spooled) -> LocalFile:
+    return LocalFile(_name(spooled.partition), str(spooled.path), spooled.bytes, 0)
+
+
+def _declared(ref: SourceRef) -> Schema:
+    text = ref.option("schema")
+    if not text:
+        return NO_COLUMNS
+    # Imported when a schema is to be parsed: its parser costs as much as all of an unchanged run.
+    module = import_module("qanat.declare.described")
+    return cast(Schema, module.columns(text, ref.option("dialect", "duckdb")))

@@ -1,0 +1,201 @@
+"""What a cluster says of its topics: which there are, their partitions, and their offsets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
+
+from qanat.connectors.kafka.drivers import (
+    AdminClient,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    NewTopic,
+    OffsetSpec,
+    TopicCollection,
+    TopicPartition,
+)
+from qanat.connectors.kafka.faults import Troubles, explained
+from qanat.connectors.kafka.settings import Settings
+from qanat.errors import OptionError, SourceNotFoundError, nearest
+from qanat.model.query import SourceRef
+
+Partition: TypeAlias = tuple[str, int]
+"""A topic and the number of one of its partitions."""
+
+_SECONDS = 20.0
+"""How long a question waits for its answer."""
+_INTERNAL = frozenset(
+    {"__consumer_offsets", "__transaction_state", "__share_group_state", "_qanat_epochs"}
+)
+_NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+"""What brokers that know no identifiers of topics answer."""
+
+
+class Cluster:
+    """Questions to one cluster; safe to ask from several threads.
+
+    Args:
+        settings: how to reach it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._troubles = Troubles()
+        with explained(settings):
+            self._admin = AdminClient(settings.configuration({"error_cb": self._troubles}))
+
+    def partitions(self) -> dict[str, tuple[int, ...]]:
+        """The partitions of every topic.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        self._troubles.error = None
+        with explained(self.settings, self._troubles):
+            try:
+                found = self._admin.list_topics(timeout=_SECONDS).topics
+            except KafkaException:
+                # What the connections had to say is told to the callback by this alone.
+                self._admin.poll(0)
+                raise
+        return {name: tuple(sorted(topic.partitions)) for name, topic in found.items()}
+
+    def create(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Create a topic with one partition; another process may have done so just now.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        made = self._admin.create_topics([NewTopic(topic, 1, config=dict(settings))])
+        with explained(self.settings, self._troubles):
+            try:
+                made[topic].result(_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+    def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        """By topic, what tells it from a later one of the same name; empty if brokers cannot say.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        names = sorted(set(topics))
+        if not names:
+            return {}
+        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=_SECONDS)
+        with explained(self.settings, self._troubles):
+            ids = {name: str(future.result().topic_id) for name, future in asked.items()}
+        return {name: "" if id_ == _NO_ID else id_ for name, id_ in ids.items()}
+
+    def earliest(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset of the first message that is still there, by partition."""
+        return self.offsets(dict.fromkeys(partitions, OffsetSpec.earliest()))
+
+    def stable(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The last stable offset, by partition: all before it is committed, or was given up.
+
+        A transaction that somebody has open ends it, so that a range never waits for one.
+        """
+        return self.offsets(dict.fromkeys(partitions, OffsetSpec.latest()))
+
+    def since(self, moments: Mapping[Partition, int]) -> dict[Partition, int]:
+        """The offset of the first message that is not older than a time; the end without any.
+
+        Args:
+            moments: milliseconds since 1970 (UTC).
+        """
+        found = self.offsets({p: OffsetSpec.for_timestamp(ms) for p, ms in moments.items()})
+        ends = self.stable(p for p, offset in found.items() if offset < 0)
+        return found | ends
+
+    def offsets(self, specs: Mapping[Partition, Any]) -> dict[Partition, int]:
+        """Ask for one offset of each partition.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        if not specs:
+            return {}
+        asked = self._admin.list_offsets(
+            {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()},
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=_SECONDS,
+        )
+        with explained(self.settings, self._troubles):
+            return {(p.topic, p.partition): future.result().offset for p, future in asked.items()}
+
+
+def chosen(ref: SourceRef, there: Mapping[str, tuple[int, ...]]) -> tuple[Partition, ...]:
+    """The partitions that a reference means, in order.
+
+    Args:
+        there: those that the cluster has.
+
+    Raises:
+        OptionError: an option does not parse.
+        SourceNotFoundError: a topic or partition that it names is not there.
+    """
+    if (pattern := ref.option("subscribe_pattern")) is not None:
+        try:
+            regex = re.compile(pattern)
+        except re.error as error:
+            raise OptionError(
+                "the option 'subscribe_pattern' of read_kafka is no regular expression",
+                got=f"{pattern!r}: {error}",
+            ) from error
+        topics = [t for t in sorted(there) if t not in _INTERNAL and regex.fullmatch(t)]
+        return tuple((topic, number) for topic in topics for number in there[topic])
+    if (assigned := ref.option("assign")) is not None:
+        return _assigned(assigned, there)
+    topics = [topic.strip() for topic in str(ref.option("subscribe")).split(",") if topic.strip()]
+    for topic in topics:
+        _check_there(topic, there)
+    return tuple((topic, number) for topic in dict.fromkeys(topics) for number in there[topic])
+
+
+def _assigned(text: str, there: Mapping[str, tuple[int, ...]]) -> tuple[Partition, ...]:
+    found = parsed("assign", text, '{"orders": [0, 1]}')
+    if not all(isinstance(n, list) and all(type(i) is int for i in n) for n in found.values()):
+        raise _no_json("assign", text, '{"orders": [0, 1]}')
+    for topic, numbers in found.items():
+        _check_there(topic, there)
+        missing = [str(n) for n in numbers if n not in there[topic]]
+        if missing:
+            raise SourceNotFoundError(
+                f"the topic {topic!r} has no partition {', '.join(missing)}",
+                wanted=", ".join(map(str, there[topic])),
+            )
+    return tuple((topic, n) for topic, numbers in found.items() for n in sorted(set(numbers)))
+
+
+def _check_there(topic: str, there: Mapping[str, tuple[int, ...]]) -> None:
+    if not there.get(topic):
+        raise SourceNotFoundError(
+            f"there is no topic {topic!r}",
+            nearest=nearest(topic, [t for t in there if t != topic]),
+        )
+
+
+def parsed(name: str, text: str, example: str) -> dict[str, Any]:
+    """The JSON object that the value of an option is.
+
+    Raises:
+        OptionError: it is none.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise _no_json(name, text, example) from error
+    if not isinstance(found, dict):
+        raise _no_json(name, text, example)
+    return found
+
+
+def _no_json(name: str, text: str, example: str) -> OptionError:
+    return OptionError(
+        f"the option {name!r} of read_kafka does not fit", wanted=f"such as '{example}'", got=text
+    )
