@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -262,3 +264,58 @@ def silver(bronze: pa.Table) -> pa.Table:
             assert project.run().status == "succeeded"
         assert rows_of(project, "silver", "*") == ["(1, 1)", "(2, 2)", "(5, 3)"]
         refreshes_alike(project, "silver")
+
+
+PLAIN = """
+CREATE STREAMING TABLE bronze {layout}AS
+SELECT * FROM STREAM read_files('data/*.csv', on_overwrite => 'replace');
+CREATE MATERIALIZED VIEW first (CONSTRAINT one EXPECT UNIQUE (id) ON VIOLATION DROP ROW)
+AS SELECT * FROM bronze;
+"""
+
+
+def test_a_file_whose_rows_are_replaced_twice_keeps_its_place(tmp_path: Path) -> None:
+    """What stays of it is written again each time, and is older than rows that came later."""
+    shop = Shop(tmp_path)
+    shop.sql(PLAIN.format(layout=""))
+    for number in (1, 2, 3):
+        shop.file(f"data/{number}.csv", f"id,v\n{number},first\n")
+    shop.run()
+    shop.file("data/4.csv", "id,v\n1,later\n")
+    shop.run()
+    for number in (2, 3):
+        shop.file(f"data/{number}.csv", f"id,v\n{number},corrected\n")
+        shop.run()
+        assert shop.rows("first")[0] == (1, "first")
+
+
+@pytest.mark.parametrize("layout", ["", "PARTITIONED BY (part) "])
+def test_a_clock_that_was_set_back_changes_no_order(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of a later epoch come later, whatever the time was when they were written."""
+    shop = Shop(tmp_path)
+    shop.sql(PLAIN.format(layout=layout))
+    hour = 3_600_000
+    shop.file("data/1.csv", "id,v,part\n1,a,0\n")
+    with monkeypatch.context() as ahead:
+        now = time.time_ns
+        ahead.setattr("qanat.run.succession.time.time_ns", lambda: now() + hour * 1_000_000)
+        shop.run()
+    log = Path(shop.table("bronze")) / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "add" in action:
+            action["add"]["modificationTime"] += hour
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    shop.file("data/2.csv", "id,v,part\n9,b,0\n2,b,1\n3,b,1\n1,b,1\n")
+    shop.run()
+    shop.file("data/3.csv", "id,v,part\n3,c,0\n2,c,0\n1,c,0\n")
+    shop.run()
+    wanted = [(1, "a", 0), (2, "b", 1), (3, "b", 1), (9, "b", 0)]
+    assert shop.rows("first") == wanted
+    with qanat.open(shop.folder) as project:
+        project.maintain()
+    shop.file("data/4.csv", "id,v,part\n3,d,0\n9,d,1\n")
+    shop.run()
+    assert shop.rows("first") == wanted

@@ -297,3 +297,55 @@ def test_a_replay_finds_the_wider_types(shop: Shop) -> None:
         (replayed,) = project.replay("t")
     assert (replayed.replayed, replayed.remaining) == (2, 0)
     assert shop.rows("t") == [(1, Decimal("0.5")), (2, Decimal(500)), (3, Decimal("600.5"))]
+
+
+@pytest.mark.parametrize("scd", [1, 2])
+@pytest.mark.parametrize("first", ["1,10,d,5", "1,900,u,5"])
+def test_a_table_without_rows_widens(shop: Shop, first: str, scd: int) -> None:
+    """All that came was deleted, or waits in quarantine; the events that are kept still count."""
+    rule = "CONSTRAINT small EXPECT (v < 100) ON VIOLATION QUARANTINE ROW"
+    shop.sql((ONE if scd == 1 else TWO).replace("TABLE t;", f"TABLE t ({rule});"))
+    shop.file("data/1.csv", f"{HEAD}{first}\n")
+    shop.run()
+    assert not shop.rows("t")
+    shop.file("data/2.csv", f"{HEAD}1,5.5,u,3\n2,0.5,u,4.5\n")
+    shop.run()
+    late = (1, Decimal("5.5"), Decimal(3))
+    found = [r[:3] for r in shop.rows("t")]
+    new = (2, Decimal("0.5"), Decimal("4.5"))
+    assert found == ([new] if scd == 1 and "d" in first else [late, new])
+
+
+def test_keys_widen_without_rows(shop: Shop) -> None:
+    rule = "CONSTRAINT small EXPECT (v < 100) ON VIOLATION QUARANTINE ROW"
+    shop.sql(KEYS.replace("KEYS", f"({rule}) KEYS"))
+    shop.file("data/1.csv", "id,v\n1,900\n")
+    shop.run()
+    shop.file("data/2.csv", "id,v\n1,5.5\n")
+    shop.run()
+    assert shop.rows("t") == [(1, Decimal("5.5"))]
+
+
+def test_properties_that_others_set_stop_no_merge(shop: Shop) -> None:
+    """delta-rs gives a table with a feed the version of mapped columns, which it has not."""
+    shop.sql(KEYS)
+    shop.file("data/1.csv", "id,v\n1,10\n")
+    shop.run()
+    kept = {"delta.logRetentionDuration": "interval 9 days"}
+    DeltaTable(shop.table("t")).alter.set_table_properties(kept)
+    assert DeltaTable(shop.table("t")).protocol().min_reader_version == 2
+    shop.file("data/2.csv", "id,v\n1,11\n2,20\n")
+    shop.run()
+    assert shop.rows("t") == [(1, 11), (2, 20)]
+    # A type that needs a feature which only version 3 can name.
+    shop.file("data/3.csv", "id,v,at\n2,21,2024-01-01 10:00:00\n")
+    shop.run()
+    at = moment("2024-01-01 10:00:00")
+    assert shop.rows("t") == [(1, 11, None), (2, 21, at)]
+    table = DeltaTable(shop.table("t"))
+    assert table.protocol().min_reader_version == 3
+    assert table.metadata().configuration.items() >= kept.items()
+    assert sorted(r["id"] for r in pa.table(table.scan()).to_pylist()) == [1, 2]
+    shop.file("data/4.csv", "id,v,at\n3,30,2024-01-01 10:00:00\n")
+    shop.run()
+    assert len(shop.rows("t")) == 3

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
@@ -142,9 +141,9 @@ class _Correcting:
             f"SELECT count(*), count(*) FILTER ({gone}) FROM ({bound.full})"
         ).fetchall()[0]
         check_rewritten(table.rows, before - went)
-        # In the place of the file: readers that keep the first row of several go by the time.
-        since = None if stored.copied else Path(path).stat().st_mtime_ns // 1_000_000
-        return (replace(f, since_ms=since) for f in table.files)
+        # In the place of the file: readers that keep the first row of several go by the moment
+        # that the log has. The file may be younger, if it took the place of another one.
+        return (replace(f, since_ms=stored.moments.get(path)) for f in table.files)
 
     def _fed(
         self, output: Output, stored: TableBatch, table: StagedTable, widened: bool

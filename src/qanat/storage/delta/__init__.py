@@ -16,10 +16,10 @@ at a version) and `states` (which of them are known), `features` (what it requir
 commits did to its rows) and `table` (the same by delta-rs). `places` finds the `files` of a table:
 in a folder they are `local` (with `durable`: how an entry is made), in an object store `remote`
 (with `remote_log`, `remote_moves` and a `cache` of what was fetched). Then `commit` (the content
-of an entry), `statistics` (of the columns of a file), `merges` (what must be so where rows
-change), `vectors` (rows that others have deleted by their position), `events` (changes that are
-kept beside the rows), `retract` (how a commit is undone), `names` (tables and applications by
-other names), `leftovers` (files that crashes leave), `upkeep`
+of an entry), `staged` (what it says of new files), `statistics` (of the columns of a file),
+`merges` (what must be so where rows change), `vectors` (rows that others have deleted by their
+position), `events` (changes that are kept beside the rows), `retract` (how a commit is undone),
+`names` (tables and applications by other names), `leftovers` (files that crashes leave), `upkeep`
 (maintenance: `layout` says which files are to be written again, `cleaning` what of the past can
 go; for what only `checkpoints` say), `owner` (whose a damaged table is) and `witness` (what a
 crash test asks instead of the store).

@@ -16,17 +16,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from qanat import __version__
 from qanat.disk import staged_file
 from qanat.errors import AdapterError
-from qanat.model.schema import Field, Primitive
-from qanat.model.staged import DataFile
 from qanat.model.table import Change, Commit
-from qanat.storage.delta.events import encoded, events_text, with_events
+from qanat.storage.delta.events import events_text, with_events
 from qanat.storage.delta.features import NEW_TABLE, check_properties
 from qanat.storage.delta.log import REARRANGED, Log
 from qanat.storage.delta.merges import only_hidden, retypes
@@ -40,8 +37,8 @@ from qanat.storage.delta.retract import (
     taken_back,
     with_renamed,
 )
+from qanat.storage.delta.staged import added, changed, shift
 from qanat.storage.delta.state import LiveFile, TableState
-from qanat.storage.delta.statistics import statistics_text
 
 _MERGED = ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted")
 """Facts about a merge (`Commit.info`) that are metrics of its operation."""
@@ -68,6 +65,7 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
         return _lines([*actions, *_moves(commit, gone, log, now), _number(commit)])
     actions += _head(commit, state, log, now)
     same = {"dataChange": False} if only_hidden(commit) else {}
+    later = shift(commit, state, log)
     if state and gone:
         _check_removable(commit, state)
         actions += ({"remove": _remove(f, now) | same} for f in gone)
@@ -77,19 +75,19 @@ def entry(commit: Commit, state: TableState | None, log: Log) -> bytes:
         # A merge leaves the other files as they are, unless columns get wider types.
         stay = commit.change is Change.MERGE and not retypes(commit, state)
         moved = () if stay else rest
-        actions += _moves(commit, moved, log, now)
-    actions += ({"add": _add(commit, f, log) | same} for f in commit.files)
-    actions += ({"cdc": _change_file(commit, f, log)} for f in commit.feed)
+        actions += _moves(commit, moved, log, now, later)
+    actions += ({"add": added(commit, f, log, later) | same} for f in commit.files)
+    actions += ({"cdc": changed(commit, f, log)} for f in commit.feed)
     return _lines([*actions, _number(commit)])
 
 
 def _moves(
-    commit: Commit, gone: Iterable[LiveFile], log: Log, now: int
+    commit: Commit, gone: Iterable[LiveFile], log: Log, now: int, later: int = 0
 ) -> Iterator[dict[str, Any]]:
     """The same rows in other files: readers of what is new have nothing to read."""
     same = {"dataChange": False}
     yield from ({"remove": _remove(f, now) | same} for f in gone)
-    yield from ({"add": _add(commit, f, log) | same} for f in commit.rewritten or ())
+    yield from ({"add": added(commit, f, log, later) | same} for f in commit.rewritten or ())
 
 
 def _number(commit: Commit) -> dict[str, Any]:
@@ -279,50 +277,6 @@ def _check_removable(commit: Commit, state: TableState) -> None:
             got="a commit that replaces or changes rows",
             hint="its table property delta.appendOnly is true; declare it false first",
         )
-
-
-def _add(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
-    found = staged_file(log.table / file.path, file.size)
-    return {
-        "path": encoded(file.path),
-        "partitionValues": _partition_values(commit, file),
-        "size": file.size,
-        "modificationTime": file.since_ms or found.st_mtime_ns // 1_000_000,
-        "dataChange": True,
-        "stats": statistics_text(file, commit.schema, commit.partition_by),
-    }
-
-
-def _change_file(commit: Commit, file: DataFile, log: Log) -> dict[str, Any]:
-    staged_file(log.table / file.path, file.size)
-    return {
-        "path": encoded(file.path),
-        "partitionValues": _partition_values(commit, file),
-        "size": file.size,
-        "dataChange": False,
-    }
-
-
-def _partition_values(commit: Commit, file: DataFile) -> dict[str, str | None]:
-    return {
-        name: partition_text(value, commit.schema.get(name))
-        for name, value in file.partition_values.items()
-    }
-
-
-def partition_text(value: str | None, field: Field | None) -> str | None:
-    """A partition value as the Delta protocol writes it.
-
-    >>> partition_text("1970-01-01 00:00:00+00", Field("at", Primitive("timestamp")))
-    '1970-01-01T00:00:00.000000Z'
-    """
-    if value is None or field is None or field.type != Primitive("timestamp"):
-        return value
-    if value.endswith("Z"):
-        return value  # of files that are written again
-    # The engine's sessions are in UTC.
-    moment = datetime.fromisoformat(value.removesuffix("+00"))
-    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def _remove(file: LiveFile, now: int) -> dict[str, Any]:

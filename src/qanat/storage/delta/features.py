@@ -27,6 +27,11 @@ _IMPLIED = {
 }
 """By writer version, the features that it requires without naming them; version 7 names all."""
 
+_MAPPING, _MAPS = "columnMapping", 2
+"""A feature of readers, and the version that requires it without naming it. delta-rs gives this
+version to tables with a feed of changes once it sets a property of theirs, whatever it is."""
+_MAPPING_PROPERTY = "delta.columnMapping.mode"
+
 _FEED_PROPERTY = "delta.enableChangeDataFeed"
 
 _PROPERTIES = frozenset(
@@ -77,8 +82,13 @@ class Features(Frozen):
         Raises:
             TableTooNewError: it does; the error names the features.
         """
-        unknown = sorted((self.reader | self.required) - _WRITABLE - {*unused})
-        if self.reader_version not in (1, 3) or self.writer_version not in (1, *_IMPLIED, 7):
+        mapping = {_MAPPING} if self.reader_version == _MAPS else set()
+        unknown = sorted((self.reader | self.required | mapping) - _WRITABLE - {*unused})
+        if self.reader_version not in (1, _MAPS, 3) or self.writer_version not in (
+            1,
+            *_IMPLIED,
+            7,
+        ):
             unknown.append(f"protocol ({self.reader_version}, {self.writer_version})")
         if unknown:
             raise TableTooNewError(
@@ -104,7 +114,8 @@ class Features(Frozen):
         # Only version 7 lists features, and it must list what an older version implied.
         writer = (self.required or _IMPLIED[2]) | needed
         if has_local_time:
-            return Features(3, 7, self.reader | {"timestampNtz"}, writer)
+            mapping = {_MAPPING} if self.reader_version == _MAPS else set()
+            return Features(3, 7, self.reader | {"timestampNtz"} | mapping, writer | mapping)
         return Features(self.reader_version, 7, self.reader, writer)
 
     def action(self) -> dict[str, Any]:
@@ -146,13 +157,15 @@ def check_properties(properties: Mapping[str, str]) -> None:
 def unused_features(written: Mapping[str, Any], properties: Mapping[str, str]) -> frozenset[str]:
     """The features that a protocol may require although a table makes no use of them.
 
-    Writer versions 3 and 4 require constraints and generated columns along with what somebody
-    wanted of them, as delta-rs does for a feed of changes.
+    Reader version 2 requires mapped columns, and writer versions 3 and 4 constraints and generated
+    columns, along with what somebody wanted of them, as delta-rs does for a feed of changes.
 
     Args:
         written: the schema as the log has it.
     """
     unused = set()
+    if properties.get(_MAPPING_PROPERTY, "none") == "none":
+        unused.add(_MAPPING)
     if not any(name.startswith("delta.constraints.") for name in properties):
         unused.add("checkConstraints")
     # Only columns of the table itself can be generated, not the fields of a struct.

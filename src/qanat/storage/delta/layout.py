@@ -193,11 +193,14 @@ def _placed(files: list[LiveFile], first: int, last: int) -> Iterator[tuple[list
     while last - first > 1:
         before = files[first - 1].made_ms if first else -1
         after = files[last].made_ms if last < len(files) else None
-        since = max(before + 1, files[first].made_ms)
-        if since <= files[last - 1].made_ms and (after is None or since < after):
+        since = (
+            files[last - 1].made_ms if after is None else min(after - 1, files[last - 1].made_ms)
+        )
+        # The latest that will do: the newest moment of a table never goes back.
+        if files[first].made_ms <= since > before:
             yield files[first:last], since
             return
-        if since > files[last - 1].made_ms:
+        if since <= before:
             first += 1
         else:
             last -= 1

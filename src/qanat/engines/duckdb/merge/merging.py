@@ -132,7 +132,10 @@ class Merging:
     ) -> tuple[tuple[str, ...], tuple[DataFile, ...], tuple[DataFile, ...] | None, int]:
         """Files that are replaced; their new ones; all others, if columns get wider types; and
         how many rows the replaced ones have."""
-        if stored is None or not (target.widens or count_of(self._con, GONE)):
+        if stored is None:
+            # A table whose rows have all gone gets wider types, too: there is nothing to move.
+            return (), (), () if target.widens else None, 0
+        if not (target.widens or count_of(self._con, GONE)):
             return (), (), None, 0
         rewriting = Rewriting(
             self._con,
