@@ -51,9 +51,15 @@ class Troubles:
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
+        self.down = False
+
+    def clear(self) -> None:
+        """Forget what was said, for another call."""
+        self.error, self.down = None, False
 
     def __call__(self, error: KafkaError) -> None:
         """Remember it, for librdkafka calls this with every error of a connection."""
+        self.down = self.down or error.code() == KafkaError._ALL_BROKERS_DOWN
         # That all brokers are down is told last, and says nothing of why.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or self.error is None:
             self.error = error

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from qanat.connectors.kafka.topics import Partition
+from qanat.connectors.kafka.topics import Partition, means
 from qanat.errors import NotAppendOnlyError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
@@ -115,10 +115,16 @@ def following(
     strict = ref.option("fail_on_data_loss", True)
     offsets: dict[Partition, tuple[int, int]] = {}
     lost: dict[Partition, int] = {}
+    topics: dict[str, str] = {}
     for partition in sorted({*there.end, *past.offsets}):
         topic, number = partition
         begin = past.offsets[partition][1] if partition in past.offsets else new[partition]
         if partition not in there.end:
+            if not means(ref, partition):
+                # It goes on here if it is read again one day.
+                offsets[partition] = (begin, begin)
+                topics[topic] = past.topics.get(topic, "")
+                continue
             if strict:
                 raise _lost(
                     f"partition {number} of the topic {topic!r} is gone", f"offset {begin}"
@@ -152,7 +158,7 @@ def following(
                 )
             begin = first
         offsets[partition] = (begin, end)
-    return Position(offsets, there.topics, lost)
+    return Position(offsets, topics | dict(there.topics), lost)
 
 
 def _lost(what: str, wanted: str, got: str | None = None) -> NotAppendOnlyError:
