@@ -243,6 +243,17 @@ def test_a_message_that_is_too_large(topics: Topics, tmp_path: Path) -> None:
     assert outlet.sent == [b"a"]
 
 
+def test_a_message_that_is_too_large_for_the_topic(topics: Topics, tmp_path: Path) -> None:
+    topic = topics.create(**{"max.message.bytes": "1000"})
+    outlet = Outlet(topics, topic, tmp_path)
+    with pytest.raises(AdapterError, match="a message is too large") as told:
+        outlet.send(1, "a", "x" * 5_000)
+    assert topic in str(told.value.got)
+    assert "max.message.bytes" in str(told.value.hint)
+    outlet.send(1, "a", again=True)
+    assert outlet.sent == [b"a"]
+
+
 def test_a_topic_that_is_not_there(topics: Topics, tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="there is no topic 'nowhere'"):
         Outlet(topics, "nowhere", tmp_path).send(1, "a")

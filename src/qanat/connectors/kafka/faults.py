@@ -26,6 +26,10 @@ _DENIED = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
+TOO_LARGE = (
+    '"kafka.message.max.bytes" is what the client allows, and max.message.bytes of the topic what'
+    " the broker does"
+)
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 _FOR_NOW = frozenset(
     {
@@ -99,6 +103,10 @@ def meaning(error: KafkaError, settings: Settings, troubles: Troubles | None = N
             got=text,
             hint='"kafka.security.protocol", "kafka.sasl.mechanism", "kafka.sasl.username" and'
             ' "kafka.sasl.password" say who reads',
+        )
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return AdapterError(
+            f"a message is too large for Kafka at {settings.servers}", got=text, hint=TOO_LARGE
         )
     if code in _MISSING:
         return SourceNotFoundError(f"Kafka at {settings.servers} has no such topic", got=text)

@@ -113,18 +113,15 @@ def following(
         NotAppendOnlyError: what came next was deleted, unless the reference goes on without it.
     """
     strict = ref.option("fail_on_data_loss", True)
-    offsets: dict[Partition, tuple[int, int]] = {}
+    # What is not to be read any more goes on from here if that changes again.
+    resting = {p for p in past.offsets if p not in there.end and not means(ref, p)}
+    offsets = {p: (past.offsets[p][1], past.offsets[p][1]) for p in resting}
+    topics = {topic: past.topics.get(topic, "") for topic, _ in resting}
     lost: dict[Partition, int] = {}
-    topics: dict[str, str] = {}
-    for partition in sorted({*there.end, *past.offsets}):
+    for partition in sorted({*there.end, *past.offsets} - resting):
         topic, number = partition
         begin = past.offsets[partition][1] if partition in past.offsets else new[partition]
         if partition not in there.end:
-            if not means(ref, partition):
-                # It goes on here if it is read again one day.
-                offsets[partition] = (begin, begin)
-                topics[topic] = past.topics.get(topic, "")
-                continue
             if strict:
                 raise _lost(
                     f"partition {number} of the topic {topic!r} is gone", f"offset {begin}"

@@ -27,7 +27,7 @@ Partition: TypeAlias = tuple[str, int]
 
 _SECONDS = 20.0
 """How long a question waits for its answer."""
-_SOON = 5.0
+_SOON = 2.0
 """How long one waits if no broker can be reached at all: whoever asks tries again."""
 _INTERNAL = frozenset(
     {"__consumer_offsets", "__transaction_state", "__share_group_state", "_qanat_epochs"}
