@@ -41,6 +41,7 @@ NAMES = (
     "memory_bound",
     "object_store",
     "postgres",
+    "kafka_latency",
 )
 
 
