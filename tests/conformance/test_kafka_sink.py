@@ -103,6 +103,13 @@ def test_epochs_are_sent_once(outlet: Outlet) -> None:
     assert not list(outlet.scratch.glob("*/rows-*"))
 
 
+def test_what_is_committed_is_known_at_once(outlet: Outlet) -> None:
+    reader = another(outlet)
+    for epoch in range(1, 21):
+        outlet.send(epoch, "a")
+        assert reader.sink.last(outlet.target, "f") == epoch
+
+
 def test_publishing_twice_is_the_same_as_once(outlet: Outlet) -> None:
     delivery = outlet.delivery(1)
     staging, staged = outlet.stage(delivery, "a")

@@ -112,6 +112,11 @@ class Cluster:
         """
         return self.offsets(dict.fromkeys(partitions, OffsetSpec.latest()))
 
+    def written(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset behind the last message, committed or not, by partition."""
+        specs = dict.fromkeys(partitions, OffsetSpec.latest())
+        return self.offsets(specs, IsolationLevel.READ_UNCOMMITTED)
+
     def since(self, moments: Mapping[Partition, int]) -> dict[Partition, int]:
         """The offset of the first message that is not older than a time; the end without any.
 
@@ -122,7 +127,11 @@ class Cluster:
         ends = self.stable(p for p, offset in found.items() if offset < 0)
         return found | ends
 
-    def offsets(self, specs: Mapping[Partition, Any]) -> dict[Partition, int]:
+    def offsets(
+        self,
+        specs: Mapping[Partition, Any],
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Partition, int]:
         """Ask for one offset of each partition.
 
         Raises:
@@ -132,7 +141,7 @@ class Cluster:
             return {}
         asked = self._admin.list_offsets(
             {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()},
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=_SECONDS,
         )
         with explained(self.settings, self._troubles):
