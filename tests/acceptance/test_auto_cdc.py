@@ -387,3 +387,61 @@ def test_a_change_of_which_a_clause_cannot_be_computed_waits(
         project.quarantine("t").replay()
     assert shop.rows("t") == [(1, "1"), (2, "x"), (3, "5")]
     assert not shop.quarantined("t")
+
+
+REGIONS = """
+CREATE STREAMING TABLE people
+  (CONSTRAINT short EXPECT (name IS NULL OR length(name) < {0}) ON VIOLATION QUARANTINE ROW);
+CREATE FLOW north AS AUTO CDC INTO people FROM STREAM read_files('north/*.csv',
+    schema => 'id INT, name STRING, op STRING, at INT')
+  KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY at COLUMNS * EXCEPT (op, at);
+CREATE FLOW south AS AUTO CDC INTO people FROM STREAM read_files('south/*.csv',
+    schema => 'id INT, name STRING, gone BOOLEAN, version INT')
+  KEYS (id) APPLY AS DELETE WHEN gone SEQUENCE BY version COLUMNS * EXCEPT (gone, version);
+"""
+
+
+def test_a_replay_takes_each_row_as_its_flow_would(shop: Shop) -> None:
+    """Flows with other clauses and other columns, some of which are none of the table."""
+    shop.sql(REGIONS.format(5))
+    shop.file("north/0.csv", HEAD + "1,longer,I,10\n2,bob,I,10\n3,longest,D,99\n")
+    shop.file("south/0.csv", "id,name,gone,version\n2,evenlonger,false,20\n3,cat,false,10\n")
+    shop.run()
+    assert sorted(shop.rows("people")) == [(2, "bob"), (3, "cat")]
+    assert len(shop.quarantined("people")) == 3
+    shop.file("north/1.csv", HEAD + "1,ann,U,20\n")
+    shop.file("south/1.csv", "id,name,gone,version\n4,muchlonger,true,20\n5,eve,false,1\n")
+    shop.run()
+    shop.sql(REGIONS.format(50))
+    with qanat.open(shop.folder) as project:
+        [replayed] = project.replay("people")
+        assert (replayed.examined, replayed.replayed, replayed.remaining) == (4, 4, 0)
+        assert not project.replay("people")
+    assert sorted(shop.rows("people")) == [(1, "ann"), (2, "evenlonger"), (5, "eve")]
+    assert shop.columns("people") == ["id int", "name string"]
+    assert not shop.quarantined("people")
+
+
+def test_a_replay_computes_again_what_the_flow_of_a_row_could_not(shop: Shop) -> None:
+    declared = REGIONS.format(50).replace("APPLY AS DELETE WHEN op = 'D'", "{}")
+    shop.sql(declared.format("APPLY AS DELETE WHEN CAST(op AS INT) = 1"))
+    shop.file("north/0.csv", HEAD + "1,ann,I,10\n2,bob,0,10\n")
+    shop.file("south/0.csv", "id,name,gone,version\n3,cat,maybe,10\n4,dan,false,10\n")
+    shop.run()
+    assert sorted(shop.rows("people")) == [(2, "bob"), (4, "dan")]
+    shop.sql(declared.format("APPLY AS DELETE WHEN op = '1'"))
+    with qanat.open(shop.folder) as project:
+        [replayed] = project.replay("people")
+    assert (replayed.replayed, replayed.remaining) == (1, 1)
+    assert sorted(shop.rows("people")) == [(1, "ann"), (2, "bob"), (4, "dan")]
+    assert shop.quarantined("people") == [(None, ["_malformed"])]
+
+
+def test_rows_of_flows_with_other_clauses_are_discarded_alike(shop: Shop) -> None:
+    shop.sql(REGIONS.format(5))
+    shop.file("north/0.csv", HEAD + "1,longer,I,10\n")
+    shop.file("south/0.csv", "id,name,gone,version\n2,evenlonger,false,20\n")
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        assert project.quarantine("people").discard(where="id = 2").discarded == 1
+    assert [row for row, _ in shop.quarantined("people")] == [1]

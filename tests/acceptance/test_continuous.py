@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
@@ -21,7 +22,15 @@ import pytest
 
 import qanat
 from qanat.errors import SelectionError, TableNotFoundError
-from qanat.model.event import DatasetEnded, DatasetPaused, EpochCommitted, Event, Retried, Warned
+from qanat.model.event import (
+    DatasetEnded,
+    DatasetPaused,
+    EpochCommitted,
+    Event,
+    Retried,
+    UpdateStarted,
+    Warned,
+)
 from qanat.testing.postgresql import postgresql
 from qanat.testing.relay import relay
 from tests.acceptance.projects import Shop
@@ -252,6 +261,112 @@ def test_a_second_process_stands_by_for_the_first(live: Live) -> None:
     assert live.ids("bronze") == list(range(30))
 
 
+def test_who_stands_by_can_be_stopped(live: Live) -> None:
+    with live.running():
+        live.has(range(10))
+        with live.running() as second:
+            assert second.stderr is not None
+            assert second.stderr.readline().startswith("waiting for update")
+            second.send_signal(signal.SIGTERM)
+            second.communicate(timeout=LONG)
+        assert second.returncode == 0
+        live.put("1", range(10, 20))
+        live.has(range(20))
+
+
+def test_it_stops_in_order_though_nobody_reads_its_messages(live: Live) -> None:
+    with live.running() as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        live.has(range(10))
+        live.put("1", range(10, 20))
+        live.has(range(20))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LONG) == 0
+
+
+def test_a_full_disk_below_its_messages_stops_nothing(live: Live) -> None:
+    command = [sys.executable, "-m", "qanat", "run", "--continuous"]
+    full = Path("/dev/full")
+    for rows, options in ((20, []), (30, ["--output", "json"])):
+        with (
+            full.open("w") as nowhere,
+            subprocess.Popen(
+                [*command, *options], cwd=live.folder, stdout=nowhere, stderr=nowhere
+            ) as process,
+        ):
+            try:
+                live.put(f"{rows}", range(rows - 10, rows))
+                live.has(range(rows))
+                process.send_signal(signal.SIGTERM)
+                process.wait(LONG)
+            finally:
+                process.kill()
+    with qanat.open(live.folder) as project:
+        assert [str(e.update.status) for e in project.history()] == ["succeeded"] * 2
+
+
+def test_a_terminal_that_is_closed_stops_it(live: Live) -> None:
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(live.folder)
+        os.execv(sys.executable, [sys.executable, "-m", "qanat", "run", "--continuous"])  # noqa: S606
+    try:
+        live.has(range(10))
+        os.close(terminal)
+        live.until(lambda: os.waitpid(child, os.WNOHANG) != (0, 0))
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+
+
+HELD = """
+import pathlib, time
+import pyarrow as pa
+
+@dp.table
+def held(bronze: pa.Table) -> pa.Table:
+    folder = pathlib.Path("FOLDER")
+    (folder / "computes").touch()
+    while (folder / "hold").exists():
+        time.sleep(0.05)
+    return bronze
+"""
+
+
+def held(live: Live) -> None:
+    """A dataset with an epoch that a crash has left open."""
+    live.python(HELD.replace("FOLDER", str(live.folder)))
+    live.file("hold", "")
+    with live.running():
+        live.until((live.folder / "computes").exists)
+        live.has(range(10))
+    (live.folder / "computes").unlink()
+
+
+def test_what_recovery_cannot_end_does_not_hold_up_the_others(live: Live) -> None:
+    held(live)
+    for version in range(10):
+        # Recovery removes the newest one of them, each time.
+        live.file(f"storage/tables/held/_delta_log/{version:020}.json", "damaged")
+    with kept_up_to_date(live) as (heard, _):
+        for n in range(1, 4):
+            live.until(lambda n=n: len(heard.of(Retried, "held")) >= n)  # type: ignore[misc]
+            live.put(f"{n}", range(10 * n, 10 * n + 10))
+            live.has(range(10 * n + 10))
+    assert len(heard.of(UpdateStarted)) == 1
+
+
+def test_recovery_too_is_given_up_once_patience_ends(live: Live) -> None:
+    held(live)
+    with kept_up_to_date(live, patience=0.5):
+        live.until((live.folder / "computes").exists)
+    assert live.ids("held") == []
+    (live.folder / "hold").unlink()
+    with kept_up_to_date(live):
+        live.has(range(10), "held")
+
+
 def test_part_of_the_project(live: Live) -> None:
     with kept_up_to_date(live, select="bronze") as (heard, _):
         live.has(range(10), "bronze")
@@ -367,5 +482,7 @@ def test_a_ledger_that_is_gone_for_a_while(live: Live) -> None:
                 network.mend()
                 live.put("2", range(20, 30))
                 live.has(range(30))
+                # Until then it may be waiting for its next try.
+                live.until(lambda: live.ids("gold") == [30])
             assert ended[0].status == "succeeded"
     assert len(heard.of(EpochCommitted, "bronze")) == 3

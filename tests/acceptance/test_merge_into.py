@@ -277,3 +277,27 @@ def test_a_table_may_be_the_source(tmp_path: Path) -> None:
     shop.file("data/1.csv", "id,v,kind\n2,21,a\n")
     shop.run()
     assert shop.rows("t") == [(2, 21, "a")]
+
+
+def test_a_replay_merges_the_rows_of_each_flow_by_its_own_clauses(shop: Shop) -> None:
+    declared = (
+        "CREATE STREAMING TABLE customers (id BIGINT, name STRING, visits BIGINT,"
+        " CONSTRAINT good EXPECT (id < {}) ON VIOLATION QUARANTINE ROW);"
+        "CREATE FLOW names AS MERGE INTO customers USING STREAM read_files('data/*.csv',"
+        " schema => 'id BIGINT, name STRING') s ON customers.id = s.id"
+        " WHEN NOT MATCHED THEN INSERT (id, name, visits) VALUES (id, name, 0);"
+        "CREATE FLOW visits AS MERGE INTO customers USING STREAM read_files('visits/*.csv',"
+        " schema => 'id BIGINT, number BIGINT') s ON customers.id = s.id"
+        " WHEN MATCHED THEN UPDATE SET visits = visits + number"
+    )
+    shop.sql(declared.format(9))
+    put(shop, 1, "1,ann\n10,bob\n", "id,name\n")
+    shop.file("visits/1.csv", "id,number\n1,2\n10,3\n11,4\n")
+    shop.run()
+    assert shop.rows("customers") == [(1, "ann", 2)]
+    assert [row for row, _ in shop.quarantined("customers")] == [10, 10, 11]
+    shop.sql(declared.format(99))
+    with qanat.open(shop.folder) as project:
+        project.quarantine("customers").replay()
+    assert shop.rows("customers") == [(1, "ann", 2), (10, "bob", 3)]
+    assert shop.quarantined("customers") == []

@@ -190,14 +190,18 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
             project.drop("bronze")
         # Past updates still have its epochs.
         assert "bronze" in {e.dataset for h in project.history() for e in h.epochs}
-        # Declared again, with other rows: it and its readers begin anew.
+        # Declared again, with other rows: it begins anew, and its reader still has the old ones.
         for file in (root / "data").iterdir():
             file.unlink()
         (root / "data/a.csv").write_text("id,x\n4,40\n5,500\n")
         declare(root, FULL)
         plan = {d.dataset: d.reason for d in project.plan().datasets}
         assert plan["bronze"] == "it has never run"
-        run(project)
+        assert plan["silver"].startswith("silver has read a table bronze that was dropped")
+        done = run(project)
+        assert (done["silver"], done["bad"]) == ("failed", "failed")
+        assert (ids(project, "silver"), ids(project, "bad")) == ([2], [3])
+        run(project, read_again=("silver", "bad"))
         assert ids(project, "bronze") == [4]
         assert ids(project, "silver") == [2, 4]
         assert ids(project, "bad") == [3, 5]
@@ -212,6 +216,40 @@ def test_a_dropped_dataset_begins_anew(root: Path, format: str) -> None:
         declare(root, FULL)
         run(project)
         assert ids(project, "silver") == [4]
+        unchanged(project)
+
+
+@pytest.mark.on_disk
+def test_a_table_that_takes_the_name_of_a_dropped_one_doubles_nothing(root: Path) -> None:
+    rest = "CREATE MATERIALIZED VIEW total AS SELECT 1 AS s;"
+    declare(root, CHAIN)
+    with qanat.open(root) as project:
+        run(project)
+        declare(root, rest)
+        project.drop("bronze")
+        (root / "data/a.csv").write_text("id,x\n7,1\n")
+        (root / "data/b.csv").write_text("id,x\n8,1\n")
+        declare(root, CHAIN)
+        assert run(project, select="bronze") == {"bronze": "updated"}
+        assert run(project) == {"bronze": "unchanged", "silver": "failed", "total": "skipped"}
+        error = project.run().failed[0].error
+        assert error is not None
+        assert error.hint == (
+            "start over: qanat run --full-refresh silver; if these are other rows:"
+            " qanat run --read-again silver"
+        )
+        assert "would read another one (2 rows) beside it" in str(error)
+        run(project, full_refresh="silver")
+        run(project)
+        assert ids(project, "silver") == [7, 8]
+        unchanged(project)
+        # It is dropped once more, and nothing has been read of the next one: nothing to ask about.
+        declare(root, rest)
+        project.drop("bronze")
+        project.drop("silver")
+        declare(root, CHAIN)
+        run(project)
+        assert ids(project, "silver") == [7, 8]
         unchanged(project)
 
 

@@ -17,7 +17,9 @@ import pytest
 
 from qanat.errors import AdapterError, HistoryMismatchError, RereadError
 from qanat.run.look import show
+from qanat.run.results import Selection
 from qanat.run.session import Session
+from qanat.run.update import update
 from tests.acceptance.conftest import PYTHON, SPEC, SQL, Paths
 from tests.acceptance.crashing import Halt, copy, count_steps, die_at, operate, overslept
 from tests.acceptance.ledgered import check
@@ -137,6 +139,10 @@ class Move:
             file.rename(project / "rest" / file.name)
         if self.command.startswith("drop"):
             _declare(paths, SQL)
+            # The sink has sent rows of the table that was dropped, and asks.
+            with Session.open(project) as session:
+                result = update(session, Selection(read_again=("export",)))
+            assert not result.failed
         operate(project, "run")
         check(project)
         return {**{f"{k} before": v for k, v in left.items()}, **_picture(project)}

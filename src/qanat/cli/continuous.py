@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from types import FrameType
 
 from qanat.cli import failure, screen
 from qanat.cli.options import Logs, ProjectRef
+from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, Event, facts_of, kind_of
 from qanat.ports.observer import Observer
@@ -56,20 +57,26 @@ def run(
 def listening() -> Iterator[Signals]:
     """For as long as the block lasts, signals ask instead of ending the process.
 
-    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later.
+    A second SIGINT or SIGTERM ends it at once; what was under way is recovered later. SIGHUP asks
+    to stop where it comes from a terminal that was closed.
     """
     signals = Signals(threading.Event(), threading.Event())
+    on_terminal = sys.stderr.isatty()
 
     def stop(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         again = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
         text = f"\nStopping: what has begun is published; {again} to end at once.\n"
-        # Not by `print`: this may have interrupted another one.
-        os.write(sys.stderr.fileno(), text.encode())
         signals.stop.set()
+        # Who read it may have left.
+        with suppress(OSError):
+            # Not by `print`: this may have interrupted another one.
+            os.write(sys.stderr.fileno(), text.encode())
 
     def reload(number: int, frame: FrameType | None) -> None:
-        signals.reload.set()
+        # A terminal that was closed is none any more.
+        hung_up = on_terminal and not os.isatty(sys.stderr.fileno())
+        (signals.stop if hung_up else signals.reload).set()
 
     wanted = {signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: reload}
     before = {number: signal.getsignal(number) for number in wanted}
@@ -85,7 +92,10 @@ def listening() -> Iterator[Signals]:
 
 
 class JsonLines:
-    """Writes each event as one line of JSON to standard output, but for progress."""
+    """Writes each event as one line of JSON to standard output, but for progress.
+
+    If what it goes to (a full disk) does not take it, that is told once; the update goes on.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +107,11 @@ class JsonLines:
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"ts": at, "event": kind_of(event), **facts_of(event)}, default=str)
         with self._lock:
-            screen.write(line)
+            try:
+                screen.write(line)
+            except QanatError as error:
+                # From now on `screen` lets what is written vanish.
+                screen.note(f"warning: {error.message}; no more events are written")
 
 
 @contextmanager

@@ -152,7 +152,7 @@ COMMANDS = {
     "run": "Bring the datasets up to date.",
     "test": "Check every expectation on the stored tables.",
     "query": "Ask the project's tables by SQL.",
-    "show": "Look at the rows and columns of a table.",
+    "show": "Look at all tables, or at the rows and columns of one.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",

@@ -34,7 +34,8 @@ class Move(Frozen):
             not in it; `gone` has those.
         gone: the flows of a dataset that goes.
         sources: by the key that sources have had (`SourceRef.key` and those derived from it),
-            their new one; None for what readers are to forget.
+            their new one; None for what readers are to forget. Of a dataset that goes, the new
+            ones say what was read of it, and of no other by its name.
         paths: what the paths of a source's files begin with, until now and from now on.
         definitions: of datasets that are declared with the new name already, and differ from how
             they were last run by that name alone.

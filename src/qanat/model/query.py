@@ -170,10 +170,12 @@ class Readmission(Frozen):
 
     Args:
         reads: the quarantine, alone.
+        flows: only rows that these have put there; all others stay as they are. None: all rows.
     """
 
     reads: tuple[Read]
     location: Location
+    flows: tuple[str, ...] | None = None
 
 
 class Discard(Frozen):

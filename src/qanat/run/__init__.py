@@ -12,7 +12,8 @@ carries it out. `inputs` finds what a flow has not read, and binds it for the en
 `columns` are those that a query gives, known without running it; `mistakes` are those of one
 dataset's declaration, which `validate`, plans and updates tell in the same words;
 `full_refresh` says what has to start over along with what, and what that would lose; `identity`
-refuses to read again, under another name, what is there already;
+refuses to read again, under another name, what is there already, and `dropped` to read another
+table beside one of its name;
 `owner` refuses to change tables of other projects, `sinks` to send where another environment does.
 
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how

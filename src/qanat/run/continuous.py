@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from queue import Empty, SimpleQueue
 
 from qanat.disk import explained
-from qanat.errors import QanatError
+from qanat.errors import QanatError, UpdateRunningError
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Retried
 from qanat.model.name import Names
 from qanat.model.pipeline import TRIGGER_INTERVAL, Dataset, DatasetKind
+from qanat.model.record import UpdateStatus
 from qanat.model.upkeep import parse_duration
 from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
@@ -149,9 +151,25 @@ def keep_updating(
         return chosen[-1].datasets
 
     opening = open_update(
-        session, choose, observers, command="run --continuous", wait=wait, lasts=LEASE
+        session,
+        choose,
+        observers,
+        command="run --continuous",
+        wait=wait,
+        lasts=LEASE,
+        stop=ending.stop,
     )
-    with opening as opened, explained("use"):
+    with ExitStack() as frame:
+        try:
+            opened = frame.enter_context(opening)
+        except UpdateRunningError:
+            if not ending.stop.is_set():
+                raise
+            # It stood by for another one until it was stopped.
+            results = tuple(totals[n].result(session) for n in chosen[-1].datasets if n in totals)
+            return UpdateResult("", str(UpdateStatus.SUCCEEDED), 0.0, results)
+        frame.enter_context(explained("use"))
+        frame.enter_context(_impatient(opened.running, ending))
         running, entry = opened.running, opened.entry
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
@@ -212,7 +230,9 @@ class _Turns:
                 maintain(running, self.entry, {name: len(run.epochs)})
         if error is not None:
             opened = Names(e.dataset for e in session.ledger.open_epochs())
-            return Turn(name, Outcome.FAILED, error, name in opened)
+            # What recovery could not end just now, it is not asked again for at once.
+            left_open = name in opened and name not in self.running.stuck
+            return Turn(name, Outcome.FAILED, error, left_open)
         if run.paused:
             return Turn(name, Outcome.PAUSED)
         return Turn(name, Outcome.NEWS if run.epochs else Outcome.NOTHING)
@@ -250,7 +270,9 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                 if turn is not None and _after(turns, agenda, turn):
                     break
             running.ending.set()
-            _finish(turns, agenda, finished, ending)
+            while agenda.running:
+                if (turn := _next(finished, _TICK)) is not None:
+                    agenda.end(turn.dataset, turn.outcome)
             for name in names:
                 running.tell(turns.totals[name].ended)
         except BaseException:
@@ -292,23 +314,28 @@ def _ends(turns: _Turns, ending: Ending, until: float) -> bool:
     return turns.epochs >= _MOST
 
 
-def _finish(
-    turns: _Turns,
-    agenda: Agenda,
-    finished: SimpleQueue[Future[Turn]],
-    ending: Ending,
-) -> None:
-    """Let turns that have begun come to their end; stop them once that takes too long."""
-    running, stopped = turns.running, None
-    while agenda.running:
-        turn = _next(finished, _TICK)
-        if turn is not None:
-            agenda.end(turn.dataset, turn.outcome)
-        if ending.stop.is_set() and stopped is None:
-            stopped = time.monotonic()
-        if stopped is not None and time.monotonic() - stopped > ending.patience:
-            running.stopping.set()
+@contextmanager
+def _impatient(running: RunningUpdate, ending: Ending) -> Iterator[None]:
+    """Stop what computes, recovery included, once it goes on for too long after the stop."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not ending.stop.wait(_TICK):
+            if done.is_set():
+                return
+        if done.wait(ending.patience):
+            return
+        running.stopping.set()
+        while not done.wait(_TICK):
             running.session.interrupt()
+
+    thread = threading.Thread(target=watch, daemon=True, name="qanat-patience")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 # -- the timetable ---------------------------------------------------------------------------

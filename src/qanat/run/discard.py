@@ -17,7 +17,7 @@ from qanat.run.inputs import key_of
 from qanat.run.look import condition_of
 from qanat.run.quarantine import checked, known_rule, replayable, snapshot_of
 from qanat.run.recovery import start_clean
-from qanat.run.replay import replay_of
+from qanat.run.replay import Way, replay_of
 from qanat.run.results import DiscardResult
 from qanat.run.session import Session
 from qanat.text import count
@@ -90,12 +90,13 @@ def _discard(
     if snapshot is None:
         return DiscardResult(dataset.name, 0, 0)
     entry.begin()
-    replay = replay_of(session, dataset)
+    # No row comes back, so that none changes the table, nor keeps a rule.
+    replay = replay_of(session, dataset, Way((), None))
     (read,) = replay.reads
     query = Discard((read,), dataset.location, rule, where.sql if where else None)
     done = run_epoch(
         running,
-        replace(replay, query=query, expectations=()),
+        replace(replay, query=query),
         {key_of(read): Range({"version": snapshot.version})},
         session.ledger.generation(dataset.name),
         replaces=False,

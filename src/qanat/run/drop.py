@@ -1,7 +1,8 @@
 """Removes a dataset that is no longer declared, with all that is its own.
 
 What a sink has sent stays where it is: others may have taken it. So do the rows that readers have
-made of the dataset's; but they read from its start what is declared by that name later.
+made of the dataset's: what is declared by that name later is another table, which they read beside
+these only if they are told to (`identity`).
 
 An environment that reads from another may give up a table although it is declared: that of the
 other is read again. A stream that has read the own table does not start anew by itself then, for
@@ -20,6 +21,7 @@ from qanat.model.owner import check_owner
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.dropped import DROPPED
 from qanat.run.entry import LedgerEntry
 from qanat.run.full_refresh import check_resets
 from qanat.run.moves import table_names
@@ -173,14 +175,18 @@ def _planned(session: Session, update: str, name: str) -> Move:
         check_owner(each, session.store.owner(session.table_named(each)), session.scope)
     # How far streams have read a table that is given up stays known: else they would read the
     # other environment's from its start, beside the rows that they have.
-    kept = streamed_keys(found.dataset) if found.behind else ()
+    streamed = streamed_keys(found.dataset)
+    gone = [k for k in keys_of(found.dataset) if k not in streamed]
+    # What was read of a table that is no more is no position in a new one of that name. But it
+    # says that a reader has rows of the old one.
+    read = {} if found.behind else {k: DROPPED + k for k in streamed}
     return Move(
         update=update,
         what=Moved.DATASET,
         old=found.dataset,
         new=None,
         gone=flows_of(session, found.dataset),
-        sources=dict.fromkeys(k for k in keys_of(found.dataset) if k not in kept),
+        sources={**dict.fromkeys(gone), **read},
     )
 
 

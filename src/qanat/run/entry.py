@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from threading import Lock
 
-from qanat.errors import LeaseLostError, QanatError, naming
+from qanat.errors import LeaseLostError, LedgerError, QanatError, naming
 from qanat.model.event import (
     DatasetEnded,
     DatasetProgress,
@@ -165,19 +165,26 @@ def leased(session: Session, datasets: Collection[str]) -> Names | None:
     return None if next(rest, None) is None else names
 
 
-def patience(wait: float | bool, tell: Callable[[Event], None]) -> Patience:
-    """How long to wait for other updates: seconds, or True for as long as it takes."""
+def patience(
+    wait: float | bool, tell: Callable[[Event], None], stop: threading.Event | None = None
+) -> Patience:
+    """How long to wait for other updates: seconds, or True for as long as it takes.
+
+    Args:
+        stop: ends the waiting once it is set.
+    """
 
     def tell_of(other: Lease) -> None:
         works_on = tuple(other.datasets or ())
         tell(LeaseAwaited(other.holder, other.host, other.pid, works_on, other.since))
 
-    return Patience(math.inf if wait is True else float(wait), tell_of)
+    seconds = math.inf if wait is True else float(wait)
+    return Patience(seconds, tell_of, stop or threading.Event())
 
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """The line of one update; an update that finds nothing to do leaves none.
+    """The line of one update; one that finds nothing to do, or is refused, leaves none.
 
     Args:
         id: identifier of the update.
@@ -225,14 +232,26 @@ class LedgerEntry:
         views = (v.dataset.name for flow in flows for v in flow.views)
         return tuple(Names([*self.datasets, *views, *(self.gate.lease.latest.datasets or ())]))
 
-    def end(self, ended: UpdateEnded, error: str | None = None, untidy: bool = False) -> None:
+    def end(
+        self,
+        ended: UpdateEnded,
+        error: str | None = None,
+        untidy: bool = False,
+        missed: bool = False,
+    ) -> None:
         """Write how the update ended, and what stopped it; tell observers of it after that.
 
         Args:
+            missed: whether its line is to be written though nothing has begun: whoever looks for
+                what has failed finds it.
             untidy: whether it could not remove what earlier updates had left. It is still said
                 to run then, so that the next one looks for that.
         """
         status = UpdateStatus.RUNNING if untidy else UpdateStatus(ended.status)
+        if missed:
+            # What stopped the update may stop this, too, and has been told.
+            with suppress(QanatError):
+                self.begin()
         self.diary.end(ended)
         try:
             if self.begun:
@@ -262,6 +281,15 @@ class OpenUpdate:
     seconds: float = 0.0
 
 
+def _is_missed(error: QanatError) -> bool:
+    """True if an update that an error stopped belongs into the history.
+
+    What its author has to mend (exit status 2) was refused, and has not failed. Without a ledger
+    or a lease no line can be written, and to try takes as long once more.
+    """
+    return error.exit_code == 1 and not isinstance(error, LedgerError | LeaseLostError)
+
+
 @contextmanager
 def open_update(
     session: Session,
@@ -272,6 +300,7 @@ def open_update(
     wait: float | bool = False,
     everything: bool = False,
     lasts: float | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[OpenUpdate]:
     """Work on datasets under their lease, with a line in the history that tells how it ended.
 
@@ -283,6 +312,7 @@ def open_update(
         wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
         everything: whether the lease is of all datasets that there are, not of these alone.
         lasts: seconds that the lease lasts without a sign of life; default: a minute.
+        stop: ends the waiting for other updates once it is set.
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.
@@ -311,7 +341,7 @@ def open_update(
         # Whoever comes next finishes these first; another update may be just doing so.
         return [n for move in session.ledger.open_moves() for n in move.datasets]
 
-    waiting = patience(wait, tell)
+    waiting = patience(wait, tell, stop)
     held = HeldLease(session.ledger, id, covered(), waiting, choose_again, interrupted, lasts)
     with session.at_work, held as lease:
         look_again()
@@ -322,9 +352,11 @@ def open_update(
         tell(UpdateStarted(id, session.project.environment, tuple(datasets)))
         error: str | None = None
         failure: Failure | None = None
+        missed = False
         try:
             yield opened
             error = opened.failed
+            missed = error is not None
             opened.status = UpdateStatus.FAILED if error else UpdateStatus.SUCCEEDED
         except KeyboardInterrupt:
             error = "interrupted (Ctrl-C)"
@@ -332,9 +364,10 @@ def open_update(
         except QanatError as caught:
             told = lease.explain(caught)
             error, failure = told.message, failure_of(told)
+            missed = _is_missed(told)
             raise told from told.__cause__
         finally:
             opened.seconds = time.monotonic() - started
             ended = UpdateEnded(id, str(opened.status), opened.seconds, failure)
-            entry.end(ended, error, running.untidy.is_set())
+            entry.end(ended, error, running.untidy.is_set(), missed)
             tell(ended)

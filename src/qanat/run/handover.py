@@ -250,7 +250,8 @@ def _epochs(session: Session, origin: Session, dataset: Dataset) -> list[Epoch]:
 
 def _renamed_there(session: Session, origin: Session, dataset: Dataset) -> str:
     """The renaming that the other environment lacks, if what it has read has another name now."""
-    past = {s.key for s in origin.recorded.sources() if same(s.dataset, dataset.name)}
+    read = (s.key for s in origin.recorded.sources() if same(s.dataset, dataset.name))
+    past = {key for key in read if not key.startswith(SNAPSHOT)}
     flows = session.analysis.flows_into(dataset.name)
     now = {r.source.key: r.source for c in flows for r in c.reads if r.streaming}
     gone, come = past - now.keys(), [s.dataset for key, s in now.items() if key not in past]

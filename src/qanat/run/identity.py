@@ -19,14 +19,13 @@ from qanat.model.name import Name, Named, fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, is_declared
 from qanat.model.query import Read, dataset_ref
 from qanat.model.record import Definition, Epoch, FileRef, PastSource, Range
-from qanat.model.work import Amount
 from qanat.run.commits import published
 from qanat.run.decide import Decision
 from qanat.run.defined import settled
+from qanat.run.dropped import check_dropped, waiting_of
 from qanat.run.inputs import ONCE, SNAPSHOT, Intake, will_change
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
-from qanat.text import count, size
 
 
 class PastSources(Frozen):
@@ -132,6 +131,7 @@ def check_identity(
     streams = [r for r in compiled.reads if r.streaming and r.source.key not in mine]
     if not streams:
         return
+    check_dropped(session, compiled, generation, streams, intake, decided)
     if known:
         gone = [*_gone(session, compiled, known, past.once)]
     elif every or generation or published is not None:
@@ -310,7 +310,7 @@ def _refusal(
 ) -> RereadError:
     name, source = compiled.dataset.name, read.source.label
     dataset = shlex.quote(name)
-    what = next((_told(w.amount) for w in intake.waiting if w.source == source), "all of it")
+    what = waiting_of(intake, source)
     again = f"qanat run --read-again {dataset}"
     rename = f"qanat rename {shlex.quote(gone.name)}"
     if gone.target:
@@ -363,9 +363,3 @@ def _taken_out(session: Session, old: str) -> str:
     if declared is None:
         return f"; if not, first: qanat drop {shlex.quote(old)}"
     return f"; if not, first: {full_refresh(old)}" if declared.stored else ""
-
-
-def _told(amount: Amount) -> str:
-    if amount.rows is not None:
-        return count(amount.rows, "row")
-    return f"{count(amount.files, 'file')}, {size(amount.bytes)}"

@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import field
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -156,10 +157,12 @@ class Patience(Frozen):
     Args:
         seconds: at most; infinite for as long as it takes.
         tell: called with the lease that is waited for, once for each.
+        stop: ends the waiting once it is set.
     """
 
     seconds: float = 0.0
     tell: Callable[[Lease], object] = bool
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class HeldLease:
@@ -311,7 +314,8 @@ class HeldLease:
                 left = end - time.monotonic()
                 if left <= 0 and self.waited:
                     raise _still_running(error, self._patience.seconds) from error
-                if left <= 0 and not self._patience.seconds:
+                impatient = left <= 0 and not self._patience.seconds
+                if impatient or self._patience.stop.is_set():
                     raise
             else:
                 if self._suffices(lease):
@@ -323,7 +327,7 @@ class HeldLease:
                     told.add(other.token)
                     self._patience.tell(other)
             # At least once, however long the first try took: who waits is told for whom.
-            time.sleep(max(0.0, min(pause, left)))
+            self._patience.stop.wait(max(0.0, min(pause, left)))
             pause = min(1.5 * pause, _LONGEST_LOOK)
 
     def _suffices(self, lease: Lease) -> bool:

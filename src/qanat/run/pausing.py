@@ -38,12 +38,20 @@ class Recent:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._epochs: deque[tuple[float, int, int]] = deque()
+        self._aside = self._total = 0
 
     def add(self, at: float, counts: Counts) -> None:
-        """Add an epoch; they come in the order of their ends (seconds since 1970)."""
-        self._epochs.append((at, counts.set_aside, counts.out + counts.malformed))
-        while self._epochs and self._epochs[0][0] < at - self.seconds:
-            self._epochs.popleft()
+        """Add an epoch that ended then (seconds since 1970)."""
+        added = at, counts.set_aside, counts.out + counts.malformed
+        late = bool(self._epochs) and self._epochs[-1][0] > at
+        self._epochs.append(added)
+        if late:
+            # The clock was set back.
+            self._epochs = deque(sorted(self._epochs))
+        self._aside, self._total = self._aside + added[1], self._total + added[2]
+        while self._epochs[0][0] < at - self.seconds:
+            _, aside, total = self._epochs.popleft()
+            self._aside, self._total = self._aside - aside, self._total - total
 
     def since(self, at: float) -> tuple[int, int]:
         """Rows that went to quarantine, and all rows, of epochs that ended after a moment.
@@ -54,8 +62,13 @@ class Recent:
         >>> recent.since(0.0), recent.since(120.0)
         ((7, 20), (1, 10))
         """
-        chosen = [(aside, total) for ended, aside, total in self._epochs if ended > at]
-        return sum(aside for aside, _ in chosen), sum(total for _, total in chosen)
+        # From what is known of all: it is asked after each epoch, and there may be very many.
+        aside, total = self._aside, self._total
+        for ended, its_aside, its_total in self._epochs:
+            if ended > at:
+                break
+            aside, total = aside - its_aside, total - its_total
+        return aside, total
 
 
 def pause_beyond(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -> None:

@@ -4,20 +4,23 @@ A replay is an epoch like any other, of a flow of its own (`<dataset>::replay`):
 quarantine at one version, its rows that pass are appended to the table, and those that do not
 are all that the quarantine holds afterwards. What makes other epochs happen once makes replays
 happen once.
+
+Where the flows into a table change it in different ways (AUTO CDC with different clauses, several
+`MERGE INTO`), a replay is one epoch for each of these ways.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from qanat.errors import UnsupportedError
+from qanat.frozen import Frozen
 from qanat.model.changes import Changes
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
 from qanat.model.work import FAILED, MALFORMED
-from qanat.run.attempt import RunningUpdate
+from qanat.run.attempt import Done, RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
 from qanat.run.memo import CompiledFlow
@@ -27,8 +30,41 @@ from qanat.run.session import Session
 _NAME = "__quarantine"
 
 
+class Way(Frozen):
+    """How rows that come back are checked, and how they change their table.
+
+    Args:
+        flows: whose rows these are; None if there is one way for all of them.
+        changes: None: the rows are added.
+    """
+
+    expectations: tuple[Expectation, ...]
+    changes: Changes | None
+    flows: tuple[CompiledFlow, ...] | None = None
+
+
+def ways_of(session: Session, dataset: Dataset) -> tuple[Way, ...]:
+    """The ways in which rows of a quarantine come back, in the order of the flows.
+
+    Flows that tell deletions, sequence or columns in different ways have one each, by which no
+    row of another flow may come back: a row tells the flow that has put it there.
+    """
+    flows = [f for f in session.analysis.flows_into(dataset.name) if f.changes is not None]
+    ways: dict[Changes | None, list[CompiledFlow]] = {}
+    for flow in flows:
+        ways.setdefault(flow.changes, []).append(flow)
+    if not ways:
+        return (Way(session.analysis.rules[dataset.name], None),)
+    alone = len(ways) == 1
+    # All rules of the dataset, those included that every change has to keep.
+    return tuple(
+        Way(own[0].expectations, changes, None if alone else tuple(own))
+        for changes, own in ways.items()
+    )
+
+
 def replay_of(
-    session: Session, dataset: Dataset, again: tuple[CompiledFlow, ...] = ()
+    session: Session, dataset: Dataset, way: Way, again: tuple[CompiledFlow, ...] = ()
 ) -> CompiledFlow:
     """A dataset's replay as a flow.
 
@@ -37,71 +73,60 @@ def replay_of(
     """
     where = dataset.location
     read = Read(_NAME, dataset_ref(dataset.quarantine), streaming=False, location=where)
-    query = Readmission((read,), where)
+    flows = None if way.flows is None else tuple(f.flow.name for f in way.flows)
+    query = Readmission((read,), where, flows)
     return CompiledFlow(
         flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(session, read), where),
         dataset=dataset,
         query=query,
-        expectations=tuple(map(_keeping, _rules_of(session, dataset))),
+        expectations=tuple(map(_keeping, way.expectations)),
         views=(),
         reads=(read,),
         view_reads=(),
         readmits=True,
         again=again,
-        changes=_changes_of(session, dataset),
+        changes=way.changes,
     )
 
 
-def _rules_of(session: Session, dataset: Dataset) -> tuple[Expectation, ...]:
-    """All rules of a dataset, those included that every change has to keep."""
-    flows = session.analysis.flows_into(dataset.name)
-    found = (f.expectations for f in flows if f.changes is not None)
-    return next(found, session.analysis.rules[dataset.name])
-
-
-def _changes_of(session: Session, dataset: Dataset) -> Changes | None:
-    """How rows that come back change a dataset: as those of its flows do.
-
-    Raises:
-        UnsupportedError: its flows have different ways, and a row in quarantine might be any's.
-    """
-    flows = session.analysis.flows_into(dataset.name)
-    ways = dict.fromkeys(f.changes for f in flows if f.changes is not None)
-    if len(ways) > 1:
-        raise UnsupportedError(
-            f"the flows into {dataset.name} tell deletions and columns in different ways: its"
-            " quarantine cannot be replayed yet",
-            location=dataset.location,
-            hint="mend the rows at their source, so that they come once more",
-        )
-    return next(iter(ways), None)
-
-
 def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> ReplayResult:
-    """Move the rows of a quarantine that break no rule any more."""
+    """Move the rows of a quarantine that break no rule any more, each as its flow would."""
     session = running.session
+    examined = quarantine.rows or 0
     broken = session.engine.broken_rules(quarantine.batch)
     incomplete = FAILED in broken or MALFORMED in broken
-    again = tuple(session.analysis.flows_into(dataset.name)) if incomplete else ()
-    compiled = replay_of(session, dataset, again)
+    version: int | None = None
+    replayed = left_out = 0
+    for way in ways_of(session, dataset):
+        flows = session.analysis.flows_into(dataset.name) if way.flows is None else way.flows
+        done = _replay(running, dataset, way, tuple(flows) if incomplete else ())
+        if done is not None and done.epoch.counts is not None:
+            version = done.epoch.version
+            replayed += done.epoch.counts.written
+            left_out += done.epoch.counts.dropped
+    if version is None:
+        return ReplayResult(dataset.name, examined, 0, examined)
+    left = session.store.snapshot(session.table(dataset.quarantine)).rows or 0
+    return ReplayResult(dataset.name, examined, replayed, left, version, left_out)
+
+
+def _replay(
+    running: RunningUpdate, dataset: Dataset, way: Way, again: tuple[CompiledFlow, ...]
+) -> Done | None:
+    """Replay the rows that come back in one way; the quarantine is as the ones before left it."""
+    session = running.session
+    compiled = replay_of(session, dataset, way, again)
     (read,) = compiled.reads
-    ranges = {key_of(read): Range({"version": quarantine.version})}
+    version = session.store.version(session.table(dataset.quarantine))
+    ranges = {key_of(read): Range({"version": version})}
     ranges |= _looked_up(session, again)
-    examined = quarantine.rows or 0
-    done = run_epoch(
+    return run_epoch(
         running,
         compiled,
         {**ranges, **references_now(session, compiled)},
         session.ledger.generation(dataset.name),
         replaces=False,
         fingerprint=session.analysis.definitions[dataset.name][0],
-    )
-    if done is None or done.epoch.counts is None:
-        return ReplayResult(dataset.name, examined, 0, examined)
-    counts = done.epoch.counts
-    left = session.store.snapshot(session.table(dataset.quarantine)).rows or 0
-    return ReplayResult(
-        dataset.name, examined, counts.written, left, done.epoch.version, counts.dropped
     )
 
 

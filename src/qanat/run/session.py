@@ -208,9 +208,9 @@ class Session:
 
     def interrupt(self) -> None:
         """Stop what the engine computes; the next question gets a new one."""
-        if "engine" in vars(self):
-            self.engine.close()
-            del self.engine
+        # Two threads may ask for it at once.
+        if (engine := vars(self).pop("engine", None)) is not None:
+            engine.close()
 
     @property
     def threads(self) -> int:

@@ -18,13 +18,6 @@ VERSIONED = (
     F.replace("STREAM orders", "(SELECT *, 1 AS __START_AT FROM STREAM orders)")
     + " STORED AS SCD TYPE 2"
 )
-KEYLESS = F.replace(
-    "STREAM orders", "(SELECT CAST(NULL AS BIGINT) AS id, amount FROM STREAM orders)"
-)
-TWO_WAYS = (
-    f"{KEPT}{KEYLESS};\n" + F.replace("FLOW f", "FLOW g") + " APPLY AS DELETE WHEN amount < 0;\n"
-)
-
 OPENED = (
     "CREATE FLOW f AS AUTO CDC INTO kept FROM (SELECT {columns} FROM STREAM"
     " read_files('cdc/*.json', envelope => 'debezium')) KEYS (id) SEQUENCE BY 1;\n"
@@ -84,14 +77,6 @@ CASES = {
         "COLUMNS * EXCEPT (__START_AT)",
         KEPT + VERSIONED + ";\n",
         KEPT + VERSIONED + " COLUMNS * EXCEPT (__START_AT);\n",
-    ),
-    "a replay of changes of two kinds": Case(
-        "qanat quarantine replay kept",
-        "mend the rows at their source, so that they come once more",
-        TWO_WAYS,
-        before=("qanat run",),
-        follow={"data/2.csv": "id,amount\n7,8\n"},
-        again="qanat run",
     ),
     "two orders of changes": clause(
         "SEQUENCE BY alone says in which order changes happened", " SYSTEM SEQUENCE BY id"

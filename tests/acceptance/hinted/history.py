@@ -347,6 +347,19 @@ CASES = {
         ),
         follow="qanat run --full-refresh silver",
     ),
+    "a table by the name of a dropped one": Case(
+        "qanat run",
+        "start over: qanat run --full-refresh silver; if these are other rows: qanat run"
+        " --read-again silver",
+        SILVER,
+        before=(
+            "qanat run",
+            {SQL: "CREATE MATERIALIZED VIEW other AS SELECT 1 AS id;\n"},
+            "qanat drop orders --yes",
+            {SQL: ORDERS + SILVER},
+        ),
+        follow="qanat run --full-refresh silver",
+    ),
     "a flow less": Case(
         "qanat run",
         "start over: qanat run --full-refresh silver; if these are other rows: qanat run"

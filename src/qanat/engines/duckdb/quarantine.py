@@ -241,11 +241,26 @@ class Quarantined(Frozen):
         relation: SELECT text of all columns of the quarantine and `__qanat_rid`.
         columns: those that the quarantine has.
         sourced: whether rows tell, in a further column, which source file they come from.
+        flows: only rows that these have put there are asked about; None: all are.
     """
 
     relation: str
     columns: tuple[str, ...]
     sourced: bool = False
+    flows: tuple[str, ...] | None = None
+
+    @property
+    def asked(self) -> str:
+        """SQL that is true of a row that is asked about, and false of all others."""
+        if self.flows is None:
+            return "true"
+        named = ", ".join(map(literal, self.flows))
+        return f"coalesce(_quarantine_flow IN ({named}), false)"
+
+    def filled(self, schema: Schema) -> str:
+        """SELECT text of one row: per column, how many rows that are asked about have a value."""
+        each = ", ".join(f"count({quote(f.name)})" for f in schema.fields)
+        return f"SELECT {each} FROM ({self.relation}) WHERE {self.asked}"
 
     def schema(self, table: Schema, quarantine: Schema) -> Schema:
         """The columns to check: the table's, or the rows' own before there is a table."""
@@ -262,7 +277,8 @@ class Quarantined(Frozen):
             else f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}"
             for f in schema.fields
         )
-        return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE NOT {INCOMPLETE}"
+        where = f"NOT {INCOMPLETE} AND {self.asked}"
+        return f"SELECT {columns}, {RID} FROM ({self.relation}) WHERE {where}"
 
     def failed(self, flow: str, types: Mapping[str, str], label: str, alone: bool) -> str:
         """SELECT text of the rows of a stream that its flow could not compute.

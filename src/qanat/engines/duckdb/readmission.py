@@ -15,7 +15,9 @@ from qanat.engines.duckdb.staying import Staying
 from qanat.engines.duckdb.types import Fitted, Result, fit
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError, Location
-from qanat.model.query import Computation, Discard, SqlQuery
+from qanat.model.name import Names, fold
+from qanat.model.query import Computation, Discard, Readmission, SqlQuery
+from qanat.model.schema import Schema
 from qanat.model.staged import Counts, Staged, StagedTable
 from qanat.text import quote
 
@@ -144,14 +146,39 @@ class Readmitting(Staging):
         rows = Result(bound.full, described.columns, described.types, bound.hidden)
         if RID not in bound.hidden:
             rows = self._materialize("quarantine", rows)
-        return Quarantined(rows.select, tuple(rows.names), SOURCE in rows.hidden)
+        flows = query.flows if isinstance(query, Readmission) else None
+        return Quarantined(rows.select, tuple(rows.names), SOURCE in rows.hidden, flows)
 
     def _candidates(self, rows: Quarantined) -> Result:
         """The quarantined rows that may pass, in the columns of the table, or of its changes."""
         schema = rows.schema(self.work.output.schema, self.work.quarantine.schema)
+        schema = self._own(rows, schema)
         select = rows.candidates(schema)
         relation = self.con.sql(f"SELECT * EXCLUDE {RID} FROM ({select}) LIMIT 0")
         return Result(select, relation.columns, relation.types, (RID,))
+
+    def _own(self, rows: Quarantined, schema: Schema) -> Schema:
+        """The columns without those that only changes of other flows have.
+
+        A star would add them to the table. One that the table has, or that a clause or rule may
+        name, stays.
+        """
+        merge = self.work.merge
+        if merge is None or rows.flows is None or not schema.fields:
+            return schema
+        texts = [e.sql for _, e in merge.changes.expressions]
+        texts += [str(e.rule) for e in self.work.expectations]
+        named = fold(" ".join(texts))
+        listed = (n for names in merge.changes.columns_named.values() for n in names)
+        known = Names((*merge.target.schema.names, *listed))
+        filled = self.con.execute(rows.filled(schema)).fetchone() or ()
+        return Schema(
+            tuple(
+                each
+                for each, values in zip(schema.fields, filled, strict=True)
+                if values or each.name in known or fold(each.name) in named
+            )
+        )
 
 
 class Discarding(Readmitting):

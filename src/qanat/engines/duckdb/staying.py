@@ -46,7 +46,7 @@ class Staying:
     """The rows of a quarantine that a replay leaves there, and why.
 
     Args:
-        rows: of the quarantine.
+        rows: of the quarantine. Those that are not asked about stay as they are.
     """
 
     def __init__(self, con: DuckDBPyConnection, rows: Quarantined) -> None:
@@ -121,7 +121,7 @@ class Staying:
     @property
     def _stays(self) -> str:
         unchecked = f"{INCOMPLETE} AND q.{RID} NOT IN (FROM {_COMPUTED})"
-        return f"s.entry IS NOT NULL OR ({unchecked})"
+        return f"s.entry IS NOT NULL OR ({unchecked}) OR NOT ({self._rows.asked})"
 
     @property
     def _joined(self) -> str:

@@ -113,7 +113,7 @@ def _carry_out(transaction: Transaction, scope: str, move: Move) -> None:
 
 def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
     key = fold(move.old)
-    _look_again(transaction, scope, [k for k, new in move.sources.items() if new is None])
+    _look_again(transaction, scope, tuple(move.sources))
     transaction.write(
         "DELETE FROM qanat_definitions WHERE scope = ? AND dataset_key = ?", (scope, key)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Self, TextIO
@@ -188,10 +189,14 @@ class ContinuousLines:
             self._stream.flush()
         except BrokenPipeError:
             self._stream = None
+        except OSError:
+            pass  # A full disk, maybe, which has room again later: the update goes on.
 
 
 class ContinuousView:
     """Shows a live table of rates; use it as a context manager around the update.
+
+    If the terminal is closed meanwhile, nothing is shown any more.
 
     Args:
         stream: the terminal.
@@ -216,14 +221,16 @@ class ContinuousView:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def on(self, event: Event) -> None:
         """Take an event."""
         self._flows.add(event)
         # A retry stands in the table until it works again.
         if not isinstance(event, Retried) and (line := remark(event)) is not None:
-            self._console.print(Text(line, style="yellow"))
+            with suppress(OSError):
+                self._console.print(Text(line, style="yellow"))
 
     def render(self) -> RenderableType:
         """The table as it is now."""
