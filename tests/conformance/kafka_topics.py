@@ -26,10 +26,10 @@ class Topics:
     def address(self) -> str:
         return self.broker.address
 
-    def create(self, partitions: int = 1, name: str = "") -> str:
+    def create(self, partitions: int = 1, name: str = "", **settings: str) -> str:
         """A topic that nobody else uses."""
         name = name or f"topic-{next(_NUMBERS)}"
-        self._wait(self.admin.create_topics([NewTopic(name, partitions, 1)]))
+        self._wait(self.admin.create_topics([NewTopic(name, partitions, 1, config=settings)]))
         return name
 
     def delete(self, name: str) -> None:

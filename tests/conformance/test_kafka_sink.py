@@ -103,6 +103,13 @@ def test_epochs_are_sent_once(outlet: Outlet) -> None:
     assert not list(outlet.scratch.glob("*/rows-*"))
 
 
+def test_what_is_committed_is_known_at_once(outlet: Outlet) -> None:
+    reader = another(outlet)
+    for epoch in range(1, 21):
+        outlet.send(epoch, "a")
+        assert reader.sink.last(outlet.target, "f") == epoch
+
+
 def test_publishing_twice_is_the_same_as_once(outlet: Outlet) -> None:
     delivery = outlet.delivery(1)
     staging, staged = outlet.stage(delivery, "a")
@@ -239,6 +246,17 @@ def test_a_message_that_is_too_large(topics: Topics, tmp_path: Path) -> None:
     outlet = Outlet(topics, topics.create(), tmp_path)
     with pytest.raises(AdapterError, match="too large"):
         outlet.send(1, "a", "x" * 2_000_000)
+    outlet.send(1, "a", again=True)
+    assert outlet.sent == [b"a"]
+
+
+def test_a_message_that_is_too_large_for_the_topic(topics: Topics, tmp_path: Path) -> None:
+    topic = topics.create(**{"max.message.bytes": "1000"})
+    outlet = Outlet(topics, topic, tmp_path)
+    with pytest.raises(AdapterError, match="a message is too large") as told:
+        outlet.send(1, "a", "x" * 5_000)
+    assert topic in str(told.value.got)
+    assert "max.message.bytes" in str(told.value.hint)
     outlet.send(1, "a", again=True)
     assert outlet.sent == [b"a"]
 

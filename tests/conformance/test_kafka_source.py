@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from qanat.connectors.kafka import KAFKA, READ
+from qanat.connectors.kafka.position import Position
 from qanat.connectors.kafka.source import KafkaSource
 from qanat.engines.duckdb.files import bind_files
 from qanat.errors import (
@@ -411,6 +413,18 @@ def test_a_login(topics: Topics, tmp_path: Path) -> None:
     with pytest.raises(QanatError) as told:
         flow.source.everything(wrong)
     assert "uthentication" in str(told.value.got)
+
+
+def test_a_range_does_not_wait_for_more_than_it_has(topics: Topics, tmp_path: Path) -> None:
+    topic = topics.create(1)
+    topics.send(topic, *(text(n) for n in range(60)))
+    flow = Flow(topics, tmp_path, subscribe=topic)
+    begun = time.monotonic()
+    for n in range(60):
+        range_ = Range(Position({(topic, 0): (n, n + 1)}).value(), positioned=True)
+        assert flow.rows(range_, "value") == [(text(n),)]
+    # Half a second each, which is how long a client waits by default, would be thirty.
+    assert time.monotonic() - begun < 20
 
 
 def test_a_broker_that_is_away(topics: Topics, tmp_path: Path) -> None:

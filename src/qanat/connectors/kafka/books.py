@@ -9,14 +9,17 @@ them if the broker was started again meanwhile.
 from __future__ import annotations
 
 import json
+import time
 
 from qanat.connectors.kafka.consume import Reader
 from qanat.connectors.kafka.drivers import Producer
 from qanat.connectors.kafka.settings import Settings
-from qanat.connectors.kafka.topics import Cluster
+from qanat.connectors.kafka.topics import Cluster, Partition
 from qanat.frozen import Frozen
 
 TOPIC = "_qanat_epochs"
+_SETTLED = 5.0
+"""Seconds to wait for transactions that are open: those of books last for milliseconds."""
 _COMPACTED = {
     "cleanup.policy": "compact",
     # The segment that is written to is never compacted: let it end soon, so that the topic stays
@@ -61,13 +64,23 @@ class Books:
         part, found = (TOPIC, 0), Mark()
         if TOPIC not in self.cluster.partitions():
             return found
-        begin, end = self.cluster.earliest([part])[part], self.cluster.stable([part])[part]
+        begin, end = self.cluster.earliest([part])[part], self._end(part)
         if begin < end:
             for _, messages in Reader(self.settings).messages({part: (begin, end)}):
                 for message in messages:
                     if message.key() == self.name.encode():
                         found = _read(message.value())
         return found
+
+    def _end(self, part: Partition) -> int:
+        """The end of what is committed, with all commits that brokers have taken by now.
+
+        They say so as soon as it is certain, and a little later write it into each partition.
+        """
+        written, until = self.cluster.written([part])[part], time.monotonic() + _SETTLED
+        while (end := self.cluster.stable([part])[part]) < written and time.monotonic() < until:
+            time.sleep(0.01)
+        return end
 
     def create(self) -> None:
         """Create the topic that keeps the numbers, if it does not exist.

@@ -79,8 +79,14 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._troubles = Troubles()
-        # By default librdkafka waits for a second whenever its queue was full.
-        tuning = {"fetch.queue.backoff.ms": 5, "queued.min.messages": 100_000}
+        tuning = {
+            # By default librdkafka waits for a second whenever its queue was full.
+            "fetch.queue.backoff.ms": 5,
+            "queued.min.messages": 100_000,
+            # What is read is there. A request at the end of a range has brokers wait for more,
+            # for half a second by default, and the next range would wait for its answer.
+            "fetch.wait.max.ms": 5,
+        }
         group = {k: v for k, v in settings.client if k == "group.id"}
         own = {**_OWN, **group, "error_cb": self._troubles}
         configuration = settings.configuration(own)
@@ -151,9 +157,10 @@ class Reader:
     ) -> Iterator[tuple[Partition, Sequence[Message]]]:
         """The messages of assigned ranges."""
         left = {p: end for p, (_, end) in offsets.items()}
+        at = {p: begin for p, (begin, _) in offsets.items()}
         patience = time.monotonic() + _SECONDS
         while left:
-            taken = self._consumer.consume(_BATCH, 0.5)
+            taken = self._taken(sum(left.values()) - sum(at[p] for p in left))
             if taken:
                 patience = time.monotonic() + _SECONDS
             elif time.monotonic() > patience:
@@ -164,11 +171,24 @@ class Reader:
                     reached[partition] = max(reached.get(partition, 0), _offset(messages[-1]) + 1)
                     if some := _below(messages, left[partition]):
                         yield partition, some
+            at |= reached
             for partition, offset in reached.items():
                 # Markers of transactions take the last offsets of many ranges: no message comes
                 # with these, but the next one, or word of the partition's end.
                 if partition in left and offset >= left[partition]:
                     self._done(partition, left)
+
+    def _taken(self, most: int) -> list[Message]:
+        """What comes next, as soon as there is something: a call waits until it has all it asks.
+
+        Args:
+            most: how many messages can be left.
+        """
+        first = self._consumer.consume(1, 0.5)
+        if first and most > 1:
+            # What follows is mostly there; without this wait there would be many small batches.
+            first += self._consumer.consume(min(_BATCH, most) - 1, 0.005)
+        return first
 
     def _done(self, partition: Partition, left: dict[Partition, int]) -> None:
         del left[partition]

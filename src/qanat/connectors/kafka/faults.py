@@ -26,6 +26,10 @@ _DENIED = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
+TOO_LARGE = (
+    '"kafka.message.max.bytes" is what the client allows, and max.message.bytes of the topic what'
+    " the broker does"
+)
 _MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
 _FOR_NOW = frozenset(
     {
@@ -42,6 +46,20 @@ _FOR_NOW = frozenset(
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
+        # While a partition changes its leader, and for seconds after a broker has come back.
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
     }
 )
 
@@ -51,9 +69,15 @@ class Troubles:
 
     def __init__(self) -> None:
         self.error: KafkaError | None = None
+        self.down = False
+
+    def clear(self) -> None:
+        """Forget what was said, for another call."""
+        self.error, self.down = None, False
 
     def __call__(self, error: KafkaError) -> None:
         """Remember it, for librdkafka calls this with every error of a connection."""
+        self.down = self.down or error.code() == KafkaError._ALL_BROKERS_DOWN
         # That all brokers are down is told last, and says nothing of why.
         if error.code() != KafkaError._ALL_BROKERS_DOWN or self.error is None:
             self.error = error
@@ -93,6 +117,10 @@ def meaning(error: KafkaError, settings: Settings, troubles: Troubles | None = N
             got=text,
             hint='"kafka.security.protocol", "kafka.sasl.mechanism", "kafka.sasl.username" and'
             ' "kafka.sasl.password" say who reads',
+        )
+    if code == KafkaError.MSG_SIZE_TOO_LARGE:
+        return AdapterError(
+            f"a message is too large for Kafka at {settings.servers}", got=text, hint=TOO_LARGE
         )
     if code in _MISSING:
         return SourceNotFoundError(f"Kafka at {settings.servers} has no such topic", got=text)

@@ -15,7 +15,14 @@ CLIENT = "kafka."
 TOPICS = ("subscribe", "subscribe_pattern", "assign")
 """The options that say which topics are read; one of them is given."""
 
-_SECRET = re.compile(r"password|secret|\.key$|\.key\.pem$|token|credential", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass|pwd|secret|\.key$|\.key\.pem$|token|credential"
+    # What settings of logins and certificates may show; one that is misspelt may be a password.
+    r"|^kafka\.s(?:asl|sl)\.(?!(?:mechanisms?|username|kerberos\.(?:service|principal).*"
+    r"|oauthbearer\.(?:method|scope|extensions|.*url)|.*location|.*type|cipher\.suites"
+    r"|.*algorithm|curves\.list|sigalgs\.list|providers|engine\.id)$)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

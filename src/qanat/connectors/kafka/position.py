@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from qanat.connectors.kafka.topics import Partition
+from qanat.connectors.kafka.topics import Partition, means
 from qanat.errors import NotAppendOnlyError, full_refresh
 from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
@@ -113,9 +113,12 @@ def following(
         NotAppendOnlyError: what came next was deleted, unless the reference goes on without it.
     """
     strict = ref.option("fail_on_data_loss", True)
-    offsets: dict[Partition, tuple[int, int]] = {}
+    # What is not to be read any more goes on from here if that changes again.
+    resting = {p for p in past.offsets if p not in there.end and not means(ref, p)}
+    offsets = {p: (past.offsets[p][1], past.offsets[p][1]) for p in resting}
+    topics = {topic: past.topics.get(topic, "") for topic, _ in resting}
     lost: dict[Partition, int] = {}
-    for partition in sorted({*there.end, *past.offsets}):
+    for partition in sorted({*there.end, *past.offsets} - resting):
         topic, number = partition
         begin = past.offsets[partition][1] if partition in past.offsets else new[partition]
         if partition not in there.end:
@@ -152,7 +155,7 @@ def following(
                 )
             begin = first
         offsets[partition] = (begin, end)
-    return Position(offsets, there.topics, lost)
+    return Position(offsets, topics | dict(there.topics), lost)
 
 
 def _lost(what: str, wanted: str, got: str | None = None) -> NotAppendOnlyError:

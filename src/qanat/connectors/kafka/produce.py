@@ -13,6 +13,7 @@ from qanat.connectors.kafka.drivers import (
     Producer,
     parquet,
 )
+from qanat.connectors.kafka.faults import TOO_LARGE
 from qanat.errors import AdapterError, SchemaMismatchError, nearest
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, Field, MapType, Primitive, Schema, Struct
@@ -181,8 +182,7 @@ class Sending:
                 raise AdapterError(
                     f"a message of {len(value or b''):,} bytes is too large for"
                     f" the topic {self._topic!r}",
-                    hint='"kafka.message.max.bytes" is what the client allows, and'
-                    " max.message.bytes of the topic what the broker does",
+                    hint=TOO_LARGE,
                 ) from error
             break
         if not self.sent % 1_000:

@@ -196,7 +196,8 @@ class KafkaSource(Everywhere):
 
     def _check_same(self, ref: SourceRef, position: Position) -> None:
         """Refuse messages of a topic that has taken the place of the one that was planned."""
-        then = {topic: id_ for topic, id_ in position.topics.items() if id_}
+        read = {topic for (topic, _), (begin, end) in position.offsets.items() if begin < end}
+        then = {topic: id_ for topic, id_ in position.topics.items() if id_ and topic in read}
         now = self._cluster(ref).identities(then)
         for topic, id_ in then.items():
             if now[topic] and now[topic] != id_:

@@ -27,6 +27,8 @@ Partition: TypeAlias = tuple[str, int]
 
 _SECONDS = 20.0
 """How long a question waits for its answer."""
+_SOON = 2.0
+"""How long one waits if no broker can be reached at all: whoever asks tries again."""
 _INTERNAL = frozenset(
     {"__consumer_offsets", "__transaction_state", "__share_group_state", "_qanat_epochs"}
 )
@@ -53,15 +55,23 @@ class Cluster:
         Raises:
             QanatError: as `faults.explained` tells.
         """
-        self._troubles.error = None
+        self._troubles.clear()
         with explained(self.settings, self._troubles):
             try:
-                found = self._admin.list_topics(timeout=_SECONDS).topics
+                found = self._topics(_SOON)
             except KafkaException:
-                # What the connections had to say is told to the callback by this alone.
-                self._admin.poll(0)
-                raise
+                if self._troubles.down:
+                    raise
+                found = self._topics(_SECONDS - _SOON)
         return {name: tuple(sorted(topic.partitions)) for name, topic in found.items()}
+
+    def _topics(self, seconds: float) -> Mapping[str, Any]:
+        try:
+            return self._admin.list_topics(timeout=seconds).topics
+        except KafkaException:
+            # What the connections had to say is told to the callback by this alone.
+            self._admin.poll(0)
+            raise
 
     def create(self, topic: str, settings: Mapping[str, str]) -> None:
         """Create a topic with one partition; another process may have done so just now.
@@ -102,6 +112,11 @@ class Cluster:
         """
         return self.offsets(dict.fromkeys(partitions, OffsetSpec.latest()))
 
+    def written(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The offset behind the last message, committed or not, by partition."""
+        specs = dict.fromkeys(partitions, OffsetSpec.latest())
+        return self.offsets(specs, IsolationLevel.READ_UNCOMMITTED)
+
     def since(self, moments: Mapping[Partition, int]) -> dict[Partition, int]:
         """The offset of the first message that is not older than a time; the end without any.
 
@@ -112,7 +127,11 @@ class Cluster:
         ends = self.stable(p for p, offset in found.items() if offset < 0)
         return found | ends
 
-    def offsets(self, specs: Mapping[Partition, Any]) -> dict[Partition, int]:
+    def offsets(
+        self,
+        specs: Mapping[Partition, Any],
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Partition, int]:
         """Ask for one offset of each partition.
 
         Raises:
@@ -122,7 +141,7 @@ class Cluster:
             return {}
         asked = self._admin.list_offsets(
             {TopicPartition(topic, number): spec for (topic, number), spec in specs.items()},
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=_SECONDS,
         )
         with explained(self.settings, self._troubles):
@@ -151,10 +170,25 @@ def chosen(ref: SourceRef, there: Mapping[str, tuple[int, ...]]) -> tuple[Partit
         return tuple((topic, number) for topic in topics for number in there[topic])
     if (assigned := ref.option("assign")) is not None:
         return _assigned(assigned, there)
-    topics = [topic.strip() for topic in str(ref.option("subscribe")).split(",") if topic.strip()]
+    topics = _subscribed(ref)
     for topic in topics:
         _check_there(topic, there)
-    return tuple((topic, number) for topic in dict.fromkeys(topics) for number in there[topic])
+    return tuple((topic, number) for topic in topics for number in there[topic])
+
+
+def means(ref: SourceRef, partition: Partition) -> bool:
+    """True if a reference would read a partition if it were there; its options do parse."""
+    topic, number = partition
+    if (pattern := ref.option("subscribe_pattern")) is not None:
+        return re.fullmatch(pattern, topic) is not None
+    if (assigned := ref.option("assign")) is not None:
+        return number in parsed("assign", assigned, "").get(topic, ())
+    return topic in _subscribed(ref)
+
+
+def _subscribed(ref: SourceRef) -> list[str]:
+    names = (name.strip() for name in str(ref.option("subscribe")).split(","))
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def _assigned(text: str, there: Mapping[str, tuple[int, ...]]) -> tuple[Partition, ...]:

@@ -86,6 +86,11 @@ def test_passwords_are_not_shown() -> None:
     assert dict(settings.client)["sasl.password"] == "hush"
     written = WRITE.check_all({"bootstrap_servers": "a", "topic": "t", **given}.items())
     assert "hush" not in repr(written)
+    for name in ("sasl.pasword", "sasl.passwd", "sals.pass", "ssl.key.pass", "sasl.Pwrd"):
+        assert "hush" not in repr(read(**{f"kafka.{name}": "hush"})), name
+    shown = ("sasl.mechanism", "sasl.username", "ssl.ca.location", "ssl.keystore.type")
+    for name in (*shown, "sasl.oauthbearer.method"):
+        assert read(**{f"kafka.{name}": "me"})[f"kafka.{name}"] == "me", name
     # What was checked may be checked again.
     assert WRITE.check_all(written.items()) == written
 

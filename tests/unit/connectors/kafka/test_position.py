@@ -8,7 +8,7 @@ import pytest
 
 from qanat.connectors.kafka import KAFKA, READ
 from qanat.connectors.kafka.position import Bounds, Position, following
-from qanat.connectors.kafka.topics import chosen
+from qanat.connectors.kafka.topics import chosen, means
 from qanat.errors import NotAppendOnlyError, OptionError, SourceNotFoundError
 from qanat.model.query import SourceRef
 
@@ -50,6 +50,26 @@ def test_what_was_lost(there: Bounds, message: str, then: tuple[int, int] | None
     assert "fail_on_data_loss => false" in str(told.value.hint)
     lenient = following(past, there, refer(fail_on_data_loss=False), there.first)
     assert lenient.offsets == ({A: then} if then else {})
+
+
+def test_a_topic_that_is_read_no_more_is_not_lost() -> None:
+    was = Position({A: (0, 4), ("u", 0): (0, 7)}, {"t": "id", "u": "other"})
+    fewer = following(was, Bounds({A: 0}, {A: 5}, {"t": "id"}), refer(), {})
+    assert fewer.offsets == {A: (4, 5), ("u", 0): (7, 7)}
+    both = refer(subscribe="t,u")
+    there = Bounds({A: 0, ("u", 0): 0}, {A: 5, ("u", 0): 9}, {"t": "id", "u": "other"})
+    assert following(fewer, there, both, {}).offsets == {A: (5, 5), ("u", 0): (7, 9)}
+    again = Bounds(there.first, there.end, {"t": "id", "u": "new"})
+    with pytest.raises(NotAppendOnlyError, match="'u' was deleted and created again"):
+        following(fewer, again, both, {})
+
+
+@pytest.mark.parametrize(
+    "options", [{"assign": '{"t": [0]}'}, {"subscribe_pattern": "t"}, {"subscribe": "t"}]
+)
+def test_what_a_reference_means_may_be_missing(options: dict[str, str]) -> None:
+    assert means(refer(**options), A)
+    assert not means(refer(**options), ("u", 0))
 
 
 def test_shares_of_an_epoch() -> None:
