@@ -238,7 +238,7 @@ class Project(Continuous, Upkeep):
             ProblemsError: the declarations are wrong.
 
         >>> [(each.dataset, each.rows) for each in project.overview()][0]
-        ('bronze_orders', 6)
+        ('bronze_orders', 9)
         """
         return Overview(run_module("overview").overview(self._current()))
 

@@ -9,7 +9,7 @@ from qanat.model.record import Pause
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, moment
 from qanat.report.shape import Key, Shape
-from qanat.text import PLAIN, Layout, Value, grid, listed, utc
+from qanat.text import PLAIN, Layout, Value, grid, utc
 
 PAUSE = Shape(
     "Pause",
@@ -65,7 +65,11 @@ def resumed_text(names: Sequence[str]) -> str:
     >>> resumed_text(["bronze", "silver"])
     'Updates work on bronze and silver again.'
     """
-    return f"Updates work on {listed(list(names))} again." if names else _NONE
+    if not names:
+        return _NONE
+    *others, last = names
+    before = f"{', '.join(others)} and " if others else ""
+    return f"Updates work on {before}{last} again."
 
 
 def _rows(pauses: Sequence[Pause]) -> list[list[Value]]:
