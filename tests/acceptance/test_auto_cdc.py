@@ -338,7 +338,7 @@ def test_columns_may_have_any_name(shop: Shop, key: str, scd: int) -> None:
 
 @pytest.mark.parametrize("scd", [1, 2])
 def test_a_sequence_of_another_type_is_told_as_the_author_knows_it(shop: Shop, scd: int) -> None:
-    view = "CREATE TEMPORARY VIEW feed AS SELECT id, name, op, {} AS \"at\" FROM STREAM changes;\n"
+    view = 'CREATE TEMPORARY VIEW feed AS SELECT id, name, op, {} AS "at" FROM STREAM changes;\n'
     kept = (CUSTOMERS if scd == 1 else HISTORY).replace("STREAM changes", "STREAM feed")
     shop.sql(CHANGES + view.format('"at"') + kept)
     put(shop, 0)
