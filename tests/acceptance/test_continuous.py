@@ -44,6 +44,16 @@ CREATE OR REFRESH STREAMING TABLE silver AS SELECT id, v * 2 AS w FROM STREAM br
 CREATE OR REFRESH MATERIALIZED VIEW gold AS SELECT count(*) AS n, sum(w) AS total FROM silver;
 """
 
+BEGIN = """
+import fcntl, os, signal, sys, termios
+# What `nohup` has started, as a build may be, ignores it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if sys.stdin.isatty():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "qanat", *sys.argv[1:]])
+"""
+LAUNCH = (sys.executable, "-c", BEGIN)
+"""Starts a process of the command line, with the terminal, if it has one, as its own."""
 LONG = 120.0
 """Seconds that a machine under load may need for what takes a moment."""
 
@@ -83,9 +93,8 @@ class Live(Shop):
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """A process of the command line."""
-        command = [sys.executable, "-m", "qanat", "run", "--continuous", *options]
         return subprocess.Popen(
-            command,
+            [*LAUNCH, "run", "--continuous", *options],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -311,17 +320,18 @@ def test_a_full_disk_below_its_messages_stops_nothing(live: Live) -> None:
 
 
 def test_a_terminal_that_is_closed_stops_it(live: Live) -> None:
-    child, terminal = pty.fork()
-    if not child:
-        os.chdir(live.folder)
-        os.execv(sys.executable, [sys.executable, "-m", "qanat", "run", "--continuous"])  # noqa: S606
+    terminal, inner = pty.openpty()
+    command = [*LAUNCH, "run", "--continuous"]
+    ends = {"stdin": inner, "stdout": inner, "stderr": inner}
+    process = subprocess.Popen(command, cwd=live.folder, start_new_session=True, **ends)
+    os.close(inner)
     try:
         live.has(range(10))
         os.close(terminal)
-        live.until(lambda: os.waitpid(child, os.WNOHANG) != (0, 0))
-    except BaseException:
-        os.kill(child, signal.SIGKILL)
-        raise
+        process.wait(LONG)
+    finally:
+        process.kill()
+        process.wait()
 
 
 HELD = """
