@@ -7,21 +7,21 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from importlib import import_module
 from types import FrameType
 
-from qanat.cli import failure, screen
+from qanat.cli import screen
 from qanat.cli.interrupt import CURSOR
-from qanat.cli.options import Logs, ProjectRef
+from qanat.cli.options import Logs
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, Event, facts_of, kind_of
 from qanat.ports.observer import Observer
 from qanat.project import Project, Update
-from qanat.report.update import update_text
+from qanat.report.keys import moment
 
 
 class Signals(Frozen):
@@ -38,9 +38,8 @@ def run(
     logs: Logs,
     as_json: bool,
     metrics: tuple[str, int] | None,
-    ref: ProjectRef,
 ) -> Update:
-    """Keep datasets up to date; show what comes of it, and at the end all of it."""
+    """Keep datasets up to date, and show what comes of it meanwhile."""
     live = not as_json and not logs.wanted and screen.interactive(sys.stderr)
     with (
         _serving(metrics) as served,
@@ -48,15 +47,9 @@ def run(
         _watching(logs, as_json, live, signals.stop) as shown,
     ):
         observers = (*served, *shown)
-        result = project.run_continuously(
+        return project.run_continuously(
             select, stop=signals.stop, reload=signals.reload, wait=wait, observers=observers
         )
-    if not as_json:
-        screen.write(update_text(result, ref.options, screen.layout(), ""))
-        errors = [d.error for d in result.failed if d.error is not None]
-        if errors:
-            screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
-    return result
 
 
 @contextmanager
@@ -116,8 +109,8 @@ class JsonLines:
         """Take an event."""
         if isinstance(event, DatasetProgress):
             return
-        at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"ts": at, "event": kind_of(event), **facts_of(event)}, default=str)
+        facts = {"ts": moment(time.time()), "event": kind_of(event), **facts_of(event)}
+        line = json.dumps(facts, default=str)
         with self._lock:
             try:
                 screen.write(line)

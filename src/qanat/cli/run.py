@@ -102,7 +102,10 @@ def command(
             return cast("int", show_plan(planned, json, ref.options))
         if continuous:
             go_on = import_module("qanat.cli.continuous").run
-            return exit_code(go_on(project, select, wait or True, logs, json, metrics, ref))
+            result: UpdateResult = go_on(project, select, wait or True, logs, json, metrics)
+            if not json:
+                _show(result, ref, "")
+            return exit_code(result)
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
         # Here, a run of everything would make tables that are read from the other environment.
@@ -112,11 +115,16 @@ def command(
         document = import_module("qanat.report.documents").document
         screen.write(dumps(document("update", result)))
     else:
-        screen.write(update_text(result, ref.options, screen.layout(), _options(chosen)))
-        errors = [d.error for d in result.failed if d.error is not None]
-        if errors:
-            screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
+        _show(result, ref, _options(chosen))
     return exit_code(result)
+
+
+def _show(result: UpdateResult, ref: ProjectRef, selected: str) -> None:
+    """What was done, and what went wrong."""
+    screen.write(update_text(result, ref.options, screen.layout(), selected))
+    errors = [d.error for d in result.failed if d.error is not None]
+    if errors:
+        screen.note("\n" + failure.describe_all(errors, ref.start, ref.options))
 
 
 def _chosen(select: tuple[str, ...], refreshes: Refreshes) -> tuple[str, ...]:

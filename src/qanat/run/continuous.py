@@ -35,9 +35,8 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
-from qanat.run.snapshots import takes_snapshots
 from qanat.run.sums import Sums
-from qanat.run.update import around_now, attempted
+from qanat.run.update import around_now, attempted, result_of
 
 LEASE = 6.0
 """Seconds without a sign of life after which another process goes on in this one's place."""
@@ -98,25 +97,8 @@ class Totals:
 
     def result(self, session: Session) -> DatasetResult:
         """All of it, as the result of one update."""
-        flows = session.analysis.flows_into(self.dataset.name)
-        return DatasetResult(
-            dataset=self.dataset.name,
-            kind=str(self.dataset.kind),
-            status=self.status,
-            reason=self.reason,
-            counts=self.sums.counts,
-            rules=self.sums.rules,
-            files=self.sums.files,
-            seconds=self.seconds,
-            version=self.sums.version,
-            read=self.sums.read,
-            error=self.error,
-            notes=self.sums.notes,
-            off=self.dataset.sink is not None and not session.project.sinks,
-            epochs=self.sums.epochs,
-            snapshots=any(map(takes_snapshots, flows)),
-            paused=self.paused,
-        )
+        told = (self.status, self.reason, self.seconds, self.error)
+        return replace(result_of(session, self.dataset, self.sums, *told), paused=self.paused)
 
 
 def keep_updating(

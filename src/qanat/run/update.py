@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 from queue import SimpleQueue
 
@@ -25,6 +26,7 @@ from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
 from qanat.run.snapshots import takes_snapshots
+from qanat.run.sums import Sums
 
 
 def update(
@@ -186,10 +188,23 @@ def _run_dataset(
     seconds = time.monotonic() - started
     failure = None if error is None else failure_of(error)
     running.tell(DatasetEnded(dataset.name, status, reason, seconds, failure))
-    sums = run.sums
     # Also one that this update has paused: what it put into quarantine was too much.
     paused = running.session.paused.get(name)
     told = (str(paused),) if paused is not None and status == "updated" else ()
+    found = result_of(running.session, dataset, run.sums, status, reason, seconds, error)
+    return replace(found, notes=(*found.notes, *told), paused=run.paused or paused is not None)
+
+
+def result_of(
+    session: Session,
+    dataset: Dataset,
+    sums: Sums,
+    status: str,
+    reason: str,
+    seconds: float,
+    error: QanatError | None,
+) -> DatasetResult:
+    """What was done with a dataset, from the sums over its epochs."""
     return DatasetResult(
         dataset=dataset.name,
         kind=str(dataset.kind),
@@ -202,11 +217,10 @@ def _run_dataset(
         version=sums.version,
         read=sums.read,
         error=error,
-        notes=(*sums.notes, *told),
-        off=dataset.sink is not None and not running.session.project.sinks,
+        notes=sums.notes,
+        off=dataset.sink is not None and not session.project.sinks,
         epochs=sums.epochs,
-        snapshots=any(map(takes_snapshots, running.session.analysis.flows_into(dataset.name))),
-        paused=run.paused or paused is not None,
+        snapshots=any(map(takes_snapshots, session.analysis.flows_into(dataset.name))),
     )
 
 

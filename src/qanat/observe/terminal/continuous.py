@@ -11,7 +11,6 @@ from threading import Event as Flag, Lock
 from typing import Self, TextIO
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +24,7 @@ from qanat.model.event import (
     UpdateStarted,
 )
 from qanat.observe.terminal.lines import remark
+from qanat.observe.terminal.progress import redrawn
 from qanat.text import count, duration, printable
 
 WINDOW = 60.0
@@ -211,14 +211,7 @@ class ContinuousView:
         self._stop = stop or Flag()
         self._began = self._flows.clock()
         self._console = Console(file=stream, no_color=not colour, highlight=False)
-        self._live = Live(
-            console=self._console,
-            get_renderable=self.render,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._live = redrawn(self._console, self.render, 4)
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Self, TextIO
 
 from rich.console import Console, RenderableType
@@ -27,6 +28,18 @@ _WIDE = 80
 """Columns of a terminal that has room for the kinds of datasets beside their names and numbers."""
 
 
+def redrawn(console: Console, render: Callable[[], RenderableType], per_second: float) -> Live:
+    """What draws again and again in one place of a terminal, and leaves nothing there at last."""
+    return Live(
+        console=console,
+        get_renderable=render,
+        refresh_per_second=per_second,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
 class ProgressObserver:
     """Shows a live table; use it as a context manager around the update.
 
@@ -40,16 +53,9 @@ class ProgressObserver:
 
     def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
         self._tallies = Tallies()
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
         self._spinner = Spinner("dots")
-        self._live = Live(
-            console=self._console,
-            get_renderable=self._render,
-            refresh_per_second=10,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._live = redrawn(self._console, self._render, 10)
 
     def __enter__(self) -> Self:
         self._live.start()
