@@ -71,11 +71,16 @@ def test_what_only_asks_needs_no_right_to_write(shop: Shop) -> None:
     (row,) = typed(shop, "quarantine", "show", "bronze")["rows"]
     assert [*row["_quarantine_rules"]] == ["small"]
     assert typed(shop, "profile", "gold")["columns"]
+    assert [each["rows"] for each in typed(shop, "show")["datasets"]] == [1, 1]
+    assert typed(shop, "pause")["paused"] == []
 
 
 def test_a_project_that_has_never_run(shop: Shop) -> None:
     assert typed(shop, "validate")["valid"]
     assert {d["step"] for d in typed(shop, "plan")["datasets"]} == {"create"}
+    assert {each["table_version"] for each in typed(shop, "show")["datasets"]} == {None}
+    assert typed(shop, "pause")["paused"] == []
+    assert typed(shop, "resume")["resumed"] == []
 
 
 def test_an_update_says_why_it_cannot_begin(shop: Shop) -> None:

@@ -44,7 +44,7 @@ def overview(session: Session) -> tuple[DatasetSummary, ...]:
 
 
 def _summary(session: Session, dataset: Dataset) -> DatasetSummary:
-    epochs = session.ledger.epochs(dataset=dataset.name, limit=_LOOKED_AT)
+    epochs = session.recorded.epochs(dataset=dataset.name, limit=_LOOKED_AT)
     ended = (e.ended for e in epochs if e.status is EpochStatus.COMMITTED)
     updated, kind = next(ended, None), str(dataset.kind)
     version = rows = size = None

@@ -25,8 +25,7 @@ def shift(commit: Commit, state: TableState | None, log: Log) -> int:
         return 0
     new = (f for f in (*commit.files, *(commit.rewritten or ())) if f.since_ms is None)
     first = min((_written_ms(f, log) for f in new), default=None)
-    newest = max(f.made_ms for f in state.files)
-    return 0 if first is None else max(0, newest + 1 - first)
+    return 0 if first is None else max(0, state.newest_ms + 1 - first)
 
 
 def _written_ms(file: DataFile, log: Log) -> int:

@@ -58,6 +58,7 @@ class TableState(Frozen):
     Args:
         id, name, created: as in the log's `metaData`; they never change.
         written: the schema as the log has it, with what others say of columns (their `metadata`).
+        files: in the order in which they were added.
         transactions: the last number of each application, or of the one that was asked for.
         masked: True if deletion vectors hide rows of the files.
         told: True if the files know these (`LiveFile.vector`).
@@ -82,6 +83,11 @@ class TableState(Frozen):
     def paths(self) -> tuple[str, ...]:
         """The paths of its files, URL-encoded as in the log."""
         return tuple(f.path for f in self.files)
+
+    @property
+    def newest_ms(self) -> int:
+        """By which the newest of its files has its place; 0 if it has none."""
+        return self.files[-1].made_ms if self.files else 0
 
     @property
     def rows(self) -> int | None:

@@ -131,7 +131,7 @@ class DeltaStore(DeltaUpkeep):
             comment=state.comment,
             properties={k: v for k, v in state.properties.items() if k not in hidden},
             id=state.id,
-            newest_ms=max((f.made_ms for f in state.files), default=0),
+            newest_ms=state.newest_ms,
             events=events_of(state, files),
         )
 
