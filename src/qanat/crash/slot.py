@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import multiprocessing
 import os
@@ -30,8 +31,10 @@ _PATIENCE = 60.0
 """Seconds after which a process counts as hanging, at least."""
 _SLOWER = 10.0
 """A process may take so many times as long as without a fault: the workers share the machine."""
-_OUTPUT_KEPT = 600
-"""Characters of a process's output that are kept."""
+_UNDISTURBED = 600.0
+"""The same without a fault: how long that takes is not known before."""
+_OUTPUT_KEPT = 2000
+"""Characters of a process's output that are kept: where it hung, it ends with what it did."""
 _ASLEEP = 0.3
 """Seconds that a stopped process sleeps; longer than its lease, so that a rival takes over."""
 
@@ -75,8 +78,7 @@ class Slot:
         self._trace = folder / "trace"
         self._report = folder / "report.json"
         self._output = folder / "output.txt"
-        # No limit for runs without a fault: they measure how long the scenario takes.
-        self._patience: float | None = None
+        self._patience = _UNDISTURBED
         self.modules: set[str] = set()
         """What attempts have imported so far, of what may be imported before the next one."""
         # No `parents=True`: if the folder above is gone, the crash test has ended.
@@ -90,7 +92,7 @@ class Slot:
         Raises:
             AdapterError: the scenario fails without a fault.
         """
-        self._patience = None
+        self._patience = _UNDISTURBED
         first, second = (self._without_fault(scenario) for _ in range(2))
         return second.without(first)
 
@@ -305,7 +307,7 @@ class Slot:
 
     def _stopped(self, child: Any) -> bool:
         """Wait until a process is stopped; returns False if it ends first."""
-        end = time.monotonic() + (self._patience or _PATIENCE)
+        end = time.monotonic() + self._patience
         while time.monotonic() < end:
             state = os.waitid(
                 os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
@@ -343,6 +345,8 @@ def _child_main(
     handle = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
+    # If it hangs, it is aborted, and says where it was.
+    faulthandler.enable(handle)
     act(*args)
 
 
