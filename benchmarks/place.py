@@ -108,35 +108,117 @@ def delta_spark() -> tuple[Path, dict[str, str], list[Path]]:
     Raises:
         NotHereError: there is no Maven, or it finds no such files.
     """
-    jars = cache() / "jars" / f"delta-{_DELTA}"
-    if not (jars / "made").exists():
-        maven = shutil.which("mvn")
-        if maven is None:
-            raise NotHereError("Delta Lake for Spark comes through Maven, and there is no `mvn`")
-        jars.mkdir(parents=True, exist_ok=True)
-        (jars / "pom.xml").write_text(_POM, encoding="utf-8")
-        copy = ("dependency:copy-dependencies", f"-DoutputDirectory={jars}")
-        only = ("-DincludeScope=runtime", "-DincludeGroupIds=io.delta,io.unitycatalog")
-        done = subprocess.run(
-            [maven, "-B", "-q", *copy, *only], cwd=jars, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise NotHereError(f"Maven finds no Delta Lake for Spark: {done.stdout[-1000:]}")
-        (jars / "made").touch()
+    # The newest of Spark 4.2 on PyPI is 4.4.1, on Maven 4.4.0.
+    wanted = ("io.delta:delta-spark_4.2_2.13:4.4.0",)
+    jars = _jars("delta-4.4.0", *wanted, "-DincludeGroupIds=io.delta,io.unitycatalog")
     programs, variables = _with_java("delta-spark", "delta-spark==4.4.1")
-    return programs / "python", variables, sorted(jars.glob("*.jar"))
+    return programs / "python", variables, jars
 
 
-# The newest of Spark 4.2 on PyPI is 4.4.1, on Maven 4.4.0.
-_DELTA = "4.4.0"
-_POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+def kafka_spark() -> tuple[Path, dict[str, str], list[Path]]:
+    """A Python with Spark, the variables that it needs, and the JAR files by which it reads Kafka.
+
+    Raises:
+        NotHereError: there is no Maven, or it finds no such files.
+    """
+    jars = _jars(
+        "spark-kafka-4.2.0",
+        "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0",
+        "org.apache.spark:spark-token-provider-kafka-0-10_2.13:4.2.0",
+        "org.apache.kafka:kafka-clients:3.9.2",
+        "org.apache.commons:commons-pool2:2.13.1",
+        "-DexcludeTransitive=true",
+    )
+    programs, variables = _with_java("kafka-spark", "pyspark==4.2.0", "psutil")
+    return programs / "python", variables, jars
+
+
+def flink() -> tuple[list[str | Path], dict[str, str]]:
+    """The command that runs a file of Flink SQL, but for its name, and the variables it needs.
+
+    PyPI's wheel has Flink's JAR files, but no programs; its SQL client needs some from Maven.
+
+    Raises:
+        NotHereError: there is no Maven, or it finds no such files.
+    """
+    jars = _jars(
+        "flink-2.3.0",
+        "org.apache.flink:flink-sql-connector-kafka:5.0.0-2.2",
+        "org.apache.flink:flink-sql-gateway:2.3.0",
+        "org.apache.flink:flink-sql-gateway-api:2.3.0",
+        "-DexcludeTransitive=true",
+    )
+    programs, variables = _with_java("flink", "apache-flink-libraries==2.3.0")
+    (home,) = programs.parent.glob("lib/python*/site-packages/pyflink")
+    parts = [*home.glob("lib/*.jar"), *home.glob("opt/*.jar"), *jars]
+    settings = cache() / "flink"
+    settings.mkdir(exist_ok=True)
+    (settings / "config.yaml").write_text(_FLINK, encoding="utf-8")
+    java = (
+        shutil.which("java")
+        or f"{os.environ.get('JAVA_HOME', variables.get('JAVA_HOME'))}/bin/java"
+    )
+    opened = [
+        f"--add-opens=java.base/{p}=ALL-UNNAMED" for p in ("java.util", "java.lang", "java.time")
+    ]
+    classes = os.pathsep.join(map(str, parts))
+    client = "org.apache.flink.table.client.SqlClient"
+    command: list[str | Path] = [java, "-Xmx2g", *opened, "-cp", classes, client, "embedded", "-f"]
+    return command, {**variables, "FLINK_CONF_DIR": str(settings)}
+
+
+_FLINK = """\
+execution.target: local
+parallelism.default: 1
+taskmanager.numberOfTaskSlots: 1
+jobmanager.bind-host: 127.0.0.1
+rest.bind-address: 127.0.0.1
+rest.address: 127.0.0.1
+execution.checkpointing.interval: 1s
+"""
+_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 <modelVersion>4.0.0</modelVersion>
 <groupId>benchmark</groupId><artifactId>jars</artifactId><version>1</version>
 <packaging>pom</packaging>
-<dependencies><dependency>
-<groupId>io.delta</groupId><artifactId>delta-spark_4.2_2.13</artifactId><version>{_DELTA}</version>
-</dependency></dependencies></project>
+<dependencies>{dependencies}</dependencies></project>
 """
+
+
+def _jars(name: str, *wanted: str) -> list[Path]:
+    """JAR files in the cache, fetched once.
+
+    Args:
+        name: of their folder.
+        wanted: artifacts, as `group:name:version`, and options of Maven.
+
+    Raises:
+        NotHereError: there is no Maven, or it finds no such files.
+    """
+    folder = cache() / "jars" / name
+    if not (folder / "made").exists():
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise NotHereError(f"{name} comes through Maven, and there is no `mvn`")
+        options = [part for part in wanted if part.startswith("-")]
+        parts = [part.split(":") for part in wanted if not part.startswith("-")]
+        dependencies = "".join(
+            f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+            f"<version>{version}</version></dependency>"
+            for group, artifact, version in parts
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pom.xml").write_text(_POM.format(dependencies=dependencies), encoding="utf-8")
+        copy = ("dependency:copy-dependencies", f"-DoutputDirectory={folder}")
+        done = subprocess.run(
+            [maven, "-B", "-q", *copy, "-DincludeScope=runtime", *options],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise NotHereError(f"Maven finds no {name}: {done.stdout[-1000:]}")
+        (folder / "made").touch()
+    return sorted(folder.glob("*.jar"))
 
 
 def _with_java(name: str, *wanted: str) -> tuple[Path, dict[str, str]]:
