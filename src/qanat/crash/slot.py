@@ -33,6 +33,8 @@ _SLOWER = 10.0
 """A process may take so many times as long as without a fault: the workers share the machine."""
 _UNDISTURBED = 600.0
 """The same without a fault: how long that takes is not known before."""
+_ENDING = 10.0
+"""Seconds within which a process that hangs says where, and ends."""
 _OUTPUT_KEPT = 2000
 """Characters of a process's output that are kept: where it hung, it ends with what it did."""
 _ASLEEP = 0.3
@@ -301,6 +303,8 @@ class Slot:
             os.kill(child.pid, signal.SIGABRT)
             # A stopped process handles SIGABRT only once it is continued.
             os.kill(child.pid, signal.SIGCONT)
+            child.join(_ENDING)
+            child.kill()
             child.join()
             with self._output.open("a", encoding="utf-8") as output:
                 output.write(f"took longer than {self._patience:.0f} s")
