@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from qanat.engines.duckdb.files.again import CUT, Kept
@@ -26,6 +27,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.json import bind_texts
 from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.objects import blank
 from qanat.engines.duckdb.files.records import NOT_UTF_8
 from qanat.engines.duckdb.files.salvage import quoted
 from qanat.engines.duckdb.files.spool import OPTIONS, blaming
@@ -49,6 +51,7 @@ _HEADERS = "message_headers"
 _BINARY, _INT, _LONG = Primitive("binary"), Primitive("integer"), Primitive("long")
 _BASE64 = f"{NOT_UTF_8} (kept as base64)"
 _BLANK = "not valid JSON"
+_UNDECODED = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
 
 
 class PayloadTable(FileTable):
@@ -203,34 +206,33 @@ def _json(
 ) -> BoundFiles:
     texts = Texts(table, scratch, None)
     if messages:
-        undecoded = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
-        blank = "trim(TRY(decode(value))) = ''"
-        wrong = f"SELECT file, line AS row, to_base64(value) AS raw, {literal(_BASE64)} AS error "
-        wrong += f"FROM ({messages}) WHERE {undecoded} UNION ALL "
-        wrong += (
-            f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {blank}"
-        )
-        [(count,)] = table.con.execute(
-            f"SELECT count(*) FROM ({messages}) WHERE ({undecoded}) OR {blank}"
-        ).fetchall()
-        text, good = "decode(value)", ""
-        if count:
-            target = str(scratch / f"{table.name}_undecoded.parquet")
-            table.con.execute(f"COPY ({wrong}) TO {literal(target)} ({OPTIONS})")
-            texts.bad.append(target)
-            text, good = (
-                "TRY(decode(value))",
-                f" AND NOT coalesce(({undecoded}) OR {blank}, false)",
-            )
         # A message without a value (of a topic that is compacted, it says that its key is gone) is
         # a row without values; an envelope's is no row.
-        there = "value IS NOT NULL" if enveloped else "true"
         texts.paths.append(
-            f"SELECT coalesce({text}, '{{}}') AS text, {', '.join(table.carried)}, file, line "
-            f"FROM ({messages}) WHERE {there}{good}"
+            "SELECT CASE WHEN value IS NULL THEN '{}' ELSE TRY(decode(value)) END AS text, "
+            f"{', '.join(table.carried)}, file, line FROM ({messages})"
+            f"{' WHERE value IS NOT NULL' if enveloped else ''}"
         )
+        texts.put_aside = partial(_put_aside, table, texts, messages)
     bound = bind_texts(table, batch, scratch, texts)
     return _with_lost(bound, lost)
+
+
+def _put_aside(table: PayloadTable, texts: Texts, messages: str) -> None:
+    """Make malformed rows of messages that are no text, or one of spaces alone."""
+    empty = blank("TRY(decode(value))")
+    target = str(texts.scratch / f"{table.name}_undecoded.parquet")
+    table.con.execute(
+        f"COPY (SELECT file, line AS row, to_base64(value) AS raw, {literal(_BASE64)} AS error "
+        f"FROM ({messages}) WHERE {_UNDECODED} UNION ALL "
+        f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {empty}) "
+        f"TO {literal(target)} ({OPTIONS})"
+    )
+    [(count,)] = table.con.execute(
+        f"SELECT count(*) FROM read_parquet({literal(target)})"
+    ).fetchall()
+    if count:
+        texts.bad.append(target)
 
 
 def _plain(
@@ -252,16 +254,15 @@ def _plain(
         )
     where = ""
     if text:
-        undecoded = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
         [(count,)] = table.con.execute(
-            f"SELECT count(*) FROM ({messages}) WHERE {undecoded}"
+            f"SELECT count(*) FROM ({messages}) WHERE {_UNDECODED}"
         ).fetchall()
         if count:
-            where = f" WHERE NOT ({undecoded})"
+            where = f" WHERE NOT ({_UNDECODED})"
             columns["value"] = ("TRY(decode(value))", STRING)
             malformed = (
                 f"SELECT {table.path('file')} AS file, line AS row, to_base64(value) AS raw, "
-                f"{literal(_BASE64)} AS error FROM ({messages}) WHERE {undecoded}"
+                f"{literal(_BASE64)} AS error FROM ({messages}) WHERE {_UNDECODED}"
             )
     [(rows,)] = table.con.execute(f"SELECT count(*) FROM ({messages}){where}").fetchall()
     given = {name: sql for name, (sql, _) in columns.items()}
