@@ -290,6 +290,14 @@ class FileTable(Frozen):
         return {}
 
     @property
+    def stored(self) -> Mapping[str, str]:
+        """What stands in columns of Parquet files that are none of the table's: SQL by name.
+
+        Besides what is carried that may be the row's place (`file`, `line`, `number`) and `raw`.
+        """
+        return {}
+
+    @property
     def rejects(self) -> tuple[str, str]:
         """Names for DuckDB's two tables of rejects: the errors, and the scans that met them.
 

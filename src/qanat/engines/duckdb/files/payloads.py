@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from qanat.engines.duckdb.files.again import CUT, Kept
 from qanat.engines.duckdb.files.bound import (
     FILE,
     METADATA,
+    RESERVED,
     RID,
     ROW,
     ROW_BITS,
@@ -46,6 +48,8 @@ MESSAGE: Mapping[str, str] = {
 }
 """What a message has besides its value, with the types of DuckDB; times are in microseconds."""
 
+DECODED = ("avro", "protobuf")
+"""Payloads that are not text, so that a quarantine has their bytes as base64."""
 _AT = "message_offset"
 _HEADERS = "message_headers"
 _BINARY, _INT, _LONG = Primitive("binary"), Primitive("integer"), Primitive("long")
@@ -108,6 +112,22 @@ class PayloadTable(FileTable):
         return found
 
 
+class DecodedTable(PayloadTable):
+    """The partitions of a batch of messages whose values are decoded to Parquet files."""
+
+    @property
+    def stored_types(self) -> Mapping[str, str]:
+        """What these files have beside the values, with DuckDB's types."""
+        return {**self.carried, "file": "INTEGER", "line": "BIGINT", "value": "BLOB"}
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """SQL for that, and for the text of a row that does not fit."""
+        places = {n: f"t.{quote(RESERVED + n)}" for n in self.stored_types if n != "value"}
+        raw = f"to_base64(t.{quote(RESERVED + 'value')})"
+        return {**places, "number": places["line"], "raw": raw}
+
+
 def bind_payloads(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
     """Read the messages of a batch.
 
@@ -138,6 +158,7 @@ def bind_payloads_again(
     made = _table(table, batch, kept=True)
     copy = scratch / f"{table.name}_kept.csv"
     cut: list[str] = []
+    decoded = dict(batch.options)["payload"] in DECODED
     with copy.open("w", encoding="utf-8", newline="") as out:
         for index, texts in kept.items():
             for text in texts:
@@ -146,7 +167,7 @@ def bind_payloads_again(
                     why = literal(f"{text.error}; {CUT}")
                     cut.append(f"({path}, {text.number}, '', {why})")
                     continue
-                coded = text.error.startswith(_BASE64)
+                coded = decoded or text.error.startswith(_BASE64)
                 out.write(f"{index},{text.number},{text.line},{coded},{quoted(text.raw)}\n")
     types = {
         "file": "INTEGER",
@@ -168,7 +189,8 @@ def bind_payloads_again(
 
 def _table(table: FileTable, batch: FilesBatch, kept: bool = False) -> PayloadTable:
     headers = bool(dict(batch.options)["headers"])
-    return PayloadTable(
+    kind = DecodedTable if dict(batch.options)["payload"] in DECODED else PayloadTable
+    return kind(
         table.con,
         table.name,
         table.files,
@@ -191,6 +213,14 @@ def _bind(
     """
     options = dict(batch.options)
     with blaming(batch.files, "messages"):
+        if options["payload"] in DECODED:
+            # Imported only here: it needs Arrow.
+            module = import_module("qanat.engines.duckdb.files.decoded")
+            manner = module.Manner(
+                options["payload"], options["given"], options["message"], options["registry"]
+            )
+            bound: BoundFiles = module.bind_decoded(table, batch, scratch, messages, manner)
+            return _with_lost(bound, lost)
         if options["payload"] == "json":
             return _json(table, batch, scratch, messages, ENVELOPE.name in options, lost)
         return _plain(table, batch, messages, options["payload"] == "text", lost)

@@ -36,7 +36,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_$@. -]+")
 """Keys that are written in one way only."""
 _WHOLE = frozenset({"long", "integer", "short", "byte"})
 # First characters (of a text) that neither a number, NaN, Infinity, an object nor a list has.
-_NO_NUMBER = (":I", "O[", "ai", "o{")
+_NO_NUMBER = ((":", "I"), ("O", "["), ("a", "i"), ("o", "{"))
 
 
 Order: TypeAlias = tuple[tuple[str, ...] | None, ...]
