@@ -30,6 +30,10 @@ with needing("messages in Avro and Protobuf", "arrow"):
 
 _ROWS = 100_000
 _HEADER = 5
+_END = 2**31 - 1
+"""Of any message. Without an end, `binary_slice` fails at short ones (PyArrow 26)."""
+_NOTHING = "nothing"
+"""The key of messages without a value."""
 _MOST_INDEXES = 16
 Key: TypeAlias = tuple[int, tuple[int, ...]]
 """The number of a schema, and the place of a type in it."""
@@ -50,15 +54,22 @@ class Manner(Frozen):
 
     Args:
         payload: `avro` or `protobuf`.
-        given: the schema that the author gave, as text, or descriptors as bytes; None: without.
+        given: the schema that the author gave, or descriptors as bytes; None: without.
         message: the name of a Protobuf type.
         registry: that knows the schemas of messages by their numbers; None if they have none.
     """
 
     payload: str
-    given: str | bytes | None = None
+    given: Written | bytes | None = None
     message: str = ""
     registry: Registry | None = None
+
+    @property
+    def told(self) -> bool:
+        """True if it knows the columns without any message."""
+        if self.registry is None:
+            return True
+        return self.given is not None and (self.payload == "avro" or bool(self.message))
 
     def decoder(self, written: Written | None, indexes: tuple[int, ...]) -> Decoder:
         """What decodes the messages of a schema.
@@ -68,20 +79,24 @@ class Manner(Frozen):
         """
         module: Any = import_module(f"qanat.engines.duckdb.files.{self.payload}")
         if self.payload == "avro":
-            given = None if self.given is None else str(self.given)
-            if written is None:
-                return _decoder(module.AvroDecoder(given))
-            return _decoder(module.AvroDecoder(written.text, given, written.references))
-        if self.given is not None:
-            given_set = self.given
-            if isinstance(given_set, str):
-                given_set = module.compiled(given_set, {})
-            place = None if written is None or self.message else indexes
-            return _decoder(module.ProtobufDecoder(given_set, self.message, place))
-        if written is None:
+            given = self.given if isinstance(self.given, Written) else None
+            known = {
+                **(given.references if given else {}),
+                **(written.references if written else {}),
+            }
+            first = written or given
+            if first is None:
+                raise InvariantError("a message without a schema was to be decoded")
+            read = given.text if given and written else None
+            return _decoder(module.AvroDecoder(first.text, read, known))
+        chosen = self.given or written
+        if chosen is None:
             raise InvariantError("a message without a schema was to be decoded")
-        made = module.compiled(written.text, written.references)
-        return _decoder(module.ProtobufDecoder(made, self.message, indexes))
+        made = chosen
+        if isinstance(chosen, Written):
+            made = module.compiled(chosen.text, chosen.references)
+        place = indexes if written is not None and not self.message else None
+        return _decoder(module.ProtobufDecoder(made, self.message, place))
 
 
 def _decoder(made: Any) -> Decoder:
@@ -127,8 +142,9 @@ class _Decoding:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(exist_ok=True)
-        if self._manner.registry is None:
-            self._writer(None, self._of(None).schema)
+        if self._manner.told:
+            # Its columns are known, even if there is no message.
+            self._writer(None, self._manner.decoder(None, ()).schema)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -144,7 +160,7 @@ class _Decoding:
         empty = pc.is_null(values)
         if pc.any(empty).as_py():
             nothing = part.filter(empty)
-            self._write("", pa.table({}), nothing)
+            self._write(_NOTHING, pa.table({}), nothing)
             part = part.filter(pc.invert(empty))
             values = part.column("value").combine_chunks()
         for key, rows, bodies in self._split(part, values):
@@ -191,7 +207,7 @@ class _Decoding:
                 continue
             number = int.from_bytes(prefix[1:_HEADER], "big")
             if not protobuf or not prefix[_HEADER]:
-                yield (number, (0,) if protobuf else ()), rows, pc.binary_slice(bodies, length)
+                yield (number, (0,) if protobuf else ()), rows, pc.binary_slice(bodies, length, _END)
             else:
                 yield from self._indexed(number, rows, bodies)
 

@@ -55,6 +55,11 @@ _HEADERS = "message_headers"
 _BINARY, _INT, _LONG = Primitive("binary"), Primitive("integer"), Primitive("long")
 _BASE64 = f"{NOT_UTF_8} (kept as base64)"
 _BLANK = "not valid JSON"
+# Without the zero and the number of a schema that clients of a registry put in front.
+_UNFRAMED = (
+    "CASE WHEN octet_length(value) >= 5 AND starts_with(hex(value[1:1]), '00') "
+    "THEN value[6:] ELSE value END"
+)
 _UNDECODED = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
 
 
@@ -212,6 +217,7 @@ def _bind(
         lost: a SELECT of malformed rows, as in `BoundFiles`.
     """
     options = dict(batch.options)
+    bound: BoundFiles
     with blaming(batch.files, "messages"):
         if options["payload"] in DECODED:
             # Imported only here: it needs Arrow.
@@ -219,9 +225,16 @@ def _bind(
             manner = module.Manner(
                 options["payload"], options["given"], options["message"], options["registry"]
             )
-            bound: BoundFiles = module.bind_decoded(table, batch, scratch, messages, manner)
+            bound = module.bind_decoded(table, batch, scratch, messages, manner)
+            return _with_lost(bound, lost)
+        if options["payload"] == "csv":
+            bound = import_module("qanat.engines.duckdb.files.separated").bind_separated(
+                table, batch, scratch, messages
+            )
             return _with_lost(bound, lost)
         if options["payload"] == "json":
+            if messages and options.get("registry") is not None:
+                messages = f"SELECT * REPLACE ({_UNFRAMED} AS value) FROM ({messages})"
             return _json(table, batch, scratch, messages, ENVELOPE.name in options, lost)
         return _plain(table, batch, messages, options["payload"] == "text", lost)
 

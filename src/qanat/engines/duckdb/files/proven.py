@@ -193,9 +193,10 @@ class _Reading:
         self._colon, self._formats = colon, formats
         self._read: list[str] = []
         self._checks: list[str] = []
+        self._structs: list[str] = []
 
     def write(self, source: str, fields: Sequence[Field], scratch: Path) -> Proven:
-        structs = [f.name for f in fields if isinstance(f.type, Struct)]
+        self._structs = structs = [f.name for f in fields if isinstance(f.type, Struct)]
         often = [n for f in fields for n in (f.name, *_inner(f.type))]
         alone = {n for n in often if sum(same(n, other) for other in often) == 1}
         spec: dict[str, Any] = {}
@@ -247,11 +248,12 @@ class _Reading:
             f"AS {to_duckdb(f.type)})"
             for f in type_.fields
         )
-        made = f"j.{quote(key)}"
-        # `json_keys` has no keys of `null`, nor of what is no object.
+        # `json_keys` has no keys of `null`, nor of what is no object, of which `json_transform`
+        # makes a struct of NULLs.
         nothing = self._stands(key, "'null'") if key in alone else "false"
-        self._checks.append(f"({made} IS NOT NULL OR {nothing})")
-        return f"CASE WHEN {made} IS NOT NULL THEN struct_pack({parts}) END"
+        there = f"len(k[{self._structs.index(key) + 2}]) > 0"
+        self._checks.append(f"({there} OR {nothing})")
+        return f"CASE WHEN {there} THEN struct_pack({parts}) END"
 
     def _scalar(self, leaf: _Leaf) -> str:
         """SQL for the value of a leaf; what proves it is noted."""

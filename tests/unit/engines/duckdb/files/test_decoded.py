@@ -90,6 +90,10 @@ def avro(schema: Any, value: Any, number: int | None = None) -> bytes:
     return (b"" if number is None else b"\0" + struct.pack(">I", number)) + out.getvalue()
 
 
+def given(schema: Any) -> Written:
+    return Written("AVRO", json.dumps(schema))
+
+
 def options(payload: str, **more: Any) -> dict[str, Any]:
     return (
         {"headers": False, "given": None, "message": "", "registry": None}
@@ -108,7 +112,7 @@ def test_avro_has_its_own_types(bench: Bench, schema: Any) -> None:
     names = [f["name"] for f in schema["fields"]]
     value = {n: ONE[n] for n in names}
     file = partition(bench, "t/3", plain(7, avro(schema, value)), plain(9, None))
-    bound = bind(bench, file, given=json.dumps(schema))
+    bound = bind(bench, file, given=given(schema))
     assert str(bound.schema.get("amount")) == "amount decimal(10,2)"
     assert str(bound.schema.get("place")) == "place struct<day:date>"
     wanted = tuple({**value, "either": "5"}[n] for n in names)
@@ -124,7 +128,7 @@ def test_what_is_no_avro_waits_with_its_bytes(bench: Bench) -> None:
     good = avro(simple, {"s": "x"})
     values = [good, good + b"!", b"", b"\x08ab", avro(simple, {"s": "y"})]
     file = partition(bench, "t/3", *(plain(n, value) for n, value in enumerate(values)))
-    bound = bind(bench, file, given=json.dumps(simple))
+    bound = bind(bench, file, given=given(simple))
     assert rows(bench, bound, "s, __qanat_row") == [("x", 0), ("y", 4)]
     found = malformed(bench, bound)
     assert [(path, row, base64.b64decode(raw)) for path, row, raw, _ in found] == [
@@ -157,8 +161,8 @@ def test_messages_by_the_numbers_of_their_schemas(bench: Bench) -> None:
     # The number of the schema that was missing is registered: the messages are decoded again.
     shelf.schemas[3] = shelf.schemas[1]
     batch = FilesBatch(
-        (LocalFile("t/0", "", 0, 0),), "payloads",
-        tuple(options("avro", registry=shelf).items()), NO_COLUMNS, bound.schema, Drift.EVOLVE, "t",
+        (LocalFile("t/0", "", 0, 0),), "payloads", tuple(options("avro", registry=shelf).items()),
+        NO_COLUMNS, bound.schema, Drift.EVOLVE, "t",
     )  # fmt: skip
     waiting = [(n, *rest) for n, rest in enumerate(malformed(bench, bound), 100)]
     again = bind_again(bench.con, "again", batch, waiting, bench.scratch)
@@ -176,10 +180,10 @@ def test_avro_is_read_by_another_schema(bench: Bench) -> None:
         {"name": "a", "type": "double"}, {"name": "b", "type": ["null", "string"]}]}  # fmt: skip
     shelf = Shelf(s1=Written("AVRO", json.dumps(old)))
     file = partition(bench, "t/0", plain(0, avro(old, {"a": 1, "b": "x"}, 1)))
-    bound = bind(bench, file, registry=shelf, given=json.dumps(moved))
+    bound = bind(bench, file, registry=shelf, given=given(moved))
     assert bound.schema.names == ("bee", "c")
     assert rows(bench, bound, "bee, c") == [("x", "none")]
-    bound = bind(bench, file, registry=shelf, given=json.dumps(wider))
+    bound = bind(bench, file, registry=shelf, given=given(wider))
     assert rows(bench, bound, "a, b") == [(1.0, "x")]
 
 
@@ -187,7 +191,7 @@ def test_declared_types_of_avro_change_no_value(bench: Bench) -> None:
     schema = {"type": "record", "name": "R", "fields": [{"name": "a", "type": "long"}]}
     values = [avro(schema, {"a": 1}), avro(schema, {"a": 2**40})]
     file = partition(bench, "t/0", *(plain(n, value) for n, value in enumerate(values)))
-    bound = bind(bench, file, given=json.dumps(schema), declared=columns("a integer"))
+    bound = bind(bench, file, given=given(schema), declared=columns("a integer"))
     assert rows(bench, bound, "a") == [(1,)]
     [(_, row, raw, error)] = malformed(bench, bound)
     assert (row, base64.b64decode(raw)) == (1, values[1])
@@ -225,7 +229,7 @@ def test_protobuf(bench: Bench) -> None:
     with pytest.raises(OptionError, match="several messages"):
         bind(bench, source, payload="protobuf", given=made)
     with pytest.raises(OptionError, match="no schema of Protobuf"):
-        bind(bench, source, payload="protobuf", given="message {")
+        bind(bench, source, payload="protobuf", given=Written("PROTOBUF", "message {"))
     # With a registry, each message says where its type stands in the schema.
     shelf = Shelf(s7=Written("PROTOBUF", PROTO, {"more/part.proto": PART}))
     header = b"\0\0\0\0\7"
@@ -252,4 +256,4 @@ def test_no_schema_of_avro(bench: Bench, tmp_path: Path) -> None:
     loop = {"type": "record", "name": "R", "fields": [{"name": "r", "type": ["null", "R"]}]}
     for text in ("{", '{"type": "recrd"}', json.dumps(loop)):
         with pytest.raises(OptionError):
-            bind(bench, file, given=text)
+            bind(bench, file, given=Written("AVRO", text))

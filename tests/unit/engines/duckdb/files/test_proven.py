@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from qanat.engines.duckdb.files import json as careful, proven
 from qanat.engines.duckdb.files.bound import BoundFiles
 from qanat.errors import SchemaDriftError
 from qanat.model.pipeline import Drift
-from qanat.model.schema import NO_COLUMNS, Schema
+from qanat.model.schema import NO_COLUMNS, STRING, Array, Field, Primitive, Schema, Struct
 from tests.unit.engines.duckdb.files.conftest import Bench, columns
 from tests.unit.engines.duckdb.files.test_payloads import bind, malformed, partition, plain
 
@@ -62,24 +63,22 @@ def value(rng: random.Random, type_: str) -> str:
     if rng.random() < 0.05:
         return "null"
     number = rng.choice((rng.randrange(10), rng.randrange(10**4), rng.randrange(10**9)))
-    match type_:
-        case "long" | "integer":
-            return str(rng.choice((1, -1)) * number)
-        case "short":
-            return str(number % 30_000)
-        case "double":
-            return repr(number / rng.choice((1, 7, 100)))
-        case "decimal(12,2)":
-            return rng.choice((str(number), f"{number / 100:.2f}", str(number / 100)))
-        case "boolean":
-            return rng.choice(("true", "false"))
-        case "timestamp" | "timestamp_ntz":
-            return rng.choice(STRINGS[17:20])
-        case "date":
-            return '"2024-02-29"'
-        case "array<string>":
-            return '["a"]'
-    return json.dumps(rng.choice(("Google", "9 lives", "né", "", "true", "-", "Zoo", "o", "{")))
+    whole = str(rng.choice((1, -1)) * number)
+    moments = STRINGS[17:20]
+    texts = [json.dumps(t) for t in ("Google", "9 lives", "né", "", "true", "-", "Zoo", "o", "{")]
+    choices: dict[str, Sequence[str]] = {
+        "long": [whole],
+        "integer": [whole],
+        "short": [str(number % 30_000)],
+        "double": [repr(number / divisor) for divisor in (1, 7, 100)],
+        "decimal(12,2)": [str(number), f"{number / 100:.2f}", str(number / 100)],
+        "boolean": ["true", "false"],
+        "timestamp": moments,
+        "timestamp_ntz": moments,
+        "date": ['"2024-02-29"'],
+        "array<string>": ['["a"]'],
+    }
+    return rng.choice(choices.get(type_, texts))
 
 
 def message(rng: random.Random, types: dict[str, str], colon: str) -> bytes:
@@ -109,7 +108,7 @@ def seen(bench: Bench, bound: BoundFiles) -> tuple[Any, ...]:
 def test_it_gives_what_care_gives(
     bench: Bench, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - what is drawn keeps no secret
     names = rng.sample(list(TYPES), rng.randrange(2, len(TYPES)))
     types = {n: TYPES[n] for n in names}
     if nested := rng.random() < 0.3:
@@ -153,8 +152,6 @@ def test_it_gives_what_care_gives(
 def _columns(types: dict[str, str], nested: bool) -> Schema:
     text = ", ".join(f"{n} {t}" for n, t in types.items() if t != "array<string>")
     found = columns(text)
-    from qanat.model.schema import STRING, Array, Field, Primitive, Struct
-
     more = [Field("tags", Array(STRING))] if "tags" in types else []
     if nested:
         inner = Struct(tuple(Field(n, Primitive(t)) for n, t in INNER.items()))
