@@ -16,7 +16,7 @@ from qanat.run.quarantine import replay
 from qanat.run.session import Session
 from qanat.testing.kafka import kafka
 from tests.acceptance.projects import Shop
-from tests.conformance.kafka_topics import Topics
+from tests.conformance.kafka_topics import Topics, values
 from tests.registries import Shelf, registry
 
 fastavro = pytest.importorskip("fastavro")
@@ -143,3 +143,101 @@ def test_json_with_the_number_of_its_schema(shop: Formats) -> None:
     shop.read("format => 'json', schemaRegistry => '${registry}'")
     shop.run()
     assert shop.found == [(0, 1, "Ada")]
+
+
+SINK = """\
+dp.create_sink("report", "kafka", {{
+    "kafka.bootstrap.servers": "{brokers}", "topic": "{topic}-out", "key": "id",
+    "schema_registry": "{registry}", {more}
+}})
+
+
+@dp.append_flow(target="report")
+def reported():
+    return "SELECT id, name, tags, amount, moment FROM STREAM rows_in"
+"""
+ROWS = """\
+CREATE STREAMING TABLE rows_in AS
+SELECT id, name, [name, NULL] AS tags, CAST(id AS DECIMAL(10, 2)) AS amount,
+  TIMESTAMPTZ '2026-01-02 03:04:05.678+00' AS moment
+FROM STREAM read_files('data/*.csv');
+"""
+
+
+def send(shop: Formats, more: str) -> list[bytes | None]:
+    """The values of the topic that a sink sends two rows to."""
+    shop.topics.create(name=f"{shop.topic}-out")
+    shop.file("data/1.csv", "id,name\n1,Ada\n2,\n")
+    shop.sql(ROWS)
+    names = {"brokers": shop.topics.address, "topic": shop.topic, "registry": shop.shelf.url}
+    shop.python(SINK.format(**names, more=more))
+    shop.run()
+    return values(shop.topics.messages(f"{shop.topic}-out"))
+
+
+def test_a_sink_in_avro(shop: Formats) -> None:
+    found = send(shop, '"value_format": "avro"')
+    [(number, schema)] = shop.shelf.schemas.items()
+    assert shop.shelf.subjects == {f"{shop.topic}-out-value": [number]}
+    parsed = fastavro.parse_schema(json.loads(schema["schema"]))
+    rows = [fastavro.schemaless_reader(io.BytesIO(v[5:]), parsed) for v in found if v]
+    assert [v[:5] for v in found if v] == [header(number)] * 2
+    assert [(r["id"], r["name"], r["tags"], str(r["amount"])) for r in rows] == [
+        (1, "Ada", ["Ada", None], "1.00"),
+        (2, None, [None, None], "2.00"),
+    ]
+    assert rows[0]["moment"].isoformat() == "2026-01-02T03:04:05.678000+00:00"
+    # What was sent is read again.
+    shop.sql(ROWS + READ.replace("${topic}", "${topic}-out").replace("id, name,", "*,") % (
+        "format => 'avro', schemaRegistry => '${registry}'"
+    ))  # fmt: skip
+    shop.run()
+    assert sorted((r["id"], str(r["amount"])) for r in shop.rows()) == [(1, "1.00"), (2, "2.00")]
+
+
+def test_a_sink_in_json_with_a_schema(shop: Formats) -> None:
+    found = send(shop, '"value_format": "json", "subject_name_strategy": "topic_record"')
+    [(number, schema)] = shop.shelf.schemas.items()
+    assert schema["schemaType"] == "JSON"
+    properties = json.loads(schema["schema"])["properties"]
+    assert list(properties) == ["id", "name", "tags", "amount", "moment"]
+    [subject] = shop.shelf.subjects
+    assert subject.startswith(f"{shop.topic}-out-")
+    assert [(v[:5], json.loads(v[5:])["id"]) for v in found if v] == [
+        (header(number), 1),
+        (header(number), 2),
+    ]
+
+
+def test_a_sink_in_protobuf(shop: Formats) -> None:
+    pytest.importorskip("ptars")
+    shop.file(
+        "out.proto",
+        'syntax = "proto3"; import "google/protobuf/timestamp.proto";'
+        " message Other { int32 x = 1; } message Row { int64 id = 1; optional string name = 2;"
+        " google.protobuf.Timestamp moment = 5; string left = 6; }",
+    )
+    shop.file("data/1.csv", "id,name\n1,Ada\n2,\n")
+    names = {"brokers": shop.topics.address, "topic": shop.topic, "registry": shop.shelf.url}
+    more = '"value_format": "protobuf", "value_schema": "out.proto", "message": "Row"'
+    shop.topics.create(name=f"{shop.topic}-out")
+    shop.sql(ROWS)
+    shop.python(SINK.format(**names, more=more).replace("tags, amount, ", ""))
+    shop.run()
+    found = values(shop.topics.messages(f"{shop.topic}-out"))
+    [number] = shop.shelf.schemas
+    assert [v[:7] for v in found if v] == [header(number) + b"\2\2"] * 2
+    shop.sql(ROWS + READ.replace("${topic}", "${topic}-out").replace("id, name,", "*,") % (
+        "format => 'protobuf', schemaRegistry => '${registry}'"
+    ))  # fmt: skip
+    shop.run()
+    assert sorted((r["id"], r["name"], r["left"]) for r in shop.rows()) == [
+        (1, "Ada", ""),
+        (2, None, ""),
+    ]
+
+
+def test_a_schema_that_the_registry_refuses(shop: Formats) -> None:
+    shop.shelf.incompatible.add(f"{shop.topic}-out-value")
+    with pytest.raises(AssertionError, match="the schema registry refuses"):
+        send(shop, '"value_format": "avro"')

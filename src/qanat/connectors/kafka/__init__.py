@@ -5,10 +5,13 @@ order: `drivers`, `settings` (a client's configuration) and `faults` (what its e
 `registry` (schemas by number) and `given` (schemas of the author's); for
 the source `topics` (what a broker says of them), `start` (where to begin and end), `position` (how
 far they have been read), `consume` (exactly one range, written down) and `source`; for the sink
-`books` (which epochs are there), `produce` (rows as messages) and `sink`.
+`books` (which epochs are there), `produce` (rows as messages), `encode` (in Avro, Protobuf and
+JSON of a registry), `target` and `sink`.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from qanat.connectors.kafka.options import TOPICS, KafkaOptions, ReadOptions
 from qanat.model.adapter import Connector, Option, TableFunction, ValueType
@@ -204,14 +207,42 @@ WRITE = KafkaOptions(
         Option(
             "value_format",
             "what a message is made of: `columns` (the default: the columns `value` and, if there"
-            " are any, `key`, `headers` and `partition`) or `json` (the whole row)",
-            choices={"columns": "columns", "json": "json"},
+            " are any, `key`, `headers` and `partition`), or the whole row as `json`, `avro` or"
+            " `protobuf`",
+            choices={n: n for n in ("columns", "json", "avro", "protobuf")},
         ),
         Option(
             "key",
-            "with value_format `json`: the column whose value is the key, as text",
+            "of whole rows: the column whose value is the key, as text",
             spellings=("key_column",),
             type=ValueType.NAME,
+        ),
+        replace(
+            _SCHEMA_FILE,
+            meaning="Avro: the schema as JSON, or a file `.avsc`, instead of one made of the"
+            " columns; Protobuf: a file `.proto`",
+        ),
+        replace(
+            _MESSAGE,
+            meaning="the full name of the message or record; the topic's if left out",
+        ),
+        replace(
+            REGISTRY[0],
+            meaning="URLs of a schema registry with Confluent's API, separated by commas: the"
+            " schema is registered, and each message begins with its number",
+        ),
+        *REGISTRY[1:],
+        Option(
+            "subject_name_strategy",
+            "what the schema is registered under: `topic` (the default: `TOPIC-value`), `record`"
+            " (the name of the message) or `topic_record` (both)",
+            spellings=("value_subject_name_strategy",),
+            choices={
+                **{n: n for n in ("topic", "record", "topic_record")},
+                "topicnamestrategy": "topic",
+                "recordnamestrategy": "record",
+                "topicrecordnamestrategy": "topic_record",
+            },
         ),
     ),
     refused=_GUARDED

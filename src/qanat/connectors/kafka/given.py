@@ -9,6 +9,11 @@ from qanat.errors import FileUnreadableError, NotAllowedError, OptionError
 from qanat.model.written import Written
 from qanat.ports.source import Surroundings
 
+PACKAGES = {
+    "avro": (("fastavro", "polars", "pyarrow"), "avro"),
+    "protobuf": (("grpc_tools", "google.protobuf", "ptars", "pyarrow"), "protobuf"),
+}
+"""By format of values, the packages that it needs, and the extra that brings them."""
 _IMPORT = re.compile(r'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _GOOGLE = "google/protobuf/"
 

@@ -124,7 +124,7 @@ class RegistryClient:
         """The number of a schema under a subject; it is registered if it is not.
 
         Args:
-            written: without references.
+            written: what it refers to is registered under its own name.
 
         Raises:
             SchemaMismatchError: it is not compatible with the subject's newest.
@@ -133,13 +133,33 @@ class RegistryClient:
         with self._lock:
             key = (subject, written.kind, written.text)
             if key not in self._numbers:
-                kind = {} if written.kind == "AVRO" else {"schemaType": written.kind}
-                path = f"/subjects/{quote(subject, safe='')}/versions"
-                answer = self._ask("POST", path, {"schema": written.text, **kind}, subject)
-                if answer is None or type(answer.get("id")) is not int:
-                    raise self._no_answer()
-                self._numbers[key] = answer["id"]
+                self._numbers[key] = self._register(subject, written)
             return self._numbers[key]
+
+    def _register(self, subject: str, written: Written) -> int:
+        body: dict[str, Any] = {"schema": written.text}
+        if written.kind != "AVRO":
+            body["schemaType"] = written.kind
+        if written.references:
+            body["references"] = [
+                {"name": name, "subject": name, "version": self._version(name, written)}
+                for name in written.references
+            ]
+        path = f"/subjects/{quote(subject, safe='')}"
+        answer = self._ask("POST", f"{path}/versions", body, subject)
+        if answer is None or type(answer.get("id")) is not int:
+            raise self._no_answer()
+        return int(answer["id"])
+
+    def _version(self, name: str, written: Written) -> int:
+        """The version of what a schema refers to, registered under its own name."""
+        inner = Written(written.kind, written.references[name])
+        body = {"schema": inner.text, "schemaType": inner.kind}
+        self._register(name, inner)
+        answer = self._ask("POST", f"/subjects/{quote(name, safe='')}", body, name)
+        if answer is None or type(answer.get("version")) is not int:
+            raise self._no_answer()
+        return int(answer["version"])
 
     def _written(self, answer: Mapping[str, Any]) -> Written:
         found: dict[str, str] = {}

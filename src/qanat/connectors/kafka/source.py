@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from qanat.connectors.kafka.consume import Reader, Spooled
-from qanat.connectors.kafka.given import given
+from qanat.connectors.kafka.given import PACKAGES, given
 from qanat.connectors.kafka.position import Bounds, Position, following
 from qanat.connectors.kafka.registry import Access, RegistryClient
 from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.start import begins, check_endless, ends
 from qanat.connectors.kafka.topics import Cluster, Partition, chosen
-from qanat.errors import NotAppendOnlyError, OptionError, full_refresh
+from qanat.errors import NotAppendOnlyError, OptionError, check_installed, full_refresh
 from qanat.model.envelope import OPTION as ENVELOPE
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
@@ -295,6 +295,7 @@ def _check_format(ref: SourceRef) -> None:
                 wanted=" or ".join(f"format => '{f}'" for f in formats),
                 got=f"format => {format!r}",
             )
+    check_installed(f"format => {format!r}", *PACKAGES.get(format, ((),)))
     registry = Access.of(dict(ref.options))
     if format in _BINARY and registry is None and ref.option("value_schema") is None:
         raise OptionError(

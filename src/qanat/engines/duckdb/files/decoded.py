@@ -207,7 +207,11 @@ class _Decoding:
                 continue
             number = int.from_bytes(prefix[1:_HEADER], "big")
             if not protobuf or not prefix[_HEADER]:
-                yield (number, (0,) if protobuf else ()), rows, pc.binary_slice(bodies, length, _END)
+                yield (
+                    (number, (0,) if protobuf else ()),
+                    rows,
+                    pc.binary_slice(bodies, length, _END),
+                )
             else:
                 yield from self._indexed(number, rows, bodies)
 
