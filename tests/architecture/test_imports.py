@@ -138,7 +138,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 def test_a_run_without_news(program: Program) -> None:
     printed, imported = program("run")
-    assert "Nothing new: read 0 files, wrote 0 rows." in printed
+    assert "Nothing new: read 0 rows, wrote 0 rows." in printed
     assert not imported & (HEAVY | PARSERS)
     # It comes with `importlib.metadata`: other packages need not be asked for adapters.
     assert "email" not in imported

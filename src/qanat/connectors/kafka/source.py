@@ -15,7 +15,7 @@ from qanat.connectors.kafka.position import Bounds, Position, following
 from qanat.connectors.kafka.registry import Access, RegistryClient
 from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.start import begins, check_endless, ends
-from qanat.connectors.kafka.topics import Cluster, Partition, chosen
+from qanat.connectors.kafka.topics import Cluster, Partition, chosen, named
 from qanat.errors import NotAppendOnlyError, OptionError, check_installed, full_refresh
 from qanat.model.envelope import OPTION as ENVELOPE
 from qanat.model.pipeline import Drift
@@ -74,9 +74,9 @@ class KafkaSource(Everywhere):
         check_endless(ref)
         _check_format(ref)
         cluster = self._cluster(ref)
-        partitions = chosen(ref, cluster.partitions())
-        there = _bounds(cluster, partitions)
+        partitions, topics = _chosen(cluster, ref)
         position = past.position
+        there = _bounds(cluster, partitions, topics, Position.of(position) if position else None)
         if position is None:
             begin = begins(cluster, ref, partitions)
             offsets = {p: (max(begin[p], there.first[p]), there.end[p]) for p in partitions}
@@ -110,8 +110,8 @@ class KafkaSource(Everywhere):
         """
         _check_format(ref)
         cluster = self._cluster(ref)
-        partitions = chosen(ref, cluster.partitions())
-        there = _bounds(cluster, partitions)
+        partitions, topics = _chosen(cluster, ref)
+        there = _bounds(cluster, partitions, topics)
         begin, end = begins(cluster, ref, partitions), ends(cluster, ref, partitions)
         first = {p: min(max(begin[p], there.first[p]), there.end[p]) for p in partitions}
         offsets = {p: (first[p], max(first[p], end[p])) for p in partitions}
@@ -161,7 +161,7 @@ class KafkaSource(Everywhere):
             }
         else:
             cluster = self._cluster(ref)
-            there = _bounds(cluster, chosen(ref, cluster.partitions()))
+            there = _bounds(cluster, *_chosen(cluster, ref))
             offsets = {
                 p: (max(there.first[p], end - _SAMPLE), end) for p, end in there.end.items()
             }
@@ -263,12 +263,41 @@ class KafkaSource(Everywhere):
                 )
 
 
-def _bounds(cluster: Cluster, partitions: tuple[Partition, ...]) -> Bounds:
-    return Bounds(
-        cluster.earliest(partitions),
-        cluster.stable(partitions),
-        cluster.identities(topic for topic, _ in partitions),
-    )
+def _chosen(cluster: Cluster, ref: SourceRef) -> tuple[tuple[Partition, ...], Mapping[str, str]]:
+    """The partitions that a reference means, and the identities of their topics."""
+    names = named(ref)
+    if names is not None:
+        topics = cluster.described(names)
+        if len(topics) == len(names):
+            partitions = chosen(ref, {n: t.partitions for n, t in topics.items()})
+            return partitions, {n: t.identity for n, t in topics.items()}
+    # One that is not there may be one that is misspelled: that is told by all there are.
+    partitions = chosen(ref, cluster.partitions())
+    return partitions, cluster.identities(topic for topic, _ in partitions)
+
+
+def _bounds(
+    cluster: Cluster,
+    partitions: tuple[Partition, ...],
+    topics: Mapping[str, str],
+    past: Position | None = None,
+) -> Bounds:
+    """What there is of some partitions.
+
+    Args:
+        past: what has been read. Where nothing has come since, nobody asks for the first offset.
+    """
+    end = cluster.stable(partitions)
+    known = {}
+    if past is not None:
+        same = {t for t, id_ in topics.items() if id_ == past.topics.get(t, id_)}
+        known = {
+            p: end[p]
+            for p in partitions
+            if p[0] in same and p in past.offsets and past.offsets[p][1] == end[p]
+        }
+    asked = [p for p in partitions if p not in known]
+    return Bounds(known | cluster.earliest(asked), end, topics)
 
 
 def _name(partition: Partition) -> str:

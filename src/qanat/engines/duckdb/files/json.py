@@ -200,7 +200,7 @@ class _Objects:
             if self._check is not None:
                 self._check()
                 self._check = None
-            self.source = f"SELECT * FROM ({self.source}) WHERE text IS NOT NULL"
+            self.source = f"SELECT * FROM ({self.source}) WHERE {self.messages.raw} IS NOT NULL"
 
     def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
         return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
