@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qanat.errors import OptionError, nearest, needing
+from qanat.errors import OptionError, check_installed, nearest, needing
 
 with needing("Protobuf", "protobuf"):
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -48,7 +48,7 @@ def message_type(
 
 
 def parser(found: Any) -> Any:
-    """What parses the bytes of a message of a type; it raises `DecodeError`."""
+    """What parses the bytes of a message of a type."""
     return message_factory.GetMessageClass(found).FromString
 
 
@@ -71,8 +71,7 @@ def compiled(text: str, references: Mapping[str, str]) -> bytes:
         OptionError: it does not compile.
         MissingExtraError: the compiler is not installed.
     """
-    with needing("Protobuf", "protobuf"):
-        import grpc_tools  # noqa: F401, PLC0415 - only texts need the compiler
+    check_installed("Protobuf", ("grpc_tools",), "protobuf")
     with tempfile.TemporaryDirectory() as folder:
         root, name = Path(folder), "qanat_value.proto"
         for path, imported in {**references, name: text}.items():

@@ -5,8 +5,8 @@ order: `drivers`, `settings` (a client's configuration) and `faults` (what its e
 `registry` (schemas by number) and `given` (schemas of the author's); for
 the source `topics` (what a broker says of them), `start` (where to begin and end), `position` (how
 far they have been read), `consume` (exactly one range, written down) and `source`; for the sink
-`books` (which epochs are there), `produce` (rows as messages), `encode` (in Avro, Protobuf and
-JSON of a registry), `target` and `sink`.
+`books` (which epochs are there), `produce` (rows as messages), `encode` (with schemas; `avro`
+and `protobuf`), `target` and `sink`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from qanat.connectors.kafka.books import Books, Mark
 from qanat.connectors.kafka.drivers import KafkaError, KafkaException, Producer
 from qanat.connectors.kafka.encode import Manner, encoded
 from qanat.connectors.kafka.faults import Troubles, explained, meaning
-from qanat.connectors.kafka.given import PACKAGES, given
+from qanat.connectors.kafka.given import given
 from qanat.connectors.kafka.produce import (
     Sending,
     Sent,
@@ -39,7 +39,6 @@ from qanat.errors import (
     InvariantError,
     OptionError,
     SourceNotFoundError,
-    check_installed,
 )
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
@@ -181,8 +180,7 @@ class KafkaSink:
         Raises:
             OptionError: one is missing, does not exist or does not fit.
         """
-        to = target_of(target)
-        check_installed(f"value_format {to.format}", *PACKAGES.get(to.format, ((),)))
+        target_of(target)
 
     def place(self, target: SinkTarget) -> object:
         """The brokers, as they are written, and the topic."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qanat.connectors.kafka import WRITE
+from qanat.connectors.kafka.given import PACKAGES
 from qanat.connectors.kafka.registry import Access
 from qanat.connectors.kafka.settings import Settings
-from qanat.errors import OptionError
+from qanat.errors import OptionError, check_installed
 from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
 
@@ -42,9 +43,11 @@ def target_of(target: SinkTarget) -> Target:
 
     Raises:
         OptionError: an option is missing, does not exist or does not fit.
+        MissingExtraError: a package for the format is not installed.
     """
     options = WRITE.check_all(target.options)
     format = options.get("value_format", "columns")
+    check_installed(f"value_format {format}", *PACKAGES.get(format, ((),)))
     access, schema = Access.of(options), options.get("value_schema", "")
     encodes = format in ("avro", "protobuf")
     if not encodes and (schema or (access is not None and format != "json")):

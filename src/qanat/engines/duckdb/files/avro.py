@@ -20,7 +20,7 @@ from decimal import DecimalException
 from itertools import count
 from typing import Any
 
-from qanat.engines.duckdb.files.shapes import Record, RecursiveError, Shape, shape_of
+from qanat.engines.duckdb.files.shapes import Record, Shape, shape_of
 from qanat.errors import OptionError, needing
 
 with needing("Avro", "avro"):
@@ -143,13 +143,7 @@ def _parsed(text: str, known: dict[str, Any]) -> Any:
 
 
 def _shape(schema: Any, known: Mapping[str, Any]) -> Record:
-    try:
-        shape = shape_of(schema, dict(known), ())
-    except RecursiveError as error:
-        raise OptionError(
-            f"the schema of Avro contains itself: {error}",
-            wanted="a schema whose values have columns",
-        ) from error
+    shape = shape_of(schema, dict(known), ())
     if not isinstance(shape, Record):
         shape = Record((("value", shape),), whole=True)
     return shape

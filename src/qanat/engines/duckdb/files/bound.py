@@ -291,10 +291,7 @@ class FileTable(Frozen):
 
     @property
     def stored(self) -> Mapping[str, str]:
-        """What stands in columns of Parquet files that are none of the table's: SQL by name.
-
-        Besides what is carried that may be the row's place (`file`, `line`, `number`) and `raw`.
-        """
+        """SQL by name for what files have besides: what is carried, a row's place, its `raw`."""
         return {}
 
     @property

@@ -31,10 +31,10 @@ from qanat.engines.duckdb.files.folders import contradiction, folder_types
 from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.files.moments import all_known, has_moments, known
 from qanat.engines.duckdb.files.spool import blaming
+from qanat.engines.duckdb.files.typed import Column, Group
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import FileUnreadableError, OptionError
-from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, MapType, Struct
 from qanat.model.work import RESCUED, FilesBatch, LocalFile
@@ -45,49 +45,6 @@ from qanat.text import literal, quote
 _VIRTUAL = Names(("file_index", "file_row_number"))
 _MOST_DIGITS = 38
 """Of a DECIMAL of DuckDB; it reads longer ones as doubles, which are other numbers."""
-
-
-class Column(Frozen):
-    """One column of a group.
-
-    Args:
-        name: its name in the files.
-        source: its DuckDB type.
-        type: the model's type; string if Delta cannot store the DuckDB type.
-    """
-
-    name: str
-    source: str
-    type: DataType
-
-    @property
-    def value(self) -> tuple[str, str, DataType]:
-        """SQL for the value, its DuckDB type and its model type.
-
-        A value whose type Delta cannot store is cast to text.
-        """
-        text = f"t.{quote(self.name)}"
-        if self.type == STRING and self.source != "VARCHAR":
-            return f"CAST({text} AS VARCHAR)", "VARCHAR", STRING
-        return text, self.source, self.type
-
-
-class Group(Frozen):
-    """Files with the same schema.
-
-    Args:
-        indexes: the files, by index in the batch.
-        columns: their columns.
-        scan: SQL for FROM that reads them.
-        rows: their number of rows.
-        strange: names of columns that may have a day or time outside the years 1 to 9999.
-    """
-
-    indexes: tuple[int, ...]
-    columns: tuple[Column, ...]
-    scan: str
-    rows: int
-    strange: frozenset[str]
 
 
 def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:

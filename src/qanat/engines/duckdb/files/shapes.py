@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.errors import needing
+from qanat.errors import OptionError, needing
 from qanat.frozen import Frozen
 
 with needing("Avro", "avro"):
@@ -38,10 +38,6 @@ _LOGICAL: Mapping[tuple[Any, Any], tuple[Any, Any]] = {
     ("long", "local-timestamp-nanos"): (pa.timestamp("ns"), None),
 }
 _DIGITS = 38
-
-
-class RecursiveError(ValueError):
-    """A type contains itself, so that no column can hold it."""
 
 
 class Shape(Frozen):
@@ -221,7 +217,7 @@ def shape_of(schema: Any, named: dict[str, Any], within: tuple[str, ...]) -> Any
         within: names of the types that it is in.
 
     Raises:
-        RecursiveError: it contains itself.
+        OptionError: it contains itself.
     """
     if isinstance(schema, list):
         return _union(schema, named, within)
@@ -253,7 +249,10 @@ def _by_name(name: str, named: dict[str, Any], within: tuple[str, ...]) -> Any:
     if name in _PLAIN:
         return Shape(_PLAIN[name], name)
     if name in within:
-        raise RecursiveError(name)
+        raise OptionError(
+            f"the schema of Avro contains itself: {name}",
+            wanted="a schema whose values have columns",
+        )
     return shape_of(named[name], named, within)
 
 
