@@ -20,9 +20,9 @@ OPTIONAL = {
     "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
     "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
     "confluent_kafka": frozenset({"connectors/kafka/drivers.py", "testing/kafka.py"}),
-    "fastavro": frozenset({"connectors/kafka/encode.py", "engines/duckdb/files/avro.py"}),
+    "fastavro": frozenset({"connectors/kafka/avro.py", "engines/duckdb/files/avro.py"}),
     "google": frozenset({"descriptors.py", "engines/duckdb/files/protobuf.py"}),
-    "grpc_tools": frozenset({"descriptors.py"}),
+    "grpc_tools": frozenset[str](),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
@@ -36,7 +36,7 @@ OPTIONAL = {
     ),
     "pandas": frozenset({"project/relation.py"}),
     "polars": frozenset({"engines/duckdb/files/avro.py", "project/relation.py"}),
-    "ptars": frozenset({"connectors/kafka/encode.py", "engines/duckdb/files/protobuf.py"}),
+    "ptars": frozenset({"connectors/kafka/protobuf.py", "engines/duckdb/files/protobuf.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset(
         {
