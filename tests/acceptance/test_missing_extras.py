@@ -66,6 +66,11 @@ def sink(format_: str, options: str) -> dict[str, str]:
     }
 
 
+def read(options: str) -> dict[str, str]:
+    sql = f"read_kafka(bootstrap_servers => '127.0.0.1:1', subscribe => 'orders', {options})"
+    return {SQL: f"CREATE STREAMING TABLE orders AS SELECT * FROM STREAM {sql};\n"}
+
+
 CASES = {
     "ledger": Case(("psycopg",), "postgres", {SPEC: f"name: shop\nledger: {SERVER}\n"}),
     "read_postgres": Case(
@@ -94,6 +99,25 @@ CASES = {
             SQL: "CREATE STREAMING TABLE orders AS SELECT * FROM STREAM"
             " read_kafka(bootstrap_servers => '127.0.0.1:1', subscribe => 'orders');\n"
         },
+    ),
+    **{
+        f"read_kafka in {format_} without {package}": Case(
+            (package,), extra, read(f"format => '{format_}', value_schema => '{schema}'")
+        )
+        for format_, schema, extra, packages in (
+            ("avro", '"string"', "avro", ("fastavro", "polars")),
+            ("protobuf", "message M {}", "protobuf", ("google", "grpc_tools", "ptars")),
+        )
+        for package in packages
+    },
+    "kafka sink in Avro": Case(
+        ("fastavro",),
+        "avro",
+        sink(
+            "kafka",
+            "'bootstrap_servers': '127.0.0.1:1', 'topic': 'orders', 'value_format': 'avro',"
+            " 'value_schema': '\"string\"'",
+        ),
     ),
     "kafka sink": Case(
         ("confluent_kafka",),
@@ -247,6 +271,8 @@ def test_every_package_of_an_extra_is_tried() -> None:
     imported = {
         "confluent-kafka": "confluent_kafka",
         "ibis-framework": "ibis",
+        "grpcio-tools": "grpc_tools",
+        "protobuf": "google",
         "adbc-driver-postgresql": "adbc_driver_postgresql",
         "prometheus-client": "prometheus_client",
     }

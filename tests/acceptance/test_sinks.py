@@ -388,7 +388,7 @@ def test_an_environment_whose_sinks_are_off(shop: Shop) -> None:
     assert off in update_text(shop.update()).splitlines()[0]
     assert "Nothing new" in update_text(shop.update())
     alone = update_text(shop.update(select=("out",)))
-    assert alone == f"Nothing new: read 0 files, wrote 0 rows. {off}"
+    assert alone == f"Nothing new: read 0 rows, wrote 0 rows. {off}"
     with pytest.raises(
         PlanError, match=r"out cannot start over: dev sends nothing \(sinks: off\)"
     ):

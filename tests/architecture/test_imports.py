@@ -20,6 +20,9 @@ OPTIONAL = {
     "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
     "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
     "confluent_kafka": frozenset({"connectors/kafka/drivers.py", "testing/kafka.py"}),
+    "fastavro": frozenset({"connectors/kafka/avro.py", "engines/duckdb/files/avro.py"}),
+    "google": frozenset({"descriptors.py", "engines/duckdb/files/protobuf.py"}),
+    "grpc_tools": frozenset[str](),
     "ibis": frozenset[str](),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
@@ -32,13 +35,18 @@ OPTIONAL = {
         }
     ),
     "pandas": frozenset({"project/relation.py"}),
-    "polars": frozenset({"project/relation.py"}),
+    "polars": frozenset({"engines/duckdb/files/avro.py", "project/relation.py"}),
+    "ptars": frozenset({"connectors/kafka/protobuf.py", "engines/duckdb/files/protobuf.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset(
         {
             "connectors/files/orc.py",
             "connectors/kafka/drivers.py",
             "connectors/postgres/drivers.py",
+            "engines/duckdb/files/avro.py",
+            "engines/duckdb/files/decoded.py",
+            "engines/duckdb/files/protobuf.py",
+            "engines/duckdb/files/shapes.py",
             "project/relation.py",
         }
     ),
@@ -138,7 +146,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
 def test_a_run_without_news(program: Program) -> None:
     printed, imported = program("run")
-    assert "Nothing new: read 0 files, wrote 0 rows." in printed
+    assert "Nothing new: read 0 rows, wrote 0 rows." in printed
     assert not imported & (HEAVY | PARSERS)
     # It comes with `importlib.metadata`: other packages need not be asked for adapters.
     assert "email" not in imported

@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("declare", "quality", "planning", "dialect"),
     ("disk",),
-    ("compression", "objects", "plugins"),
+    ("compression", "descriptors", "objects", "plugins"),
     ("engines", "storage", "ledgers", "connectors", "observe"),
     ("run",),
     ("report",),

@@ -36,7 +36,7 @@ def test_readme(checkout: Path, tmp_path: Path, environ: dict[str, str], open_pa
     page.run(checkout, tmp_path / "printed", environ)
     page.check()
     again = [c for c in page.commands if c.text == "make demo\n"][1]
-    assert "Nothing new: read 0 files, wrote 0 rows." in again.printed
+    assert "Nothing new: read 0 rows, wrote 0 rows." in again.printed
 
 
 def test_links_lead_somewhere() -> None:

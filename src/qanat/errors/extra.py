@@ -12,6 +12,10 @@ from qanat.errors.root import Location
 _EXTRAS = {
     "adbc_driver_manager": "postgres",
     "adbc_driver_postgresql": "postgres",
+    "confluent_kafka": "kafka",
+    "fastavro": "avro",
+    "google": "protobuf",
+    "grpc_tools": "protobuf",
     "ibis": "ibis",
     "lz4": "lz4",
     "obstore": "cloud",
@@ -19,6 +23,7 @@ _EXTRAS = {
     "polars": "polars",
     "prometheus_client": "metrics",
     "psycopg": "postgres",
+    "ptars": "protobuf",
     "pyarrow": "arrow",
     "pyiceberg": "iceberg",
 }

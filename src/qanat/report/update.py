@@ -159,7 +159,7 @@ def _idle(result: UpdateResult) -> bool:
 
 def _nothing_new(result: UpdateResult, options: str = "") -> str:
     waiting = [d for d in result.datasets if not d.off and d.reason not in _CURRENT]
-    text = "Nothing new: read 0 files, wrote 0 rows."
+    text = "Nothing new: read 0 rows, wrote 0 rows."
     off = sum(d.off for d in result.datasets)
     if current := len(result.datasets) - off - len(waiting):
         text += f" {count(current, 'dataset is', 'datasets are')} up to date."

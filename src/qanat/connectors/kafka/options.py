@@ -25,6 +25,9 @@ _SECRET = re.compile(
 )
 
 
+_SECRETS = frozenset({"schema_registry_password", "schema_registry_token"})
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
     """A value that shows itself as `***`: references are written into fingerprints and messages.
@@ -70,7 +73,8 @@ class KafkaOptions(OptionTable):
         """
         option = self.find(name, location)
         if not _is_setting(option.name):
-            return OptionTable.check(self, name, value, location)
+            checked = OptionTable.check(self, name, getattr(value, "text", value), location)
+            return (checked[0], Secret(checked[1])) if option.name in _SECRETS else checked
         if isinstance(value, Secret):
             return option.name, value
         text = str(value).lower() if isinstance(value, bool) else str(value)

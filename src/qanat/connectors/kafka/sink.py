@@ -16,31 +16,35 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from qanat.connectors.kafka import WRITE
 from qanat.connectors.kafka.books import Books, Mark
 from qanat.connectors.kafka.drivers import KafkaError, KafkaException, Producer
+from qanat.connectors.kafka.encode import Manner, encoded
 from qanat.connectors.kafka.faults import Troubles, explained, meaning
+from qanat.connectors.kafka.given import given
 from qanat.connectors.kafka.produce import (
     Sending,
+    Sent,
     check_columns,
     check_key,
     from_columns,
     from_rows,
 )
-from qanat.connectors.kafka.settings import Settings
+from qanat.connectors.kafka.registry import Access, RegistryClient
+from qanat.connectors.kafka.target import Target, target_of
 from qanat.disk import explained as written
 from qanat.errors import (
     CommitConflictError,
     FileVanishedError,
     HistoryMismatchError,
     InvariantError,
+    OptionError,
     SourceNotFoundError,
 )
-from qanat.frozen import Frozen
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
+from qanat.model.written import Written
 from qanat.ports.sink import Delivery
 from qanat.ports.source import Surroundings
 
@@ -61,19 +65,10 @@ _FENCED = frozenset(
 )
 
 
-class _Target(Frozen):
-    """Where a sink sends to, as its options say it; `key` is a column of whole rows."""
-
-    settings: Settings
-    topic: str
-    whole: bool
-    key: str | None
-
-
 class _Line:
     """One flow into one topic: its books, and the producer that may commit, once there is one."""
 
-    def __init__(self, to: _Target, name: str) -> None:
+    def __init__(self, to: Target, name: str) -> None:
         self.to, self.name = to, name
         self.books = Books(to.settings, name)
         self.lock = threading.Lock()
@@ -175,7 +170,9 @@ class KafkaSink:
         self._tag = tag(surroundings.scope)
         self._scope = surroundings.scope
         self._lock = threading.Lock()
-        self._lines: dict[tuple[_Target, str], _Line] = {}
+        self._lines: dict[tuple[Target, str], _Line] = {}
+        self._surroundings = surroundings
+        self._registries: dict[Access, RegistryClient] = {}
 
     def check(self, target: SinkTarget) -> None:
         """Look at the options.
@@ -183,11 +180,11 @@ class KafkaSink:
         Raises:
             OptionError: one is missing, does not exist or does not fit.
         """
-        _target(target)
+        target_of(target)
 
     def place(self, target: SinkTarget) -> object:
         """The brokers, as they are written, and the topic."""
-        to = _target(target)
+        to = target_of(target)
         return to.settings.servers, to.topic
 
     def output(self, delivery: Delivery) -> Output:
@@ -211,7 +208,7 @@ class KafkaSink:
         staging = delivery.scratch / f"{self._tag}-{uuid4().hex}"
         with written("stage in", staging):
             staging.mkdir(parents=True)
-        return Output(staging, "rows", "json" if to.whole else "parquet")
+        return Output(staging, "rows", "json" if to.format == "json" else "parquet")
 
     def publish(
         self, delivery: Delivery, staging: Path, staged: StagedTable, may_be_published: bool
@@ -237,7 +234,7 @@ class KafkaSink:
         with line.lock:
             last = line.last()
             if last.epoch < delivery.epoch:
-                rows = from_rows(files, staged.schema, to.key) if to.whole else from_columns(files)
+                rows = self._rows(to, files, staged)
                 with line.transaction() as producer:
                     sending = Sending(producer, to.topic)
                     sending.send(rows)
@@ -255,6 +252,32 @@ class KafkaSink:
                     " topic of its own",
                 )
         shutil.rmtree(staging, ignore_errors=True)
+
+    def _rows(self, to: Target, files: list[Path], staged: StagedTable) -> Iterator[Sent]:
+        """The messages of an epoch."""
+        if not to.whole:
+            return from_columns(files)
+        registry = None if to.access is None else self._registry(to.access)
+        if to.format == "json" and registry is None:
+            return from_rows(files, staged.schema, to.key)
+        written: Written | None = None
+        if to.schema:
+            found = given(to.schema, to.format, self._surroundings)
+            if isinstance(found, bytes):
+                raise OptionError(
+                    "a sink needs the text of its Protobuf schema",
+                    wanted="value_schema: a file .proto",
+                    got=to.schema,
+                )
+            written = found
+        manner = Manner(to.format, to.topic, written, to.message, to.strategy)
+        return encoded(files, staged.schema, to.key, manner, registry)
+
+    def _registry(self, access: Access) -> RegistryClient:
+        with self._lock:
+            if access not in self._registries:
+                self._registries[access] = RegistryClient(access)
+            return self._registries[access]
 
     def carries(self, target: SinkTarget, flow: str, epoch: int) -> bool:
         """True if the epoch has been published; if not, no earlier process can do so any more."""
@@ -292,18 +315,12 @@ class KafkaSink:
         """Nothing: `carries` ends what was begun, and staged rows lie in the scratch folder."""
 
     def _line(self, target: SinkTarget, flow: str) -> _Line:
-        to = _target(target)
+        to = target_of(target)
         with self._lock:
             if (to, flow) not in self._lines:
                 name = f"qanat:{self._scope}:{to.topic}:{flow}"
                 self._lines[to, flow] = _Line(to, name)
             return self._lines[to, flow]
-
-
-def _target(target: SinkTarget) -> _Target:
-    options = WRITE.check_all(target.options)
-    whole = options.get("value_format", "columns") == "json"
-    return _Target(Settings.of(options.items()), options["topic"], whole, options.get("key"))
 
 
 def _files(staging: Path, staged: StagedTable) -> list[Path]:

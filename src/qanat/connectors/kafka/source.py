@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from qanat.connectors.kafka.consume import Reader, Spooled
+from qanat.connectors.kafka.given import PACKAGES, given
 from qanat.connectors.kafka.position import Bounds, Position, following
+from qanat.connectors.kafka.registry import Access, RegistryClient
 from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.start import begins, check_endless, ends
-from qanat.connectors.kafka.topics import Cluster, Partition, chosen
-from qanat.errors import NotAppendOnlyError, OptionError, full_refresh
+from qanat.connectors.kafka.topics import Cluster, Partition, chosen, named
+from qanat.errors import NotAppendOnlyError, OptionError, check_installed, full_refresh
 from qanat.model.envelope import OPTION as ENVELOPE
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
@@ -23,8 +25,27 @@ from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
 from qanat.ports.source import Everywhere, Past, Surroundings
 
-_DECODING = ("schema", "date_format", "timestamp_format", "infer_schema", ENVELOPE.name)
-_ENGINE = ("date_format", "timestamp_format", "infer_schema", ENVELOPE.name)
+_TEXTS = ("json", "csv")
+_BINARY = ("avro", "protobuf")
+_DECODING: Mapping[str, tuple[str, ...]] = {
+    "schema": (*_TEXTS, *_BINARY),
+    "date_format": _TEXTS,
+    "timestamp_format": _TEXTS,
+    "infer_schema": ("json",),
+    ENVELOPE.name: ("json",),
+    "value_schema": _BINARY,
+    "message": ("protobuf",),
+    "schema_registry": ("json", *_BINARY),
+    "delimiter": ("csv",),
+    "quote": ("csv",),
+    "null_value": ("csv",),
+}
+"""By option, the formats of the values that it is for."""
+_ENGINE = (
+    *("date_format", "timestamp_format", "infer_schema", ENVELOPE.name),
+    *("delimiter", "quote", "null_value"),
+)
+_SPELLED = {"json": "JSON", "csv": "CSV", "avro": "Avro", "protobuf": "Protobuf"}
 _SAMPLE = 1_000
 """How many offsets of each partition tell the columns."""
 
@@ -37,6 +58,7 @@ class KafkaSource(Everywhere):
         self._lock = threading.Lock()
         self._clusters: dict[Settings, Cluster] = {}
         self._idle: dict[Settings, list[Reader]] = {}
+        self._registries: dict[Access, RegistryClient] = {}
 
     def plan(
         self, ref: SourceRef, past: Past, without: frozenset[str] = frozenset()
@@ -52,9 +74,9 @@ class KafkaSource(Everywhere):
         check_endless(ref)
         _check_format(ref)
         cluster = self._cluster(ref)
-        partitions = chosen(ref, cluster.partitions())
-        there = _bounds(cluster, partitions)
+        partitions, topics = _chosen(cluster, ref)
         position = past.position
+        there = _bounds(cluster, partitions, topics, Position.of(position) if position else None)
         if position is None:
             begin = begins(cluster, ref, partitions)
             offsets = {p: (max(begin[p], there.first[p]), there.end[p]) for p in partitions}
@@ -88,8 +110,8 @@ class KafkaSource(Everywhere):
         """
         _check_format(ref)
         cluster = self._cluster(ref)
-        partitions = chosen(ref, cluster.partitions())
-        there = _bounds(cluster, partitions)
+        partitions, topics = _chosen(cluster, ref)
+        there = _bounds(cluster, partitions, topics)
         begin, end = begins(cluster, ref, partitions), ends(cluster, ref, partitions)
         first = {p: min(max(begin[p], there.first[p]), there.end[p]) for p in partitions}
         offsets = {p: (first[p], max(first[p], end[p])) for p in partitions}
@@ -107,12 +129,12 @@ class KafkaSource(Everywhere):
         """
         _check_format(ref)
         if range is None:
-            return Input(_batch(ref, (), known, drift), Amount(rows=0))
+            return Input(self._batch(ref, (), known, drift), Amount(rows=0))
         position = Position.of(range.value)
         self._check_same(ref, position)
         files = self._spool(ref, position, scratch)
         amount = Amount(bytes=sum(f.bytes for f in files))
-        return Input(_batch(ref, files, known, drift), amount, position.losses)
+        return Input(self._batch(ref, files, known, drift), amount, position.losses)
 
     def sample(
         self,
@@ -128,8 +150,10 @@ class KafkaSource(Everywhere):
             OptionError, SourceNotFoundError, QanatError: as for `plan`.
         """
         _check_format(ref)
-        if ref.option("format", "binary") != "json":
-            return _batch(ref, (), known, drift)
+        format = ref.option("format", "binary")
+        told = format in _BINARY and ref.option("value_schema") and not self._registry(ref)
+        if told or format not in ("json", *_BINARY):
+            return self._batch(ref, (), known, drift)
         if range is not None:
             offsets = Position.of(range.value).offsets
             offsets = {
@@ -137,14 +161,14 @@ class KafkaSource(Everywhere):
             }
         else:
             cluster = self._cluster(ref)
-            there = _bounds(cluster, chosen(ref, cluster.partitions()))
+            there = _bounds(cluster, *_chosen(cluster, ref))
             offsets = {
                 p: (max(there.first[p], end - _SAMPLE), end) for p, end in there.end.items()
             }
         files = self._spool(ref, Position(offsets), scratch)
         if not any(f.rows for f in files) and not ref.option("schema"):
             return None
-        return _batch(ref, files, known, drift)
+        return self._batch(ref, files, known, drift)
 
     def again(
         self,
@@ -163,7 +187,7 @@ class KafkaSource(Everywhere):
         position = past.position
         mine = {_name(p) for p in Position.of(position).offsets} if position else set()
         found = tuple(LocalFile(path, "", 0, 0) for path in files if path in mine)
-        return _batch(ref, found, known, drift)
+        return self._batch(ref, found, known, drift)
 
     def verify(self, ref: SourceRef, range: Range) -> Range:
         """The range as it is: messages do not change."""
@@ -189,6 +213,38 @@ class KafkaSource(Everywhere):
         with self._lock:
             idle.append(reader)
 
+    def _batch(
+        self, ref: SourceRef, files: Iterable[Spooled | LocalFile], known: Schema, drift: Drift
+    ) -> FilesBatch:
+        options: dict[str, Any] = {name: ref.option(name) for name in _ENGINE}
+        passed = tuple((k, v) for k, v in options.items() if v is not None)
+        format, schema = ref.option("format", "binary"), ref.option("value_schema")
+        return FilesBatch(
+            files=tuple(f if isinstance(f, LocalFile) else _local(f) for f in files),
+            format="payloads",
+            options=(
+                ("payload", format),
+                ("headers", bool(ref.option("include_headers"))),
+                ("given", schema and given(schema, format, self._surroundings)),
+                ("message", ref.option("message", "")),
+                ("registry", self._registry(ref)),
+                *passed,
+            ),
+            declared=_declared(ref),
+            known=known,
+            drift=drift,
+            path=ref.place,
+        )
+
+    def _registry(self, ref: SourceRef) -> RegistryClient | None:
+        access = Access.of(dict(ref.options))
+        if access is None:
+            return None
+        with self._lock:
+            if access not in self._registries:
+                self._registries[access] = RegistryClient(access)
+            return self._registries[access]
+
     def _spool(self, ref: SourceRef, position: Position, scratch: Path) -> list[Spooled]:
         with self._reader(ref) as reader:
             headers = bool(ref.option("include_headers"))
@@ -207,12 +263,41 @@ class KafkaSource(Everywhere):
                 )
 
 
-def _bounds(cluster: Cluster, partitions: tuple[Partition, ...]) -> Bounds:
-    return Bounds(
-        cluster.earliest(partitions),
-        cluster.stable(partitions),
-        cluster.identities(topic for topic, _ in partitions),
-    )
+def _chosen(cluster: Cluster, ref: SourceRef) -> tuple[tuple[Partition, ...], Mapping[str, str]]:
+    """The partitions that a reference means, and the identities of their topics."""
+    names = named(ref)
+    if names is not None:
+        topics = cluster.described(names)
+        if len(topics) == len(names):
+            partitions = chosen(ref, {n: t.partitions for n, t in topics.items()})
+            return partitions, {n: t.identity for n, t in topics.items()}
+    # One that is not there may be one that is misspelled: that is told by all there are.
+    partitions = chosen(ref, cluster.partitions())
+    return partitions, cluster.identities(topic for topic, _ in partitions)
+
+
+def _bounds(
+    cluster: Cluster,
+    partitions: tuple[Partition, ...],
+    topics: Mapping[str, str],
+    past: Position | None = None,
+) -> Bounds:
+    """What there is of some partitions.
+
+    Args:
+        past: what has been read. Where nothing has come since, nobody asks for the first offset.
+    """
+    end = cluster.stable(partitions)
+    known = {}
+    if past is not None:
+        same = {t for t, id_ in topics.items() if id_ == past.topics.get(t, id_)}
+        known = {
+            p: end[p]
+            for p in partitions
+            if p[0] in same and p in past.offsets and past.offsets[p][1] == end[p]
+        }
+    asked = [p for p in partitions if p not in known]
+    return Bounds(known | cluster.earliest(asked), end, topics)
 
 
 def _name(partition: Partition) -> str:
@@ -225,39 +310,32 @@ def _name(partition: Partition) -> str:
 
 
 def _check_format(ref: SourceRef) -> None:
-    """Refuse options for the decoding of what is not decoded.
+    """Refuse options for the decoding of other values, and values without what they need.
 
     Raises:
-        OptionError: there is one, and the format is another.
+        OptionError: there is one, or one is missing.
     """
     format = ref.option("format", "binary")
-    given = next((name for name in _DECODING if ref.option(name) is not None), None)
-    if format != "json" and given is not None:
+    for name, formats in _DECODING.items():
+        if format not in formats and ref.option(name) is not None:
+            raise OptionError(
+                f"the option {name!r} of read_kafka is for values in"
+                f" {' or '.join(_SPELLED[f] for f in formats)}",
+                wanted=" or ".join(f"format => '{f}'" for f in formats),
+                got=f"format => {format!r}",
+            )
+    check_installed(f"format => {format!r}", *PACKAGES.get(format, ((),)))
+    registry = Access.of(dict(ref.options))
+    if format in _BINARY and registry is None and ref.option("value_schema") is None:
         raise OptionError(
-            f"the option {given!r} of read_kafka is for values in JSON",
-            wanted="format => 'json'",
-            got=f"format => {format!r}",
+            f"values in {_SPELLED[format]} need a schema",
+            wanted="schema_registry => 'https://…', or value_schema => 'a file'",
         )
-
-
-def _batch(
-    ref: SourceRef, files: Iterable[Spooled | LocalFile], known: Schema, drift: Drift
-) -> FilesBatch:
-    options: dict[str, Any] = {name: ref.option(name) for name in _ENGINE}
-    passed = tuple((k, v) for k, v in options.items() if v is not None)
-    return FilesBatch(
-        files=tuple(f if isinstance(f, LocalFile) else _local(f) for f in files),
-        format="payloads",
-        options=(
-            ("payload", ref.option("format", "binary")),
-            ("headers", bool(ref.option("include_headers"))),
-            *passed,
-        ),
-        declared=_declared(ref),
-        known=known,
-        drift=drift,
-        path=ref.place,
-    )
+    if format == "csv" and not ref.option("schema"):
+        raise OptionError(
+            "values in CSV need the names of their columns",
+            wanted="schema => 'id BIGINT, name STRING'",
+        )
 
 
 def _local(spooled: Spooled) -> LocalFile:

@@ -20,6 +20,7 @@ from qanat.connectors.kafka.drivers import (
 from qanat.connectors.kafka.faults import Troubles, explained
 from qanat.connectors.kafka.settings import Settings
 from qanat.errors import OptionError, SourceNotFoundError, nearest
+from qanat.frozen import Frozen
 from qanat.model.query import SourceRef
 
 Partition: TypeAlias = tuple[str, int]
@@ -34,6 +35,21 @@ _INTERNAL = frozenset(
 )
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 """What brokers that know no identifiers of topics answer."""
+
+
+_NOT_THERE = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})
+
+
+class Topic(Frozen):
+    """What a cluster says of a topic.
+
+    Args:
+        partitions: their numbers.
+        identity: what tells it from a later one of the same name; empty if brokers cannot say.
+    """
+
+    partitions: tuple[int, ...]
+    identity: str
 
 
 class Cluster:
@@ -87,8 +103,8 @@ class Cluster:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
 
-    def identities(self, topics: Iterable[str]) -> dict[str, str]:
-        """By topic, what tells it from a later one of the same name; empty if brokers cannot say.
+    def described(self, topics: Iterable[str]) -> dict[str, Topic]:
+        """What there is of some topics: those that are not there are left out.
 
         Raises:
             QanatError: as `faults.explained` tells.
@@ -96,10 +112,36 @@ class Cluster:
         names = sorted(set(topics))
         if not names:
             return {}
-        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=_SECONDS)
+        try:
+            return self._described(names, _SOON)
+        except KafkaException:
+            # This question waits without a word where a login is refused; another one tells why.
+            self.partitions()
         with explained(self.settings, self._troubles):
-            ids = {name: str(future.result().topic_id) for name, future in asked.items()}
-        return {name: "" if id_ == _NO_ID else id_ for name, id_ in ids.items()}
+            return self._described(names, _SECONDS)
+
+    def _described(self, names: list[str], seconds: float) -> dict[str, Topic]:
+        asked = self._admin.describe_topics(TopicCollection(names), request_timeout=seconds)
+        found = {}
+        for name, future in asked.items():
+            try:
+                told = future.result()
+            except KafkaException as error:
+                if error.args[0].code() not in _NOT_THERE:
+                    raise
+                continue
+            id_ = str(told.topic_id)
+            numbers = tuple(sorted(p.id for p in told.partitions))
+            found[name] = Topic(numbers, "" if id_ == _NO_ID else id_)
+        return found
+
+    def identities(self, topics: Iterable[str]) -> dict[str, str]:
+        """By topic, what tells it from a later one of the same name; empty if brokers cannot say.
+
+        Raises:
+            QanatError: as `faults.explained` tells.
+        """
+        return {name: topic.identity for name, topic in self.described(topics).items()}
 
     def earliest(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The offset of the first message that is still there, by partition."""
@@ -174,6 +216,19 @@ def chosen(ref: SourceRef, there: Mapping[str, tuple[int, ...]]) -> tuple[Partit
     for topic in topics:
         _check_there(topic, there)
     return tuple((topic, number) for topic in topics for number in there[topic])
+
+
+def named(ref: SourceRef) -> tuple[str, ...] | None:
+    """The topics that a reference names; None if it has a pattern.
+
+    Raises:
+        OptionError: an option does not parse.
+    """
+    if ref.option("subscribe_pattern") is not None:
+        return None
+    if (assigned := ref.option("assign")) is not None:
+        return tuple(parsed("assign", assigned, '{"orders": [0, 1]}'))
+    return tuple(_subscribed(ref))
 
 
 def means(ref: SourceRef, partition: Partition) -> bool:

@@ -210,10 +210,8 @@ METADATA = "_metadata"
 FILE = "__qanat_file"
 ROW = "__qanat_row"
 RID = "__qanat_rid"
-SOURCE = "__qanat_source"
-"""Which source file a row comes from, also through tables: a number (see `sources`)."""
-# A row identifier has the file's index above the row's 40 bits: up to 2^23 files of 2^40 rows.
-ROW_BITS = 40
+SOURCE = "__qanat_source"  # which source file a row comes from, also through tables: a number
+ROW_BITS = 40  # a row identifier has the file's index above: up to 2^23 files of 2^40 rows
 RESERVED = "__qanat_"
 
 
@@ -287,6 +285,11 @@ class FileTable(Frozen):
     @property
     def carried(self) -> Mapping[str, str]:
         """Columns, with their types, that `hidden` needs of every row besides; none for files."""
+        return {}
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """SQL by name for what files have besides: what is carried, a row's place, its `raw`."""
         return {}
 
     @property

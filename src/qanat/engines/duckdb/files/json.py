@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,11 @@ from typing import Any, TypeAlias
 
 from qanat.engines.duckdb.files.again import Kept
 from qanat.engines.duckdb.files.bound import (
-    METADATA,
-    RESERVED,
     BatchColumns,
     BoundFiles,
     FileTable,
     expected,
     is_folder,
-    is_reserved,
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
@@ -43,22 +40,20 @@ from qanat.engines.duckdb.files.numbers import (
     find_mark,
     is_long,
 )
+from qanat.engines.duckdb.files.objects import blank, column_of, fault_of
+from qanat.engines.duckdb.files.proven import Proven, prove
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
-    DIGITS,
-    ENDLESS,
-    NUL_KEY,
     OBJECT,
     changes,
     converted,
     dump,
     from_inferred,
-    too_deep,
     transform_spec,
     type_of,
 )
-from qanat.engines.duckdb.files.twice import given_twice
 from qanat.engines.duckdb.files.wide import FEW, spread
+from qanat.model.envelope import OPTION as ENVELOPE
 from qanat.model.name import Named
 from qanat.model.schema import STRING, Array, DataType, Field, MapType, Struct
 from qanat.model.work import FilesBatch
@@ -66,7 +61,6 @@ from qanat.text import quote
 
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
-_NAMELESS = "_"
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -129,47 +123,6 @@ def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Ke
         return _Objects(table, batch, scratch, texts).bind()
 
 
-def _column(key: str) -> str:
-    """The name of the column for a key that may be no name of a column.
-
-    >>> _column(""), _column("_metadata"), _column("id")
-    ('_', 'key_metadata', 'id')
-    """
-    return f"key{key}" if is_reserved(key) else key or _NAMELESS
-
-
-# The same in SQL, without case.
-_LOWER = "lower(k)"
-_SPELLING = (
-    f"lambda k: CASE WHEN k = '' THEN '{_NAMELESS}' WHEN {_LOWER} = '{METADATA}' "
-    f"OR starts_with({_LOWER}, '{RESERVED}') THEN concat('key', {_LOWER}) ELSE {_LOWER} END"
-)
-
-
-def _fault(various: bool, structure: dict[str, Any]) -> str:
-    """SQL for what is wrong with a text, NULL when nothing is.
-
-    Args:
-        various: some keys were seen in several spellings (`a` and `A`).
-        structure: what was seen of all keys.
-    """
-    below = given_twice(structure)
-    inner = f"WHEN {below} THEN 'a key of an inner object is given twice' " if below else ""
-    keys = "json_keys(text)"
-    # Comparing spellings costs as much as parsing: only where there are any.
-    compared = f"list_transform({keys}, {_SPELLING})" if various else keys
-    return (
-        "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
-        "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
-        f"WHEN {too_deep('text')} THEN 'nested too deeply' "
-        f"WHEN {ENDLESS} THEN 'a number of more than {DIGITS} digits' "
-        f"WHEN {NUL_KEY} THEN 'a key has a NUL character' "
-        f"WHEN list_unique({compared}) < len({keys}) "
-        "THEN 'a key is given twice (names are compared without case)' "
-        f"{inner}END"
-    )
-
-
 class _Objects:
     """Casts the values of JSON objects to the types of their columns."""
 
@@ -180,8 +133,12 @@ class _Objects:
         self.infers = infers(options)
         self.messages = opened(table, options, " UNION ALL ".join(texts.paths), scratch)
         self.source = self.messages.source
+        self._check: Callable[[], None] | None = texts.put_aside
 
     def bind(self) -> BoundFiles:
+        base, every = expected(self.batch).fields, self.source
+        proven = self._prove(every, base)
+        self._put_aside()
         structure, long = self._look()
         numbers = self._numbers(structure) if long else {}
         by = self.table.inference
@@ -189,9 +146,10 @@ class _Objects:
         # One column for all spellings of a key; the first one seen names it.
         keys: Named[list[str]] = Named()
         for key in structure:
-            keys.setdefault(_column(key), []).append(key)
+            keys.setdefault(column_of(key), []).append(key)
         where = self.batch.files[0].path if self.batch.files else self.batch.path
-        names = (n for n in keys if not is_folder(self.table, n))
+        seen = (*(proven.keys if proven else ()), *keys)
+        names = (n for n in seen if not is_folder(self.table, n))
         found = Named((n, where) for n in (*names, *self.table.partitions.names))
         types = Named(
             (n, self._type(structure[k[0]], exact, k[0]) if len(k) == 1 else STRING)
@@ -207,6 +165,11 @@ class _Objects:
             types if expected(self.batch).fields and self.infers else None,
         )
         spools = Spools(self.table, layout, self.scratch)
+        if proven is None or layout.fields != base:
+            proven = self._prove(every, layout.fields)
+        self._put_aside()
+        if proven is not None:
+            spools.accept(proven.good(self.table), {}, explicit=True)
         if self.source:
             wanted = Named((f.name, f.type) for f in layout.fields)
             rounded = bool(numbers) or (long and "JSON" in {kind for _, kind in leaves(structure)})
@@ -219,6 +182,25 @@ class _Objects:
             self._spool(spools, layout, keys, structure, self._mark if marked else NO_MARK)
         spools.bad += [*self.texts.bad, *self.texts.salvage.finish()]
         return spools.bind(self.formats)
+
+    def _prove(self, every: str, fields: Sequence[Field]) -> Proven | None:
+        """Read the rows of known columns that need no care; `source` has those that are left."""
+        plain = every and not self.messages.more and not self.table.partitions.names
+        if not (plain and self.infers and 0 < len(fields) <= FEW) or ENVELOPE.name in dict(
+            self.batch.options
+        ):
+            return None
+        found = prove(self.table, every, fields, self.formats, self.scratch)
+        self.source = every if found is None else found.rest if found.left else ""
+        return found
+
+    def _put_aside(self) -> None:
+        """Leave what is no text to the texts, if care is needed at all."""
+        if self.source and self.texts.put_aside is not None:
+            if self._check is not None:
+                self._check()
+                self._check = None
+            self.source = f"SELECT * FROM ({self.source}) WHERE {self.messages.raw} IS NOT NULL"
 
     def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
         return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
@@ -270,8 +252,8 @@ class _Objects:
         rows = (
             f"SELECT {self.messages.raw} AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "
-            f"FROM (SELECT *, coalesce({self.messages.refused}, {_fault(various, structure)}) "
-            f"AS fault FROM ({self.source}) WHERE trim({self.messages.raw}) <> '')"
+            f"FROM (SELECT *, coalesce({self.messages.refused}, {fault_of(various, structure)}) "
+            f"AS fault FROM ({self.source}) WHERE NOT {blank(self.messages.raw)})"
         )
         columns = [
             (f, () if is_folder(self.table, f.name) else tuple(keys.get(f.name, ())))

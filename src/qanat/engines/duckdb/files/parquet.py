@@ -16,6 +16,7 @@ from qanat.engines.duckdb.files import prepared
 from qanat.engines.duckdb.files.again import NOT_THERE, Kept
 from qanat.engines.duckdb.files.bound import (
     FILE,
+    RESERVED,
     ROW,
     BatchColumns,
     BoundFiles,
@@ -30,13 +31,13 @@ from qanat.engines.duckdb.files.folders import contradiction, folder_types
 from qanat.engines.duckdb.files.infer import tally
 from qanat.engines.duckdb.files.moments import all_known, has_moments, known
 from qanat.engines.duckdb.files.spool import blaming
+from qanat.engines.duckdb.files.typed import Column, Group
 from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import FileUnreadableError, OptionError
-from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.schema import STRING, Array, DataType, MapType, Struct
-from qanat.model.work import RESCUED, FilesBatch
+from qanat.model.work import RESCUED, FilesBatch, LocalFile
 from qanat.planning.wider import wider
 from qanat.text import literal, quote
 
@@ -44,49 +45,6 @@ from qanat.text import literal, quote
 _VIRTUAL = Names(("file_index", "file_row_number"))
 _MOST_DIGITS = 38
 """Of a DECIMAL of DuckDB; it reads longer ones as doubles, which are other numbers."""
-
-
-class Column(Frozen):
-    """One column of a group.
-
-    Args:
-        name: its name in the files.
-        source: its DuckDB type.
-        type: the model's type; string if Delta cannot store the DuckDB type.
-    """
-
-    name: str
-    source: str
-    type: DataType
-
-    @property
-    def value(self) -> tuple[str, str, DataType]:
-        """SQL for the value, its DuckDB type and its model type.
-
-        A value whose type Delta cannot store is cast to text.
-        """
-        text = f"t.{quote(self.name)}"
-        if self.type == STRING and self.source != "VARCHAR":
-            return f"CAST({text} AS VARCHAR)", "VARCHAR", STRING
-        return text, self.source, self.type
-
-
-class Group(Frozen):
-    """Files with the same schema.
-
-    Args:
-        indexes: the files, by index in the batch.
-        columns: their columns.
-        scan: SQL for FROM that reads them.
-        rows: their number of rows.
-        strange: names of columns that may have a day or time outside the years 1 to 9999.
-    """
-
-    indexes: tuple[int, ...]
-    columns: tuple[Column, ...]
-    scan: str
-    rows: int
-    strange: frozenset[str]
 
 
 def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -98,14 +56,24 @@ def bind_parquet(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFil
         OptionError: a file has a column with a name that DuckDB or Qanat reserves.
     """
     with blaming(batch.files, "parquet"):
-        groups = _groups(table)
+        return bind_columns(table, batch, table.files)
+
+
+def bind_columns(table: FileTable, batch: FilesBatch, files: Sequence[LocalFile]) -> BoundFiles:
+    """Bind Parquet files that have the columns of a batch; its own files may be others.
+
+    Raises:
+        SchemaDriftError, OptionError: as for `bind_parquet`.
+    """
+    with blaming(files, batch.format):
+        groups = _groups(table, files)
         found: Named[str] = Named()
         types: Named[DataType] = Named()
         for group in groups:
             for c in group.columns:
                 if is_folder(table, c.name):
                     continue
-                found.setdefault(c.name, batch.files[group.indexes[0]].path)
+                found.setdefault(c.name, files[group.indexes[0]].path)
                 types[c.name] = common(types[c.name], c.type) if c.name in types else c.type
         for name in table.partitions.names:
             found.setdefault(name, batch.files[0].path)
@@ -154,12 +122,12 @@ def bind_parquet_again(
     )
 
 
-def _groups(table: FileTable) -> list[Group]:
-    locals_ = [f.local for f in table.files]
+def _groups(table: FileTable, sources: Sequence[LocalFile]) -> list[Group]:
+    locals_ = [f.local for f in sources]
     if not locals_:
         return []
     files = table.variable("all", locals_, "VARCHAR")
-    _refuse_long_decimals(table, files)
+    _refuse_long_decimals(table, files, sources)
     found = table.con.execute(
         "SELECT file_name, md5(string_agg(concat_ws(chr(1), name, duckdb_type, num_children), "
         f"chr(2) ORDER BY column_id)) FROM parquet_schema({files}) GROUP BY file_name"
@@ -176,20 +144,20 @@ def _groups(table: FileTable) -> list[Group]:
     groups = []
     for number, indexes in enumerate(by_signature.values()):
         paths = [locals_[i] for i in indexes]
-        columns = _columns(table, paths[0], table.files[indexes[0]].path)
+        columns = _columns(table, paths[0], sources[indexes[0]].path)
         scan, strange = _scan(table, number, paths), _strange(table, number, paths, columns)
         rows = sum(counts[path] for path in paths)
         groups.append(Group(tuple(indexes), columns, scan, rows, strange))
     return groups
 
 
-def _refuse_long_decimals(table: FileTable, files: str) -> None:
+def _refuse_long_decimals(table: FileTable, files: str, sources: Sequence[LocalFile]) -> None:
     found = table.con.execute(
         f"SELECT file_name, name, precision, scale FROM parquet_schema({files}) "
         f"WHERE precision > {_MOST_DIGITS} AND contains(duckdb_type, 'DOUBLE') LIMIT 1"
     ).fetchall()
     for local, name, precision, scale in found:
-        path = next(f.path for f in table.files if f.local == local)
+        path = next(f.path for f in sources if f.local == local)
         raise FileUnreadableError(
             f"{path} has decimals of {precision} digits, which would be rounded: {name!r}",
             wanted=f"at most {_MOST_DIGITS} digits",
@@ -231,6 +199,8 @@ def _columns(table: FileTable, local: str, path: str) -> tuple[Column, ...]:
     )
     columns = []
     for name, type_ in zip(relation.columns, relation.types, strict=True):
+        if table.stored and name.startswith(RESERVED):
+            continue
         if name in _VIRTUAL:
             raise OptionError(
                 f"{path} has a column {name!r}, a name that DuckDB keeps for itself",
@@ -371,13 +341,19 @@ def _inner(
             parts += [f"{original} AS o{i}"]
             value = Value(f"o{i}", f"CAST(to_json(o{i}) AS VARCHAR)", typed, True)
             checks.append(Check(f, value, f"v{i}"))
-    parts += [f"{_index(table, group, number)} AS file", "t.file_row_number + 1 AS line"]
-    parts.append("t.file_row_number AS number")
+    places = {
+        "file": _index(table, group, number),
+        "line": "t.file_row_number + 1",
+        "number": "t.file_row_number",
+        **table.stored,
+    }
+    raw = places.pop("raw", None)
+    parts += [f"{sql} AS {name}" for name, sql in places.items()]
     own = _of_folders(table, group)
     parts += [f"CAST(t.{quote(name)} AS VARCHAR) AS p{i}" for i, name in enumerate(own)]
     if own or (checks and not layout.rescue):
         cells = ", ".join(f"{literal(c.name)}: t.{quote(c.name)}" for c in group.columns)
-        parts.append(f"CAST(to_json({{{cells}}}) AS VARCHAR) AS raw")
+        parts.append(f"{raw or f'CAST(to_json({{{cells}}}) AS VARCHAR)'} AS raw")
     inner = f"SELECT {', '.join(parts)}"
     extras = [
         (c.name, f"x{k}") for k, c in enumerate(group.columns)

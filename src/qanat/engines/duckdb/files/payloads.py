@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from qanat.engines.duckdb.files.again import CUT, Kept
 from qanat.engines.duckdb.files.bound import (
     FILE,
     METADATA,
+    RESERVED,
     RID,
     ROW,
     ROW_BITS,
@@ -26,6 +29,7 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.json import bind_texts
 from qanat.engines.duckdb.files.lines import Texts
+from qanat.engines.duckdb.files.objects import blank
 from qanat.engines.duckdb.files.records import NOT_UTF_8
 from qanat.engines.duckdb.files.salvage import quoted
 from qanat.engines.duckdb.files.spool import OPTIONS, blaming
@@ -44,11 +48,19 @@ MESSAGE: Mapping[str, str] = {
 }
 """What a message has besides its value, with the types of DuckDB; times are in microseconds."""
 
+DECODED = ("avro", "protobuf")
+"""Payloads that are not text, so that a quarantine has their bytes as base64."""
 _AT = "message_offset"
 _HEADERS = "message_headers"
 _BINARY, _INT, _LONG = Primitive("binary"), Primitive("integer"), Primitive("long")
 _BASE64 = f"{NOT_UTF_8} (kept as base64)"
 _BLANK = "not valid JSON"
+# Without the zero and the number of a schema that clients of a registry put in front.
+_UNFRAMED = (
+    "CASE WHEN octet_length(value) >= 5 AND starts_with(hex(value[1:1]), '00') "
+    "THEN value[6:] ELSE value END"
+)
+_UNDECODED = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
 
 
 class PayloadTable(FileTable):
@@ -105,6 +117,22 @@ class PayloadTable(FileTable):
         return found
 
 
+class DecodedTable(PayloadTable):
+    """The partitions of a batch of messages whose values are decoded to Parquet files."""
+
+    @property
+    def stored_types(self) -> Mapping[str, str]:
+        """What these files have beside the values, with DuckDB's types."""
+        return {**self.carried, "file": "INTEGER", "line": "BIGINT", "value": "BLOB"}
+
+    @property
+    def stored(self) -> Mapping[str, str]:
+        """SQL for that, and for the text of a row that does not fit."""
+        places = {n: f"t.{quote(RESERVED + n)}" for n in self.stored_types if n != "value"}
+        raw = f"to_base64(t.{quote(RESERVED + 'value')})"
+        return {**places, "number": places["line"], "raw": raw}
+
+
 def bind_payloads(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
     """Read the messages of a batch.
 
@@ -135,6 +163,7 @@ def bind_payloads_again(
     made = _table(table, batch, kept=True)
     copy = scratch / f"{table.name}_kept.csv"
     cut: list[str] = []
+    decoded = dict(batch.options)["payload"] in DECODED
     with copy.open("w", encoding="utf-8", newline="") as out:
         for index, texts in kept.items():
             for text in texts:
@@ -143,7 +172,7 @@ def bind_payloads_again(
                     why = literal(f"{text.error}; {CUT}")
                     cut.append(f"({path}, {text.number}, '', {why})")
                     continue
-                coded = text.error.startswith(_BASE64)
+                coded = decoded or text.error.startswith(_BASE64)
                 out.write(f"{index},{text.number},{text.line},{coded},{quoted(text.raw)}\n")
     types = {
         "file": "INTEGER",
@@ -165,7 +194,8 @@ def bind_payloads_again(
 
 def _table(table: FileTable, batch: FilesBatch, kept: bool = False) -> PayloadTable:
     headers = bool(dict(batch.options)["headers"])
-    return PayloadTable(
+    kind = DecodedTable if dict(batch.options)["payload"] in DECODED else PayloadTable
+    return kind(
         table.con,
         table.name,
         table.files,
@@ -187,8 +217,24 @@ def _bind(
         lost: a SELECT of malformed rows, as in `BoundFiles`.
     """
     options = dict(batch.options)
+    bound: BoundFiles
     with blaming(batch.files, "messages"):
+        if options["payload"] in DECODED:
+            # Imported only here: it needs Arrow.
+            module = import_module("qanat.engines.duckdb.files.decoded")
+            manner = module.Manner(
+                options["payload"], options["given"], options["message"], options["registry"]
+            )
+            bound = module.bind_decoded(table, batch, scratch, messages, manner)
+            return _with_lost(bound, lost)
+        if options["payload"] == "csv":
+            bound = import_module("qanat.engines.duckdb.files.separated").bind_separated(
+                table, batch, scratch, messages
+            )
+            return _with_lost(bound, lost)
         if options["payload"] == "json":
+            if messages and options.get("registry") is not None:
+                messages = f"SELECT * REPLACE ({_UNFRAMED} AS value) FROM ({messages})"
             return _json(table, batch, scratch, messages, ENVELOPE.name in options, lost)
         return _plain(table, batch, messages, options["payload"] == "text", lost)
 
@@ -203,34 +249,33 @@ def _json(
 ) -> BoundFiles:
     texts = Texts(table, scratch, None)
     if messages:
-        undecoded = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
-        blank = "trim(TRY(decode(value))) = ''"
-        wrong = f"SELECT file, line AS row, to_base64(value) AS raw, {literal(_BASE64)} AS error "
-        wrong += f"FROM ({messages}) WHERE {undecoded} UNION ALL "
-        wrong += (
-            f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {blank}"
-        )
-        [(count,)] = table.con.execute(
-            f"SELECT count(*) FROM ({messages}) WHERE ({undecoded}) OR {blank}"
-        ).fetchall()
-        text, good = "decode(value)", ""
-        if count:
-            target = str(scratch / f"{table.name}_undecoded.parquet")
-            table.con.execute(f"COPY ({wrong}) TO {literal(target)} ({OPTIONS})")
-            texts.bad.append(target)
-            text, good = (
-                "TRY(decode(value))",
-                f" AND NOT coalesce(({undecoded}) OR {blank}, false)",
-            )
         # A message without a value (of a topic that is compacted, it says that its key is gone) is
         # a row without values; an envelope's is no row.
-        there = "value IS NOT NULL" if enveloped else "true"
         texts.paths.append(
-            f"SELECT coalesce({text}, '{{}}') AS text, {', '.join(table.carried)}, file, line "
-            f"FROM ({messages}) WHERE {there}{good}"
+            "SELECT CASE WHEN value IS NULL THEN '{}' ELSE TRY(decode(value)) END AS text, "
+            f"{', '.join(table.carried)}, file, line FROM ({messages})"
+            f"{' WHERE value IS NOT NULL' if enveloped else ''}"
         )
+        texts.put_aside = partial(_put_aside, table, texts, messages)
     bound = bind_texts(table, batch, scratch, texts)
     return _with_lost(bound, lost)
+
+
+def _put_aside(table: PayloadTable, texts: Texts, messages: str) -> None:
+    """Make malformed rows of messages that are no text, or one of spaces alone."""
+    empty = blank("TRY(decode(value))")
+    target = str(texts.scratch / f"{table.name}_undecoded.parquet")
+    table.con.execute(
+        f"COPY (SELECT file, line AS row, to_base64(value) AS raw, {literal(_BASE64)} AS error "
+        f"FROM ({messages}) WHERE {_UNDECODED} UNION ALL "
+        f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {empty}) "
+        f"TO {literal(target)} ({OPTIONS})"
+    )
+    [(count,)] = table.con.execute(
+        f"SELECT count(*) FROM read_parquet({literal(target)})"
+    ).fetchall()
+    if count:
+        texts.bad.append(target)
 
 
 def _plain(
@@ -252,16 +297,15 @@ def _plain(
         )
     where = ""
     if text:
-        undecoded = "value IS NOT NULL AND TRY(decode(value)) IS NULL"
         [(count,)] = table.con.execute(
-            f"SELECT count(*) FROM ({messages}) WHERE {undecoded}"
+            f"SELECT count(*) FROM ({messages}) WHERE {_UNDECODED}"
         ).fetchall()
         if count:
-            where = f" WHERE NOT ({undecoded})"
+            where = f" WHERE NOT ({_UNDECODED})"
             columns["value"] = ("TRY(decode(value))", STRING)
             malformed = (
                 f"SELECT {table.path('file')} AS file, line AS row, to_base64(value) AS raw, "
-                f"{literal(_BASE64)} AS error FROM ({messages}) WHERE {undecoded}"
+                f"{literal(_BASE64)} AS error FROM ({messages}) WHERE {_UNDECODED}"
             )
     [(rows,)] = table.con.execute(f"SELECT count(*) FROM ({messages}){where}").fetchall()
     given = {name: sql for name, (sql, _) in columns.items()}

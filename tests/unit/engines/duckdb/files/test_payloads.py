@@ -157,3 +157,28 @@ def test_texts_that_a_quarantine_has_kept(bench: Bench) -> None:
         (103, 2, "t", 1, 10, None),
     ]
     assert [(row, raw) for _, row, raw, _ in malformed(bench, bound)] == [(101, "/w=="), (102, "")]
+
+
+def test_each_message_is_a_line_of_csv(bench: Bench) -> None:
+    values = [b'1,"a;b"', b"2", None, b"x,y", b"3,b\n4,c", b'"5', b"", b"\xff", b"6,", b'7,"q""r"']
+    file = partition(bench, "t/3", *(plain(10 + n, value) for n, value in enumerate(values)))
+    bound = bind(bench, file, payload="csv", declared=columns("id long, name string"))
+    assert sorted(rows(bench, bound, "_metadata.offset, id, name"), key=str) == [
+        (10, 1, "a;b"),
+        (12, None, None),
+        (18, 6, None),
+        (19, 7, 'q"r'),
+    ]
+    found = {row: (raw, error) for _, row, raw, error in malformed(bench, bound)}
+    assert found[11] == ("2", "expected 2 columns, found 1")
+    assert found[13][0] == "x,y"
+    assert found[14] == ("3,b\n4,c", "more than one line")
+    assert found[15] == ('"5', "a quote is opened and never closed")
+    assert found[17][0] == "/w=="
+    assert set(found) == {11, 13, 14, 15, 16, 17}
+
+
+def test_json_of_a_registry_has_a_number_in_front(bench: Bench) -> None:
+    file = partition(bench, "t/0", plain(0, b'\0\0\0\0\7{"a": 1}'), plain(1, b'{"a": 2}'))
+    bound = bind(bench, file, options={"registry": object()})
+    assert rows(bench, bound, "a") == [(1,), (2,)]
