@@ -6,7 +6,7 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -18,6 +18,7 @@ from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
+from qanat.model.stateful import Stateful
 from qanat.planning.graph import view_of
 from qanat.planning.stateful import own_tree, tree_of
 from qanat.secret import masked
@@ -135,8 +136,13 @@ def canonical(query: Query) -> str:
     return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 
 
-def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
+def definition(
+    pipeline: Pipeline, dataset: Dataset, operators: Mapping[str, Stateful] | None = None
+) -> tuple[str, str]:
     """The fingerprint of everything that decides a dataset's rows, and that as readable text.
+
+    Args:
+        operators: by flow, what its query keeps from epoch to epoch.
 
     Returns:
         A 32-digit hexadecimal hash, and the text that it is the hash of.
@@ -165,9 +171,17 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
             if flow.changes is not None:
                 function = isinstance(flow.query, FunctionQuery)
                 parts.extend(flow.changes.lines(_expression, function))
+            if operators and (found := operators.get(flow.name)) is not None:
+                parts.extend(f"state of {flow.name}: {line}" for line in _state(found))
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def _state(operator: Stateful) -> Iterator[str]:
+    """What has to stay the same for a state to be read on, each as one line."""
+    yield operator.label
+    yield from (" ".join(line.split()) for line in operator.compatible)
 
 
 def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:

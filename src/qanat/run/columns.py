@@ -18,6 +18,7 @@ from qanat.model.work import (
     Batch,
     Merge,
     Output,
+    StateWork,
     Stored,
     TableBatch,
     ViewBatch,
@@ -313,6 +314,7 @@ def _work(
         widens=widens,
         unchanged=unchanged,
         merge=None if changes is None else Merge(changes, nowhere, None, 0, feed=False),
+        state=None if compiled.stateful is None else StateWork(compiled.stateful, nowhere),
     )
 
 

@@ -10,7 +10,9 @@ from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.run.session import Session
 from qanat.text import listed
 
-_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
+_KEPT_BY = re.compile(
+    "(changes by keys|rows by|sequence by|stored as SCD type|track history on|state of) "
+)
 
 
 def keeps_otherwise(before: str, now: str) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from qanat.errors import HistoryMismatchError, full_refresh
 from qanat.model.pipeline import DatasetKind, application, replay_flow
 from qanat.model.record import QuarantineMark
-from qanat.run.commits import last_commit, quarantines
+from qanat.run.commits import last_commit
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.run.session import Session
+from qanat.run.sides import quarantines, state_of
 
 
 def check_history(session: Session, compiled: CompiledFlow) -> None:
@@ -45,6 +46,13 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         if not known and session.store.forgotten(session.table(name)):
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(name)
+    state = state_of(session, compiled)
+    declared, _ = session.analysis.definitions.get(name, ("", ""))
+    if state is not None and last is not None and last.fingerprint == declared:
+        # Each epoch of this definition has committed to it.
+        there = session.store.transaction(state, flow.application)
+        if there != known:
+            return _out_of_step(compiled, known, "state", there)
     for dataset, table in quarantines(session, compiled).items():
         carried = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,

@@ -14,8 +14,8 @@ from qanat.model.pipeline import QUARANTINE, application
 from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.run.attempt import RunningUpdate
-from qanat.run.commits import tables
 from qanat.run.session import Session
+from qanat.run.sides import states_of, tables
 
 
 def carry_out(running: RunningUpdate, move: Move) -> None:

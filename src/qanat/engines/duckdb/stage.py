@@ -35,6 +35,7 @@ from qanat.errors import (
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
+from qanat.model.stateful import GROUP
 from qanat.model.work import Batch, Merge, Output, ViewWork
 from qanat.text import quote
 
@@ -81,11 +82,14 @@ class Staging(Querying):
         result, work = self._query(self.work.flow, self.work.query, False), self.work
         fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
-        for expectation in work.expectations:
+        self._check_rules(relation)
+        return self._merged(fitted, relation)
+
+    def _check_rules(self, relation: str) -> None:
+        for expectation in self.work.expectations:
             if isinstance(expectation.rule, Predicate):
                 condition = f"({exact_casts(expectation.rule.sql)}\n)"
                 compile_rule(self.con, relation, expectation, condition)
-        return self._merged(fitted, relation)
 
     def _run(self) -> Staged:
         return self._or_narrower(self._staged)
@@ -156,7 +160,7 @@ class Staging(Querying):
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
-            own = f", {SOURCE}" if self._tells(result) else ""
+            own = "".join(f", {name}" for name in self._carried(result))
             columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
             if work.ordered and (by := order_of(result.hidden)):
                 columns += f" ORDER BY {by}"
@@ -193,11 +197,15 @@ class Staging(Querying):
             self._bind_reads(view.query)
             aside.look(view.query, strictly, view.name)
             self._view(view)
+        self._looked_at(aside, strictly)
+        self._start_over()
+        return aside.total > before or (not strictly and self._set_aside(strictly=True))
+
+    def _looked_at(self, aside: Any, strictly: bool) -> None:
+        """Have the query, and what becomes of its values in the table, looked at."""
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
         aside.look_at_casts(self._converted)
-        self._start_over()
-        return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
     def _start_over(self) -> None:
         """Forget what was computed; inputs stay bound."""
@@ -266,8 +274,7 @@ class Staging(Querying):
         )
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
-        own = (SOURCE,) if self._tells(result) else ()
-        columns = ", ".join((*map(quote, fitted.schema.names), *own))
+        columns = ", ".join((*map(quote, fitted.schema.names), *self._carried(result)))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         by = order_of(result.hidden, "r")
         if work.ordered and (by or split.kept):
@@ -298,11 +305,20 @@ class Staging(Querying):
         malformed = sum(self._how_many(b.malformed) for b in self.bindings.bound.values())
         aside = self.aside.total if self.aside is not None else 0
         views = sum(c.quarantined for c in self.view_counts.values())
-        return module.Given(result.select, malformed + aside + views)
+        return module.Given(result.select, malformed + aside + views, self._groups())
+
+    def _groups(self) -> str | None:
+        """SELECT text of the groups whose earlier rows go; None: rows have none."""
+        return None
 
     def _how_many(self, select: str | None) -> int:
         row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
         return int(row[0]) if row else 0
+
+    def _carried(self, result: Result) -> tuple[str, ...]:
+        """Hidden columns that rows have on their way into the table."""
+        own = (SOURCE,) if self._tells(result) else ()
+        return (*own, *(n for n in (GROUP,) if n in result.hidden))
 
     def _tells(self, result: Result) -> bool:
         """True if rows have to tell by a column which source file they come from."""
@@ -383,6 +399,5 @@ class Staging(Querying):
         return counts
 
     def _discard(self) -> None:
-        views = (v.quarantine for v in self.work.views)
-        for output in (self.work.output, self.work.quarantine, *views):
+        for output in self.work.outputs:
             discard(output)
