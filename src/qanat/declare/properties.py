@@ -17,6 +17,7 @@ from qanat.errors import (
 )
 from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
+from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import (
@@ -27,7 +28,6 @@ from qanat.model.pipeline import (
     Drift,
     OnRowError,
 )
-from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
 from qanat.model.upkeep import READ, parse_duration
 
 _KEYS = "KEYS"

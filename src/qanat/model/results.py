@@ -15,9 +15,11 @@ class Results(Changes):
 
     Args:
         what: the operator, in messages.
+        flow: whose rows these are.
     """
 
     what: str
+    flow: str
 
     @property
     def label(self) -> str:
@@ -31,7 +33,8 @@ class Results(Changes):
 
     def parts(self, others: Results) -> Iterator[tuple[str, str, str]]:
         """Groups of two flows are never the same."""
-        yield "", f"the groups of its {self.what}", f"those of the {others.what}"
+        if self.flow != others.flow:
+            yield "", f"the {self.what} of {self.flow}", f"the {others.what} of {others.flow}"
 
     def lines(self, text: Callable[[Expression], str], function: bool) -> Iterator[str]:
         """What it says as lines of a definition."""

@@ -16,7 +16,7 @@ from sqlglot.errors import SqlglotError
 from qanat.model.changes import Expression
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
-from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
 from qanat.planning.graph import view_of
@@ -168,20 +168,19 @@ def definition(
             if each.kind is DatasetKind.TEMPORARY_VIEW:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
-            if flow.changes is not None:
-                function = isinstance(flow.query, FunctionQuery)
-                parts.extend(flow.changes.lines(_expression, function))
-            if operators and (found := operators.get(flow.name)) is not None:
-                parts.extend(f"state of {flow.name}: {line}" for line in _state(found))
+            parts.extend(_kept_by(flow, (operators or {}).get(flow.name)))
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
 
 
-def _state(operator: Stateful) -> Iterator[str]:
-    """What has to stay the same for a state to be read on, each as one line."""
-    yield operator.label
-    yield from (" ".join(line.split()) for line in operator.compatible)
+def _kept_by(flow: Flow, operator: Stateful | None) -> Iterator[str]:
+    """How the rows of a flow change its target, and what has to stay as it is for its state."""
+    if flow.changes is not None:
+        yield from flow.changes.lines(_expression, isinstance(flow.query, FunctionQuery))
+    if operator is not None:
+        lines = (" ".join(line.split()) for line in (operator.label, *operator.compatible))
+        yield from (f"state of {flow.name}: {line}" for line in lines)
 
 
 def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:

@@ -50,10 +50,7 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     # Of all datasets that it has fed: what it has put into the quarantines of views is there by
     # the same numbers.
     known = session.ledger.last_number(flow.name)
-    there = [
-        session.store.transaction(t, flow.application)
-        for t in sides(session, compiled)
-    ]
+    there = [session.store.transaction(t, flow.application) for t in sides(session, compiled)]
     if sink is None:
         return max(known, last_commit(session, compiled), *there) + 1
     with located(compiled.dataset.location):

@@ -46,13 +46,9 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         if not known and session.store.forgotten(session.table(name)):
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(name)
-    state = state_of(session, compiled)
-    declared, _ = session.analysis.definitions.get(name, ("", ""))
-    if state is not None and last is not None and last.fingerprint == declared:
-        # Each epoch of this definition has committed to it.
-        there = session.store.transaction(state, flow.application)
-        if there != known:
-            return _out_of_step(compiled, known, "state", there)
+    kept = _kept_in_state(session, compiled)
+    if kept is not None and kept != known:
+        return _out_of_step(compiled, known, "state", kept)
     for dataset, table in quarantines(session, compiled).items():
         carried = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
@@ -73,6 +69,19 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         ):
             return _lost_quarantine(compiled, dataset, mark, carried)
     return _forgotten_replay(session, compiled, generation)
+
+
+def _kept_in_state(session: Session, compiled: CompiledFlow) -> int | None:
+    """The number that a flow's state has to have, which each epoch of this definition commits to.
+
+    None if its flow keeps nothing, or was declared otherwise when its newest epoch was.
+    """
+    state = state_of(session, compiled)
+    last = session.recorded.last_epoch(compiled.flow.name, compiled.dataset.name)
+    declared, _ = session.analysis.definitions.get(compiled.dataset.name, ("", ""))
+    if state is None or last is None or last.fingerprint != declared:
+        return None
+    return session.store.transaction(state, compiled.flow.application)
 
 
 def _out_of_step(

@@ -15,7 +15,7 @@ from qanat.model.schema import Schema
 from qanat.model.table import Change, Commit, TableRef
 from qanat.run.attempt import RunningUpdate
 from qanat.run.session import Session
-from qanat.run.sides import states_of, tables
+from qanat.run.sides import tables
 
 
 def carry_out(running: RunningUpdate, move: Move) -> None:

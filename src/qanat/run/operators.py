@@ -11,9 +11,10 @@ from qanat.errors import QanatError
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import SqlQuery
 from qanat.model.results import Results
-from qanat.model.stateful import OUTPUT_MODE, OutputMode, Stateful
+from qanat.model.stateful import Stateful
 from qanat.planning.eventtime import stateful_of
 from qanat.planning.order import streams
+from qanat.planning.states import mode_of
 
 _KINDS = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
 
@@ -38,9 +39,7 @@ def operators_of(pipeline: Pipeline, dialect: str) -> dict[str, Stateful]:
     return found
 
 
-def _operator(
-    pipeline: Pipeline, flow: Flow, target: Dataset, dialect: str
-) -> Stateful | None:
+def _operator(pipeline: Pipeline, flow: Flow, target: Dataset, dialect: str) -> Stateful | None:
     if not isinstance(flow.query, SqlQuery):
         return None
     streamed = frozenset(r.name for r in flow.query.reads if streams(pipeline, r))
@@ -50,16 +49,10 @@ def _operator(
     return stateful_of(to_engine(flow.query, dialect, pipeline.own), streamed, mode_of(target))
 
 
-def mode_of(target: Dataset) -> OutputMode | None:
-    """When results of a dataset are published, if its author says so."""
-    written = target.table_property(OUTPUT_MODE)
-    return None if written is None else OutputMode.parse(written)
-
-
 def with_results(pipeline: Pipeline, operators: Mapping[str, Stateful]) -> Pipeline:
     """The pipeline whose flows change their targets where results replace earlier ones."""
     flows = tuple(
-        replace(flow, changes=Results(found.label))
+        replace(flow, changes=Results(found.label, flow.name))
         if flow.changes is None and (found := operators.get(flow.name)) and found.changes
         else flow
         for flow in pipeline.flows

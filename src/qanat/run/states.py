@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
 from qanat.model.name import fold
 from qanat.model.record import Epoch
-from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
 from qanat.model.work import Output, StateWork, Stored
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session

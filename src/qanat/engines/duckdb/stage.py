@@ -79,7 +79,7 @@ class Staging(Querying):
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
-        result, work = self._query(self.work.flow, self.work.query, False), self.work
+        result = self._query(self.work.flow, self.work.query, False)
         fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
         self._check_rules(relation)
@@ -171,7 +171,7 @@ class Staging(Querying):
         malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
-        return Staged(
+        staged = Staged(
             table if rewritten is None else replace(table, rewritten=rewritten),
             counts,
             (*self.rules, *self.waiting.rules),
@@ -184,6 +184,11 @@ class Staging(Querying):
             events=None if work.merge is None else fitted.schema,
             notes=self.notes,
         )
+        return self._with_state(staged)
+
+    def _with_state(self, staged: Staged) -> Staged:
+        """The same with what the flow keeps for its next epoch: nothing."""
+        return staged
 
     def _set_aside(self, strictly: bool) -> bool:
         """Take rows that cannot be computed out of the inputs; True if there are some (more)."""
@@ -197,12 +202,12 @@ class Staging(Querying):
             self._bind_reads(view.query)
             aside.look(view.query, strictly, view.name)
             self._view(view)
-        self._looked_at(aside, strictly)
+        self._look_with(aside, strictly)
         self._start_over()
         return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
-    def _looked_at(self, aside: Any, strictly: bool) -> None:
-        """Have the query, and what becomes of its values in the table, looked at."""
+    def _look_with(self, aside: Any, strictly: bool) -> None:
+        """Look for rows that the query, or a conversion of its values, fails for."""
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
         aside.look_at_casts(self._converted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -124,7 +125,7 @@ class StateEpoch:
             name, found = f"__qanat_new_{number}", self.query(each.name, each.query)
             make(self.con, name, found.select, "TABLE" if self.computes else "VIEW")
             new[each.name] = f"SELECT * FROM {name}"
-        keeping = keeping_of(self.con, state.stateful, new)
+        keeping = keeping_of(self.con, state.stateful, new, self._names())
         self._shape = shape = Shape.of(keeping)
         stored = None
         if state.stored is not None:
@@ -140,8 +141,15 @@ class StateEpoch:
             self._advance = replace(self._advance, state=f"SELECT * FROM {_CHANGED}")
         return self._advance
 
+    def _names(self) -> list[str]:
+        """The names of the result columns; the reads that the result needs besides are defined."""
+        for read in self.work.query.reads:
+            self.bindings.define(read.name)
+        named = self._state.stateful.named
+        return self.con.sql(f"SELECT * FROM ({named}) LIMIT 0").columns if named else []
+
     def _rows(
-        self, keeping: Keeping, shape: Shape, stored: str | None, now: Moment
+        self, keeping: Keeping[Any], shape: Shape, stored: str | None, now: Moment
     ) -> str | None:
         if stored is None:
             return None

@@ -12,6 +12,7 @@ from typing import Any
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.state.epoch import StateEpoch
 from qanat.engines.duckdb.types import Fitted, Result
+from qanat.engines.duckdb.waiting import Waiting
 from qanat.model.query import SqlQuery
 from qanat.model.staged import Counts, Staged
 
@@ -21,6 +22,7 @@ class StatefulStaging(Staging):
     """The staging of one `Work` with a state."""
 
     kept: StateEpoch | None = None
+    _of: Waiting | None = None
 
     def _described(self) -> Fitted:
         for view in self.work.views:
@@ -33,8 +35,7 @@ class StatefulStaging(Staging):
         self._check_rules(relation)
         return self._merged(fitted, relation)
 
-    def _computed(self) -> Staged:
-        staged = super()._computed()
+    def _with_state(self, staged: Staged) -> Staged:
         kept = self._operator()
         counts, rules, tables = staged.counts, staged.rules, staged.quarantines
         late = kept.late()
@@ -47,29 +48,25 @@ class StatefulStaging(Staging):
             rules, tables = (*rules, self.waiting.rules[-1]), self.waiting.tables
         if staged.failed:
             return replace(staged, counts=counts)
-        return replace(
-            staged, counts=counts, rules=rules, quarantines=tables, state=kept.stage()
-        )
+        return replace(staged, counts=counts, rules=rules, quarantines=tables, state=kept.stage())
 
     def _compiled(self) -> tuple[Result, Fitted]:
         result = self._operator().result()
         return result, self._fitted(result)
 
-    def _looked_at(self, aside: Any, strictly: bool) -> None:
+    def _look_with(self, aside: Any, strictly: bool) -> None:
         for each in self.work.state.stateful.inputs if self.work.state is not None else ():
             self._bind_reads(each.query)
             aside.look(each.query, strictly)
-
-    def _start_over(self) -> None:
-        Staging._start_over(self)
-        self.kept = None
 
     def _groups(self) -> str | None:
         state = self.work.state
         return self._operator().groups if state and state.stateful.changes else None
 
     def _operator(self, computes: bool = True) -> StateEpoch:
-        if self.kept is None:
+        # After rows were set aside, `waiting` is another one: all is computed once more.
+        if self.kept is None or self._of is not self.waiting:
+            self._of = self.waiting
             self.kept = StateEpoch(self.con, self.bindings, self.work, self._input, computes)
         return self.kept
 

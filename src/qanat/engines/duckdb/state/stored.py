@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from duckdb import DuckDBPyConnection
 
@@ -44,7 +45,7 @@ class Shape(Frozen):
     closes: str | None
 
     @classmethod
-    def of(cls, keeping: Keeping) -> Shape:
+    def of(cls, keeping: Keeping[Any]) -> Shape:
         """That of an operator."""
         return cls(keeping.columns, keeping.keys, keeping.found_by, keeping.closes)
 
@@ -57,7 +58,9 @@ class Shape(Frozen):
     @property
     def typed(self) -> str:
         """The operator's columns as a SELECT list of NULLs."""
-        return ", ".join(f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in self.columns.fields)
+        return ", ".join(
+            f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in self.columns.fields
+        )
 
     def newest(self, rows: str) -> str:
         """SELECT text of the row of each key that counts, whether it is gone or not."""
