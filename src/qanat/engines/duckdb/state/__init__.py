@@ -1,4 +1,6 @@
 """Operators that keep rows from one epoch to the next: running and window aggregates, joins.
 
-`kind` has what an epoch asks of an operator, whatever stores its state.
+`kind` has what an epoch asks of an operator, whatever stores its state; `operators` makes the one
+for each kind. `grouped` is GROUP BY, `sessions` with windows that grow; `aggregates` has what is
+kept of each aggregate.
 """
