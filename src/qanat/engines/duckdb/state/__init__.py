@@ -1,4 +1,10 @@
 """Operators that keep rows from one epoch to the next: running and window aggregates, joins.
 
-`kind` has what an epoch asks of an operator, whatever stores its state.
+`kind` has what an epoch asks of an operator, whatever stores its state; `operators` makes the one
+for each kind. `grouped` is GROUP BY, `sessions` with windows that grow; `aggregates` has what is
+kept of each aggregate.
+
+`staging` stages an epoch that has an operator: `epoch` runs that over the new rows and the rows of
+the state that it needs, which `stored` finds, writes and compacts; `marks` has how far streams
+have come, and the watermark.
 """

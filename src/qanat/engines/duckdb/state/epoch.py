@@ -12,7 +12,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.state.kind import GONE, Advance, Keeping, Moment
 from qanat.engines.duckdb.state.marks import EPOCH, STREAM, Marks, as_rows, marks_in, moment, moved
-from qanat.engines.duckdb.state.operators import keeping_of
+from qanat.engines.duckdb.state.operators import keeping
 from qanat.engines.duckdb.state.stored import Shape, compaction, wanted
 from qanat.engines.duckdb.types import Result
 from qanat.engines.duckdb.write import write
@@ -125,8 +125,8 @@ class StateEpoch:
             name, found = f"__qanat_new_{number}", self.query(each.name, each.query)
             make(self.con, name, found.select, "TABLE" if self.computes else "VIEW")
             new[each.name] = f"SELECT * FROM {name}"
-        keeping = keeping_of(self.con, state.stateful, new, self._names())
-        self._shape = shape = Shape.of(keeping)
+        operator = keeping(self.con, state.stateful, new, self._names())
+        self._shape = shape = Shape.of(operator)
         stored = None
         if state.stored is not None:
             stored = self.bindings.bind(_STORED, state.stored.batch).plain
@@ -134,8 +134,8 @@ class StateEpoch:
         self._marks = moved(self.con, self.bindings, self.work, before) if self.computes else {}
         now = moment(self.work.epoch, state, before, self._marks)
         self._now = now
-        rows = self._rows(keeping, shape, stored, now)
-        self._advance = keeping.advance(rows, now)
+        rows = self._rows(operator, shape, stored, now)
+        self._advance = operator.advance(rows, now)
         if self.computes:
             make(self.con, _CHANGED, self._advance.state)
             self._advance = replace(self._advance, state=f"SELECT * FROM {_CHANGED}")
@@ -149,11 +149,11 @@ class StateEpoch:
         return self.con.sql(f"SELECT * FROM ({named}) LIMIT 0").columns if named else []
 
     def _rows(
-        self, keeping: Keeping[Any], shape: Shape, stored: str | None, now: Moment
+        self, operator: Keeping[Any], shape: Shape, stored: str | None, now: Moment
     ) -> str | None:
         if stored is None:
             return None
-        return wanted(self.con, shape, stored, keeping.touched(now), now)
+        return wanted(self.con, shape, stored, operator.touched(now), now)
 
     def _compacted(self, table: StagedTable, shape: Shape, state: StateWork) -> StagedTable:
         found = compaction(self.bindings, state, shape)

@@ -8,7 +8,7 @@ and says which rows the state has afterwards: only what is another row than befo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 from duckdb import DuckDBPyConnection
@@ -42,7 +42,8 @@ class Advance(Frozen):
 
     Args:
         output: SELECT text of the result rows, in the columns of the author's query; of an
-            operator that publishes changes (`Stateful.changes`) also `GROUP` and `LEAVES`.
+            operator that publishes changes (`Stateful.changes`) also `GROUP` and `LEAVES`. The
+            reads that `Stateful.result` names besides must be there.
         state: SELECT text of the rows of the state that are new or other ones, in the columns of
             `Keeping.columns`, and `GONE`.
         late: by input, SELECT text of its rows that came too late and do not count.
@@ -59,10 +60,17 @@ class Keeping(ABC, Generic[S]):
     Args:
         new: by input (`StatefulInput.name`), SELECT text of the epoch's new rows in their order.
             It can be read several times.
+        names: the result columns: those of `Stateful.named`, if it says any.
     """
 
-    def __init__(self, con: DuckDBPyConnection, stateful: S, new: Mapping[str, str]) -> None:
-        self.con, self.stateful, self.new = con, stateful, new
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        stateful: S,
+        new: Mapping[str, str],
+        names: Sequence[str] = (),
+    ) -> None:
+        self.con, self.stateful, self.new, self.names = con, stateful, new, names
 
     @property
     @abstractmethod
@@ -80,7 +88,7 @@ class Keeping(ABC, Generic[S]):
     @property
     @abstractmethod
     def found_by(self) -> tuple[str, ...]:
-        """The first of the keys, by which rows are looked up: those of `touched`."""
+        """The first of the keys, at least one: by these, rows are looked up (see `touched`)."""
 
     @property
     @abstractmethod
@@ -93,7 +101,7 @@ class Keeping(ABC, Generic[S]):
 
     @abstractmethod
     def touched(self, moment: Moment) -> str:
-        """SELECT text of the keys (in the columns of `found_by`, each once) that new rows touch."""
+        """SELECT text of the keys that new rows touch, in the columns of `found_by`, each once."""
 
     @abstractmethod
     def advance(self, state: str | None, moment: Moment) -> Advance:

@@ -64,8 +64,6 @@ class Shape(Frozen):
 
     def newest(self, rows: str) -> str:
         """SELECT text of the row of each key that counts, whether it is gone or not."""
-        if not self.keys:
-            return f"SELECT * FROM ({rows}) QUALIFY row_number() OVER (ORDER BY {EPOCH} DESC) = 1"
         by = columns_in(self.keys)
         number = f"row_number() OVER (PARTITION BY {by} ORDER BY {EPOCH} DESC)"
         return f"SELECT * FROM ({rows}) QUALIFY {number} = 1"
@@ -74,7 +72,7 @@ class Shape(Frozen):
 def same_keys(names: Sequence[str], one: str, other: str) -> str:
     """SQL that is true if rows have the same values; NULL is equal to NULL."""
     parts = (f"{one}.{quote(n)} IS NOT DISTINCT FROM {other}.{quote(n)}" for n in names)
-    return " AND ".join(parts) or "true"
+    return " AND ".join(parts)
 
 
 def wanted(
@@ -87,18 +85,16 @@ def wanted(
         touched: SELECT text of the keys.
     """
     by = columns_in(shape.found_by)
-    keys = f"SELECT {by} FROM ({touched})" if shape.found_by else touched
+    keys = f"SELECT {by} FROM ({touched})"
     if shape.closes is not None and moment.after is not None:
         # All versions of these rows: the newest may be due at another time, or gone.
         due = f"{quote(shape.closes)} <= {moment.after} AND {STREAM} IS NULL"
         keys += f" UNION SELECT {by} FROM ({stored}) WHERE {due}"
     make(con, _WANTED, keys)
-    rows = f"SELECT * FROM ({stored}) AS s WHERE {STREAM} IS NULL"
-    if shape.found_by:
-        rows = (
-            f"SELECT s.* FROM ({stored}) AS s SEMI JOIN {_WANTED} AS w "
-            f"ON {same_keys(shape.found_by, 's', 'w')} WHERE s.{STREAM} IS NULL"
-        )
+    rows = (
+        f"SELECT s.* FROM ({stored}) AS s SEMI JOIN {_WANTED} AS w "
+        f"ON {same_keys(shape.found_by, 's', 'w')} WHERE s.{STREAM} IS NULL"
+    )
     columns = columns_in(shape.columns.names)
     make(con, _ROWS, f"SELECT {columns} FROM ({shape.newest(rows)}) WHERE NOT {GONE}")
     return f"SELECT * FROM {_ROWS}"
