@@ -99,7 +99,9 @@ def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> Re
     replayed = left_out = 0
     for way in ways_of(session, dataset):
         flows = session.analysis.flows_into(dataset.name) if way.flows is None else way.flows
-        done = _replay(running, dataset, way, tuple(flows) if incomplete else ())
+        # A row that goes into an operator with a state has an epoch of its own no more.
+        again = tuple(f for f in flows if f.stateful is None) if incomplete else ()
+        done = _replay(running, dataset, way, again)
         if done is not None and done.epoch.counts is not None:
             version = done.epoch.version
             replayed += done.epoch.counts.written

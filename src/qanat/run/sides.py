@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.model.name import same
-from qanat.model.pipeline import QUARANTINE
+from qanat.model.pipeline import QUARANTINE, Dataset
 from qanat.model.record import Epoch
 from qanat.model.side import dataset_of, is_side, state_name
 from qanat.model.table import TableRef
@@ -43,6 +43,11 @@ def states_of(session: Session, dataset: str) -> list[TableRef]:
     found = session.store.tables(session.project.tables)
     named = (t for t in found if t.name != dataset and same(dataset_of(t.name), dataset))
     return [t for t in named if not t.name.endswith(QUARANTINE)]
+
+
+def has_state(session: Session, dataset: Dataset) -> bool:
+    """True if a flow of a dataset keeps something, as it is declared or was declared before."""
+    return any(session.store.version(t) is not None for t in states_of(session, dataset.name))
 
 
 def all_sides(session: Session) -> Iterator[TableRef]:
