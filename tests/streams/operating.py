@@ -92,7 +92,7 @@ class Running:
 
     def state_rows(self) -> int:
         """How many rows the state has."""
-        found = self.con.sql("SELECT count(*) FROM state").fetchone() if self.has_state else None
+        found = self.con.execute("SELECT count(*) FROM state").fetchone() if self.has_state else None
         return int(found[0]) if found else 0
 
     def result(self) -> list[tuple[Any, ...]]:
@@ -103,7 +103,7 @@ class Running:
     def _advance(self) -> int | None:
         found = []
         for each in self.stateful.watermarks:
-            row = self.con.sql(each.newest).fetchone()
+            row = self.con.execute(each.newest).fetchone()
             if row and row[0] is not None:
                 latest = int(row[0]) - each.delay_us
                 self.newest[each.read] = max(latest, self.newest.get(each.read, latest))

@@ -266,9 +266,9 @@ class Grouped(Keeping[Grouping]):
             return result
         make(self.con, _OUT, result)
         left = f"SELECT {GROUP} FROM {RESULT} UNION SELECT * FROM ({groups})"
-        columns = columns_in(self.names)
+        shown = self.con.sql(f"SELECT * EXCLUDE ({GROUP}) FROM {_OUT} LIMIT 0").columns
         return (
-            f"SELECT {columns}, {GROUP}, false AS {LEAVES} FROM {_OUT} UNION ALL BY NAME "
+            f"SELECT {columns_in(shown)}, {GROUP}, false AS {LEAVES} FROM {_OUT} UNION ALL BY NAME "
             f"SELECT {GROUP}, true AS {LEAVES} FROM ({left}) "
             f"WHERE {GROUP} NOT IN (SELECT {GROUP} FROM {_OUT})"
         )

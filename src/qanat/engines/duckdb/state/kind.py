@@ -60,7 +60,7 @@ class Keeping(ABC, Generic[S]):
     Args:
         new: by input (`StatefulInput.name`), SELECT text of the epoch's new rows in their order.
             It can be read several times.
-        names: the result columns: those of `Stateful.named`, if it says any.
+        names: the columns of `Stateful.named`, in the places of which `Stateful.result` has them.
     """
 
     def __init__(
