@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, OptionError, PlanError, nearest
+from qanat.errors import DatasetNotFoundError, OptionError, PlanError, full_refresh, nearest
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import NO_COLUMNS, Schema
