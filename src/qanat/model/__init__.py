@@ -4,8 +4,10 @@ Read the modules in this order. How names are compared: `name`; where things lie
 an author writes: `dialect` (of SQL), `schema` (columns and types), `inference` (of types that
 nobody declared), `query` (and what it reads),
 `chosen` (of columns), `changes` (how rows change a table, as those of AUTO CDC), `feed` (how
-others are told), `snapshots`, `keyed` and `merge_into` (other kinds of changes), `stateful` (what
-a query keeps from epoch to epoch), `function` (what SQL can call), `pipeline` (expectations, datasets, flows, the project). What adapters say of
+others are told), `snapshots`, `keyed`, `merge_into` and `results` (other kinds of changes),
+`stateful` (what a query keeps from epoch to epoch), `lateness` (rows that come too late),
+`function` (what SQL can call), `pipeline` (expectations, datasets, flows, the project), `side`
+(tables beside those of datasets). What adapters say of
 themselves: `adapter` (options and connectors), `envelope` (what messages are wrapped in), `kind`
 (the others). What happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the
 data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of that
