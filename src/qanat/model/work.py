@@ -13,7 +13,7 @@ from qanat.model.inference import OWN, Inference
 from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
-from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.snapshots import Version
 from qanat.model.stateful import Stateful
 from qanat.model.upkeep import Layout
@@ -150,47 +150,6 @@ class Input(Frozen):
     batch: Batch
     amount: Amount = field(default_factory=Amount)
     remarks: tuple[str, ...] = ()
-
-
-MALFORMED = "_malformed"
-"""The rule name under which rows that could not even be parsed are quarantined."""
-
-FAILED = "_failed"
-"""The rule name under which rows that a query could not compute are quarantined."""
-
-LATE = "_late"
-"""The rule name under which rows that came too late to count are quarantined, if asked for."""
-
-RESCUED = "_rescued_data"
-"""The column that holds unexpected data as JSON under the `rescue` drift policy."""
-
-_LONG = Primitive("long")
-QUARANTINE_FIELDS: tuple[Field, ...] = (
-    Field("_quarantine_id", STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
-    Field("_quarantine_rules", MapType(STRING, STRING), comment="failed rule → its text"),
-    Field("_quarantine_flow", STRING),
-    Field("_quarantine_update", STRING),
-    Field("_quarantine_epoch", _LONG),
-    Field(
-        "_quarantine_source",
-        Struct(
-            (Field("file", STRING), Field("row", _LONG, comment="1-based line or row in the file"))
-        ),
-    ),
-    Field(
-        "_quarantine_raw",
-        STRING,
-        comment="the text of a row that could not be parsed, or computed",
-    ),
-    Field("_quarantine_at", Primitive("timestamp")),
-)
-"""What a quarantine table has after the dataset's own columns."""
-
-
-def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
-    """The columns of a new quarantine, for rows with these columns; any of them may be NULL."""
-    own = (Field(f.name, f.type, comment=f.comment) for f in columns.fields)
-    return (*own, *QUARANTINE_FIELDS)
 
 
 class Stored(Frozen):

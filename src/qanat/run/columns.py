@@ -9,12 +9,12 @@ from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
+from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Range
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
 from qanat.model.work import (
-    QUARANTINE_FIELDS,
     Batch,
     Merge,
     Output,

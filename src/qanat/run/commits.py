@@ -22,12 +22,13 @@ from qanat.errors import HistoryMismatchError, full_refresh, located
 from qanat.model.feed import CHANGE_FEED
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application, is_upkeep
+from qanat.model.quarantine import quarantine_fields
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
 from qanat.model.side import dataset_of, is_state
 from qanat.model.staged import StagedTable
 from qanat.model.table import CORRECTED, Change, Commit, CommitGate, TableRef
-from qanat.model.work import Correction, Stored, quarantine_fields
+from qanat.model.work import Correction, Stored
 from qanat.run.attempt import Attempt
 from qanat.run.correcting import first_versions
 from qanat.run.memo import CompiledFlow

@@ -10,9 +10,9 @@ from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, OptionError, PlanError, full_refresh, nearest
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
-from qanat.model.work import FAILED, MALFORMED
 from qanat.planning.graph import resolve
 from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer

@@ -16,10 +16,10 @@ from dataclasses import replace
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
+from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
-from qanat.model.work import FAILED, MALFORMED
 from qanat.run.attempt import Done, RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now

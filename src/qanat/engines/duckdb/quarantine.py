@@ -22,17 +22,10 @@ from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
+from qanat.model.quarantine import FAILED, LATE, MALFORMED, QUARANTINE_FIELDS, quarantine_fields
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import DataFile, StagedTable
-from qanat.model.work import (
-    FAILED,
-    LATE,
-    MALFORMED,
-    QUARANTINE_FIELDS,
-    Output,
-    Work,
-    quarantine_fields,
-)
+from qanat.model.work import Output, Work
 from qanat.planning.fit import Column, quarantined
 from qanat.text import literal, quote
 

@@ -11,6 +11,7 @@ from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
+from qanat.engines.duckdb.merge.pieces import count_of
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.places import number_of, order_of
@@ -18,10 +19,9 @@ from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
-from qanat.engines.duckdb.widening import Widening, gone_of
+from qanat.engines.duckdb.widening import Widening, gone_of, without
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     DeclarationError,
@@ -307,7 +307,8 @@ class Staging(Querying):
     def _given(self, result: Result) -> Any:
         """What changes were made from: the rows before rules took some, and how many were lost."""
         module = import_module("qanat.engines.duckdb.merge.kind")
-        malformed = sum(self._how_many(b.malformed) for b in self.bindings.bound.values())
+        parts = (b.malformed for b in self.bindings.bound.values())
+        malformed = sum(count_of(self.con, f"({p})") for p in parts if p)
         aside = self.aside.total if self.aside is not None else 0
         views = sum(c.quarantined for c in self.view_counts.values())
         return module.Given(result.select, malformed + aside + views, self._groups())
@@ -315,10 +316,6 @@ class Staging(Querying):
     def _groups(self) -> str | None:
         """SELECT text of the groups whose earlier rows go; None: rows have none."""
         return None
-
-    def _how_many(self, select: str | None) -> int:
-        row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
-        return int(row[0]) if row else 0
 
     def _carried(self, result: Result) -> tuple[str, ...]:
         """Hidden columns that rows have on their way into the table."""
@@ -345,8 +342,8 @@ class Staging(Querying):
         )
         self.waiting.removed(name, result, fitted.schema, splitter, split, view.quarantine)
         kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
-        row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
-        self.view_counts[name] = self._balance(name, Counts(written=row[0] if row else 0), split)
+        written = Counts(written=count_of(self.con, f"({kept})"))
+        self.view_counts[name] = self._balance(name, written, split)
         return replace(result, select=kept)
 
     def _split(
@@ -373,7 +370,7 @@ class Staging(Querying):
             known = f"__existing_{file_name(name)}"
             current = self.bindings.bind(known, existing, self.work.correction is not None).plain
             if self.work.correction is not None:
-                current = self._staying(self.bindings.bound[known], self.work.correction.files)
+                current = without(self.bindings.bound[known], self.work.correction.files)
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
@@ -389,12 +386,6 @@ class Staging(Querying):
         split = splitter.split()
         self.rules.extend(split.rules)
         return result, splitter, split
-
-    def _staying(self, stored: Bound, files: Sequence[str]) -> str:
-        """SELECT text of the rows of a table without those of files."""
-        hidden = ", ".join(stored.hidden)
-        rows = f"SELECT * FROM ({stored.full}) WHERE ({gone_of(files)}) IS NOT TRUE"
-        return f"SELECT * EXCLUDE ({hidden}) FROM ({rows})"
 
     def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
         counts = written + Counts(split.total, 0, split.dropped, split.quarantined)

@@ -17,9 +17,10 @@ from qanat.engines.duckdb.quarantine import (
 )
 from qanat.engines.duckdb.split import Split, Splitter, unbalanced
 from qanat.engines.duckdb.types import Result
+from qanat.model.quarantine import FAILED, LATE, MALFORMED
 from qanat.model.schema import Schema
 from qanat.model.staged import RuleCount, StagedTable
-from qanat.model.work import FAILED, LATE, MALFORMED, Output, Work
+from qanat.model.work import Output, Work
 
 
 class Waiting:
