@@ -2,5 +2,5 @@
 
 `kind` has what an epoch asks of an operator, whatever stores its state; `operators` makes the one
 for each kind. `grouped` is GROUP BY, `sessions` with windows that grow; `aggregates` has what is
-kept of each aggregate.
+kept of each aggregate. `distinct` is DISTINCT, `joined` a join of two streams.
 """
