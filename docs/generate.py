@@ -44,9 +44,9 @@ from qanat.model.pipeline import (
     References,
     Unique,
 )
+from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.model.schema import Field
 from qanat.model.upkeep import READ
-from qanat.model.work import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
 from qanat.report.schema import schema_of
 from qanat.report.shape import Shape, type_of

@@ -92,7 +92,9 @@ class Running:
 
     def state_rows(self) -> int:
         """How many rows the state has."""
-        found = self.con.execute("SELECT count(*) FROM state").fetchone() if self.has_state else None
+        found = (
+            self.con.execute("SELECT count(*) FROM state").fetchone() if self.has_state else None
+        )
         return int(found[0]) if found else 0
 
     def result(self) -> list[tuple[Any, ...]]:

@@ -7,11 +7,11 @@ nobody declared), `query` (and what it reads),
 others are told), `snapshots`, `keyed`, `merge_into` and `results` (other kinds of changes),
 `stateful` (what a query keeps from epoch to epoch), `lateness` (rows that come too late),
 `function` (what SQL can call), `pipeline` (expectations, datasets, flows, the project), `side`
-(tables beside those of datasets). What adapters say of
-themselves: `adapter` (options and connectors), `envelope` (what messages are wrapped in), `kind`
-(the others). What happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the
-data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of that
-may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
+(tables beside those of datasets). What adapters say of themselves: `adapter` (options and
+connectors), `envelope` (what messages are wrapped in), `kind` (the others). What happens when a
+pipeline runs: `upkeep` (how tables are maintained), `quarantine` (rows that wait in one), `work`
+(the data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of
+that may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
 `table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets
 another name, or goes), `event` (what an update tells while it runs).
 """

@@ -222,6 +222,9 @@ class DuckDBEngine:
     def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
         kinds = {Readmission: Readmitting, Discard: Discarding, Rearranging: Rearrange}
         kind = kinds.get(type(work.query), Staging)
+        if work.state is not None:
+            # Imported only here: few flows keep rows.
+            kind = import_module("qanat.engines.duckdb.state.staging").StatefulStaging
         return kind(con, work, self._footers, self._queries, self._stopping)
 
     def _cursor(self, among: set[DuckDBPyConnection]) -> DuckDBPyConnection:

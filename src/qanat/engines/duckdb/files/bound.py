@@ -23,8 +23,9 @@ from qanat.frozen import Frozen
 from qanat.model.inference import OWN, Inference
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import Drift
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import NO_COLUMNS, STRING, DataType, Field, Schema
-from qanat.model.work import RESCUED, FilesBatch, LocalFile
+from qanat.model.work import FilesBatch, LocalFile
 from qanat.text import literal, quote
 
 NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"

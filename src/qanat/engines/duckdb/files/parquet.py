@@ -35,8 +35,9 @@ from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import FileUnreadableError, OptionError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import STRING, Array, DataType, MapType, Struct
-from qanat.model.work import RESCUED, FilesBatch
+from qanat.model.work import FilesBatch
 from qanat.planning.wider import wider
 from qanat.text import literal, quote
 
