@@ -100,7 +100,7 @@ def parse_query(
         text = quoted(name, project.dialect)
         text += f" AS {found.alias}" if found.alias else ""
         edits.append((found.start, found.end, text))
-        time = found.watermark and event_time(sql, found.watermark)
+        time = None if found.watermark is None else event_time(sql, found.watermark)
         reads.append(Read(name, found.source, found.streaming, sql.at(found.start), time))
         if found.watermark is not None:
             edits.append((found.watermark.start, found.watermark.end, ""))

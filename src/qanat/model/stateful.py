@@ -200,10 +200,12 @@ class Deduplication(Stateful):
     Args:
         keys: columns of the input; none: all of them.
         time: its column with the event time (microseconds since 1970), if keys are forgotten.
+        kept_us: how long after that they are, in event time.
     """
 
     keys: tuple[str, ...] = ()
     time: str = ""
+    kept_us: int = 0
 
     @property
     def label(self) -> str:
@@ -221,13 +223,15 @@ class JoinSide(Frozen):
 
     Args:
         kept: True if a row that matches none is a result row, too.
+        alias: as the condition calls it.
         time: the column of its input with the event time (microseconds since 1970); empty if it
             has no watermark.
-        needed: how long after its event time a row of it may match, in microseconds of the
-            other side's event time; None: for ever.
+        needed: how much later than a row of it one of the other side may be that matches it, in
+            microseconds; None: any time.
     """
 
     kept: bool
+    alias: str
     time: str = ""
     needed: int | None = None
 
@@ -237,15 +241,19 @@ class Joining(Stateful):
 
     Args:
         equal: columns that both inputs have and that are equal in rows that match.
-        condition: SQL that matching rows `l` and `r` fulfil besides; empty: none.
+        condition: SQL that is true of rows that match, by the aliases of the sides.
         sides: left and right.
         semi: True if a row of the left side is a result row once, if it matches any.
+        anti: True if it is one if it matches none.
+
+    A result row has a row of each side as a struct; unmatched, that of the other has NULLs.
     """
 
     equal: tuple[str, ...] = ()
     condition: str = ""
     sides: tuple[JoinSide, ...] = ()
     semi: bool = False
+    anti: bool = False
 
     @property
     def label(self) -> str:

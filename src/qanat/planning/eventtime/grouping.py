@@ -47,7 +47,8 @@ class _Taking:
             if isinstance(item, exp.Alias):
                 self.aliases.setdefault(item.alias, item.this)
         self.groups = [self._resolved(g) for g in self._grouped()]
-        self.keys = [self._key(n, g) for n, g in enumerate(self.groups)]
+        self.keys = [self._key(g) for g in self.groups]
+        self._check_windows()
 
     def grouping(self, mode: OutputMode | None) -> Grouping:
         """The operator, published in a mode, or in that which suits it."""
@@ -124,7 +125,7 @@ class _Taking:
                 return meant
         return group
 
-    def _key(self, number: int, group: exp.Expr) -> GroupKey:
+    def _key(self, group: exp.Expr) -> GroupKey:
         if group.is_star or group.find(exp.Star):
             raise self.apart.problem(
                 "a star over a stream that is grouped",
@@ -141,6 +142,16 @@ class _Taking:
             self._check_time(value)
             return GroupKey(column, text, found[0])
         return GroupKey(column, text, None, ends_of(self.apart, group, column))
+
+    def _check_windows(self) -> None:
+        windows = [g for g, k in zip(self.groups, self.keys, strict=True) if k.window]
+        if len(windows) > 1:
+            raise self.apart.problem(
+                "several windows in one GROUP BY",
+                "GROUP BY",
+                windows[1],
+                "give each a STREAMING TABLE of its own",
+            )
 
     def _check_time(self, value: exp.Expr) -> None:
         """Refuse windows of another column than the one that has the watermark."""

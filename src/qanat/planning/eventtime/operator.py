@@ -6,9 +6,11 @@ from sqlglot import exp
 
 from qanat.errors import FlowError
 from qanat.model.query import SqlQuery
-from qanat.model.stateful import OutputMode, Stateful
+from qanat.model.stateful import OUTPUT_MODE, OutputMode, Stateful
 from qanat.planning.eventtime.apart import Apart
+from qanat.planning.eventtime.deduplication import deduplication_of
 from qanat.planning.eventtime.grouping import grouping_of
+from qanat.planning.eventtime.joining import joining_of
 from qanat.planning.stateful import (
     aggregating,
     first_stateful,
@@ -53,7 +55,34 @@ def stateful_of(
     tree = own_tree(query)
     at = next(n for n, each in enumerate(selects) if each is known)
     apart = Apart(query, tree, list(tree.find_all(exp.Select))[at], streamed)
-    return grouping_of(apart, mode)
+    return _operator(apart, mode)
+
+
+def _operator(apart: Apart, mode: OutputMode | None) -> Stateful:
+    select = apart.select
+    kinds = [
+        (aggregating(select), "GROUP BY"),
+        (bool(select.args.get("distinct")), "DISTINCT"),
+        (_joins(select, apart.streamed), "JOIN"),
+    ]
+    found = [word for needed, word in kinds if needed]
+    if len(found) > 1:
+        raise apart.problem(
+            f"{' and '.join(found)} in one SELECT over streams",
+            found[0],
+            select if found[0] == "DISTINCT" else select.args.get("group") or select,
+            "give the inner one a STREAMING TABLE of its own, and read that",
+        )
+    if found == ["GROUP BY"]:
+        return grouping_of(apart, mode)
+    if mode is OutputMode.UPDATE:
+        raise apart.problem(
+            f"{found[0]} gives rows that never change",
+            found[0],
+            select,
+            f"leave out the table property {OUTPUT_MODE!r}",
+        )
+    return deduplication_of(apart) if found == ["DISTINCT"] else joining_of(apart)
 
 
 def _innermost(tree: exp.Expr, streamed: frozenset[str]) -> exp.Select | None:
@@ -65,5 +94,10 @@ def _innermost(tree: exp.Expr, streamed: frozenset[str]) -> exp.Select | None:
 def _needs(select: exp.Select, streamed: frozenset[str]) -> bool:
     if not reads_stream(select, streamed):
         return False
-    joined = sum(is_streamed(s, streamed) for s in sources_of(select)) > 1
-    return bool(aggregating(select) or select.args.get("distinct") or joined)
+    if aggregating(select) or select.args.get("distinct"):
+        return True
+    return _joins(select, streamed)
+
+
+def _joins(select: exp.Select, streamed: frozenset[str]) -> bool:
+    return sum(is_streamed(s, streamed) for s in sources_of(select)) > 1

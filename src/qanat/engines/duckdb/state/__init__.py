@@ -2,7 +2,7 @@
 
 `kind` has what an epoch asks of an operator, whatever stores its state; `operators` makes the one
 for each kind. `grouped` is GROUP BY, `sessions` with windows that grow; `aggregates` has what is
-kept of each aggregate.
+kept of each aggregate. `distinct` is DISTINCT, `joined` a join of two streams.
 
 `staging` stages an epoch that has an operator: `epoch` runs that over the new rows and the rows of
 the state that it needs, which `stored` finds, writes and compacts; `marks` has how far streams

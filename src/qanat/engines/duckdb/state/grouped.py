@@ -19,16 +19,16 @@ from qanat.text import quote
 CLOSES = "closes"
 """The column of a state that says at which watermark its row is complete."""
 
-_TAKEN, _ROWS, _PARTS, _BEFORE, _AFTER, _OUT = (
+_TAKEN, ROWS, _PARTS, BEFORE, _AFTER, _OUT = (
     f"__qanat_state_{each}" for each in ("taken", "rows", "parts", "before", "after", "out")
 )
 """Names of temporary tables: the new rows, numbered; with their keys, once for each window; parts
 of their groups; rows of the state that these, or the watermark, touch; both together; the result.
 """
 _LONG = Primitive("long")
-_ONE = "key"
+ONE = "key"
 """The key of a state where no value is one."""
-_TOUCHED = "__qanat_touched"
+TOUCHED = "__qanat_touched"
 
 
 class Grouped(Keeping[Grouping]):
@@ -57,15 +57,16 @@ class Grouped(Keeping[Grouping]):
     def columns(self) -> Schema:
         """The columns of a row of the state."""
         keys = [Field(name, self._key_type(key)) for name, key in self._by_name()]
-        keys = keys or [Field(_ONE, _LONG)]
-        closes = (Field(CLOSES, _LONG),) if self.closes else ()
+        if ONE in self.keys:
+            keys = [Field(ONE, _LONG), *keys]
+        closes = (Field(CLOSES, _LONG),) if self._timed else ()
         values = (Field(f"value_{n}", part.type) for n, part in enumerate(self._parts))
         return Schema((*keys, *closes, *values))
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The columns that identify a row of the state."""
-        return tuple(name for name, _ in self._by_name()) or (_ONE,)
+        return tuple(name for name, _ in self._by_name()) or (ONE,)
 
     @property
     def found_by(self) -> tuple[str, ...]:
@@ -77,6 +78,11 @@ class Grouped(Keeping[Grouping]):
         """The column that says at which watermark a row is needed although no key asks."""
         timed = any(k.window or k.ends for k in self.stateful.keys)
         return CLOSES if timed and self.stateful.watermarks else None
+
+    @property
+    def _timed(self) -> bool:
+        """True if rows of the state have the column `CLOSES`."""
+        return self.closes is not None
 
     def _by_name(self) -> list[tuple[str, GroupKey]]:
         """The keys, each with its column in the state."""
@@ -98,7 +104,7 @@ class Grouped(Keeping[Grouping]):
     def touched(self, moment: Moment) -> str:
         """SELECT text of the keys that new rows touch, each once."""
         self._take(moment)
-        return f"SELECT DISTINCT {columns_in(self.found_by)} FROM {_ROWS}"
+        return f"SELECT DISTINCT {columns_in(self.found_by)} FROM {ROWS}"
 
     def advance(self, state: str | None, moment: Moment) -> Advance:
         """Compute an epoch."""
@@ -106,24 +112,24 @@ class Grouped(Keeping[Grouping]):
         self._find_before(state, moment)
         self._assign()
         keys = columns_in(self.keys)
-        closes = f", {self._close_of_group()} AS {CLOSES}" if self.closes else ""
+        closes = f", {self._close_of_group()} AS {CLOSES}" if self._timed else ""
         values = self._listed(lambda p, n: f"{p.of_rows()} AS value_{n}")
         make(
             self.con,
             _PARTS,
-            f"SELECT {keys}{closes}{values}, true AS {_TOUCHED} FROM {_ROWS} GROUP BY {keys}",
+            f"SELECT {keys}{closes}{values}, true AS {TOUCHED} FROM {ROWS} GROUP BY {keys}",
         )
         names = columns_in(self.columns.names)
         both = (
-            f"SELECT {names}, {_TOUCHED} FROM {_BEFORE} "
-            f"UNION ALL SELECT {names}, {_TOUCHED} FROM {_PARTS}"
+            f"SELECT {names}, {TOUCHED} FROM {self._joined_to} "
+            f"UNION ALL SELECT {names}, {TOUCHED} FROM {_PARTS}"
         )
         values = self._listed(lambda p, n: f"{p.of_parts(f'value_{n}')} AS value_{n}")
-        closes = f", max({CLOSES}) AS {CLOSES}" if self.closes else ""
+        closes = f", {self._close_of_group()} AS {CLOSES}" if self._timed else ""
         make(
             self.con,
             _AFTER,
-            f"SELECT {keys}{closes}{values}, bool_or({_TOUCHED}) AS {_TOUCHED} "
+            f"SELECT {keys}{closes}{values}, bool_or({TOUCHED}) AS {TOUCHED} "
             f"FROM ({both}) GROUP BY {keys}",
         )
         return Advance(
@@ -141,28 +147,35 @@ class Grouped(Keeping[Grouping]):
         first = moment.epoch << 32
         numbered = f"SELECT *, {first} + row_number() OVER () AS {NUMBER} FROM ({self._select})"
         make(self.con, _TAKEN, numbered)
-        make(self.con, _ROWS, f"SELECT * FROM ({self._keyed()}) WHERE {self._counts(moment)}")
+        make(self.con, ROWS, f"SELECT * FROM ({self._keyed()}) WHERE {self._counts(moment)}")
         self._taken = True
 
     def _keyed(self) -> str:
         """SELECT text of the new rows with the columns of their keys, once for each window."""
-        keys = []
-        for name, key in self._by_name():
-            value = quote(key.column)
-            if key.window is not None:
-                keys.append(f"{starts(key.window, value)} AS {name}")
-            else:
-                keys.append(f"CAST({value} AS {to_duckdb(self._key_type(key))}) AS {name}")
-        rows = f"SELECT {', '.join(keys or [f'0::BIGINT AS {_ONE}'])}, * FROM {_TAKEN}"
-        if not self.closes:
-            return rows
+        rows = f"SELECT {', '.join(self._key_values())}, * FROM {_TAKEN}"
+        return f"SELECT *, {self._closes_at()} AS {CLOSES} FROM ({rows})" if self._timed else rows
+
+    def _key_values(self) -> list[str]:
+        """SQL of the columns of the keys; those of windows have where each begins."""
+        values = [
+            self._value(name, key)
+            if key.window is None
+            else f"{starts(key.window, quote(key.column))} AS {name}"
+            for name, key in self._by_name()
+        ]
+        return values or [f"0::BIGINT AS {ONE}"]
+
+    def _value(self, name: str, key: GroupKey) -> str:
+        return f"CAST({quote(key.column)} AS {to_duckdb(self._key_type(key))}) AS {name}"
+
+    def _closes_at(self) -> str:
+        """SQL of the watermark at which the group of a row is complete."""
         moments = [
             f"{name} + {key.window.width}" if key.window else f"epoch_us({key.ends})"
             for name, key in self._by_name()
             if key.window or key.ends
         ]
-        closes = moments[0] if len(moments) == 1 else f"least({', '.join(moments)})"
-        return f"SELECT *, {closes} AS {CLOSES} FROM ({rows})"
+        return moments[0] if len(moments) == 1 else f"least({', '.join(moments)})"
 
     def _counts(self, moment: Moment) -> str:
         """SQL that is true of a row that counts, in its window."""
@@ -191,26 +204,29 @@ class Grouped(Keeping[Grouping]):
             nothing = ", ".join(
                 f"NULL::{to_duckdb(f.type)} AS {quote(f.name)}" for f in self.columns.fields
             )
-            make(self.con, _BEFORE, f"SELECT {nothing}, true AS {_TOUCHED} WHERE false")
+            make(self.con, BEFORE, f"SELECT {nothing}, true AS {TOUCHED} WHERE false")
             return
         same = " AND ".join(
             f"s.{quote(k)} IS NOT DISTINCT FROM t.{quote(k)}" for k in self.found_by
         )
-        some = f"EXISTS (FROM {_ROWS} AS t WHERE {same})"
+        some = f"EXISTS (FROM {ROWS} AS t WHERE {same})"
         due = f" OR {CLOSES} <= {moment.after}" if self.closes and moment.after is not None else ""
         make(
             self.con,
-            _BEFORE,
-            f"SELECT * FROM (SELECT {names}, {some} AS {_TOUCHED} FROM ({state}) AS s) "
-            f"WHERE {_TOUCHED}{due}",
+            BEFORE,
+            f"SELECT * FROM (SELECT {names}, {some} AS {TOUCHED} FROM ({state}) AS s) "
+            f"WHERE {TOUCHED}{due}",
         )
+
+    _joined_to = BEFORE
+    """The relation of `BEFORE`, with the keys that its rows have afterwards."""
 
     def _assign(self) -> None:
         """Have new rows and rows of the state that belong together the same keys."""
 
     def _close_of_group(self) -> str:
         """SQL of the watermark at which a group of rows is complete."""
-        return f"any_value({CLOSES})"
+        return f"min({CLOSES})"
 
     def _listed(self, each: Callable[[Part, int], str]) -> str:
         return "".join(f", {each(p, n)}" for n, p in enumerate(self._parts))
@@ -224,7 +240,7 @@ class Grouped(Keeping[Grouping]):
         return f"coalesce({CLOSES} <= {moment.after}, false)"
 
     def _output(self, moment: Moment) -> str:
-        shown = self._closed(moment) if self._appends else _TOUCHED
+        shown = self._closed(moment) if self._appends else TOUCHED
         keys = (
             f"{self._shown(n, k)} AS __qanat_key_{i}" for i, (n, k) in enumerate(self._by_name())
         )
@@ -234,22 +250,26 @@ class Grouped(Keeping[Grouping]):
         group = f"{group_of(self.keys)} AS {GROUP}"
         listed = ", ".join((*keys, *values, group))
         make(self.con, RESULT, f"SELECT {listed} FROM {_AFTER} WHERE {shown}")
-        return self.finished(f"SELECT {group} FROM {_BEFORE} WHERE {_TOUCHED}")
+        return self.finished(f"SELECT {group} FROM {BEFORE} WHERE {TOUCHED}")
 
     def _shown(self, name: str, key: GroupKey) -> str:
         """SQL of a key as result rows have it."""
         raw = spelled(self.types[key.column])
         if key.window is None:
             return f"CAST({name} AS {raw})"
-        return window_struct(name, f"{name} + {key.window.width}", raw)
+        return window_struct(name, self._end(name, key.window), raw)
+
+    def _end(self, name: str, window: Window) -> str:
+        """SQL of the end of a window, of whose start it is the column."""
+        return f"{name} + {window.width}"
 
     def _changed(self, moment: Moment) -> str:
         names = columns_in(self.columns.names)
         open_ = f"SELECT * FROM {_AFTER} WHERE NOT ({self._closed(moment)})"
         same = " AND ".join(f"b.{quote(k)} IS NOT DISTINCT FROM a.{quote(k)}" for k in self.keys)
         return (
-            f"SELECT {names}, false AS {GONE} FROM ({open_}) WHERE {_TOUCHED} "
-            f"UNION ALL SELECT {names}, true AS {GONE} FROM {_BEFORE} AS b "
+            f"SELECT {names}, false AS {GONE} FROM ({open_}) WHERE {TOUCHED} "
+            f"UNION ALL SELECT {names}, true AS {GONE} FROM {BEFORE} AS b "
             f"WHERE NOT EXISTS (FROM ({open_}) AS a WHERE {same})"
         )
 
@@ -268,8 +288,8 @@ class Grouped(Keeping[Grouping]):
         left = f"SELECT {GROUP} FROM {RESULT} UNION SELECT * FROM ({groups})"
         shown = self.con.sql(f"SELECT * EXCLUDE ({GROUP}) FROM {_OUT} LIMIT 0").columns
         return (
-            f"SELECT {columns_in(shown)}, {GROUP}, false AS {LEAVES} FROM {_OUT} UNION ALL BY NAME "
-            f"SELECT {GROUP}, true AS {LEAVES} FROM ({left}) "
+            f"SELECT {columns_in(shown)}, {GROUP}, false AS {LEAVES} FROM {_OUT} "
+            f"UNION ALL BY NAME SELECT {GROUP}, true AS {LEAVES} FROM ({left}) "
             f"WHERE {GROUP} NOT IN (SELECT {GROUP} FROM {_OUT})"
         )
 
