@@ -41,8 +41,8 @@ def picture(session: Session, accounts: Accounts, image: Path) -> Picture:
     views: dict[str, str] = {}
     inputs: dict[str, Batch] = {}
     for table in session.store.tables(str(session.project.tables)):
-        # A state has rows of each epoch, and epochs may be cut in other ways after a crash; what it
-        # comes to shows in the results of later ones.
+        # A state has the rows of each epoch, which may be others after a crash; what they come to
+        # shows in the results of later ones.
         if session.store.version(table) is None or is_state(table.name):
             continue
         snapshot = session.store.snapshot(table)

@@ -33,12 +33,13 @@ from qanat.engines.duckdb.types import from_duckdb
 from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
 from qanat.model.function import UserFunction
+from qanat.model.kept import KeptRows
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import RuleCount, Staged
-from qanat.model.work import Batch, Inputs, Work
+from qanat.model.work import Batch, Inputs, TableBatch, Work
 from qanat.ports.engine import Columns, Progress, Reading, RowOrigin, RowPlace, Rows
 from qanat.text import literal
 
@@ -198,6 +199,16 @@ class DuckDBEngine:
             with self._lock:
                 con.close()
                 self._lent.discard(con)
+
+    def kept(self, state: Batch) -> KeptRows:
+        """What the rows of a state come to."""
+        # Imported only here: few flows keep rows.
+        look = import_module("qanat.engines.duckdb.state.look")
+        with self._connection() as con, explained(None):
+            relation = self._relation(con, state)
+            columns = state.schema if isinstance(state, TableBatch) else _schema(relation)
+            found: KeptRows = look.kept_rows(con, relation.sql_query(), columns)
+            return found
 
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""
