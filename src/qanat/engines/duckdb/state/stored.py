@@ -121,6 +121,7 @@ def compaction(bindings: Bindings, state: StateWork, shape: Shape) -> Compaction
     if not state.compacts or batch is None or len(_plain(batch).files) < _MANY:
         return None
     whole = _plain(batch)
+    whole.ready()
     sizes = sorted((Path(f).stat().st_size, f) for f in whole.files)
     total, some = 0, list[str]()
     for size, path in sizes:
