@@ -17,7 +17,8 @@ where nothing in them needs it. `aside` sets rows aside that a query cannot comp
 none can be left out. `readmission` stages a replay, for which `recomputing` computes such rows
 again, and `staying` has those that stay; `rearranging` writes small files of tables again as
 larger ones; `tracing` finds where rows of tables come from. `remembered` keeps what is expensive
-to find out. `audit` and `profile` look at stored tables, `reading` gives the rows of a query.
+to find out. `audit` and `profile` look at stored tables, `reading` gives the rows of a query,
+`telling` says how far one is.
 `faults` turns DuckDB's errors into ours, and asks `refusals` to explain the author's mistakes;
 `mistakes` finds all the names in a query that mean nothing.
 """

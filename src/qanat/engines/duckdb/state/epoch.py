@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
-from qanat.engines.duckdb.state.kind import GONE, Advance, Keeping, Moment
+from qanat.engines.duckdb.state.cache import Caches
+from qanat.engines.duckdb.state.kind import GONE, Advance, Moment
 from qanat.engines.duckdb.state.marks import EPOCH, STREAM, Marks, as_rows, marks_in, moment, moved
 from qanat.engines.duckdb.state.operators import keeping
 from qanat.engines.duckdb.state.stored import Shape, compaction, wanted
@@ -33,6 +33,7 @@ class StateEpoch:
     Args:
         bindings: of the epoch; all inputs are bound.
         query: compiles a query over them.
+        caches: what the process has read of states.
         computes: False if only columns are asked for.
     """
 
@@ -40,6 +41,7 @@ class StateEpoch:
     bindings: Bindings
     work: Work
     query: Callable[[str, SqlQuery], Result]
+    caches: Caches
     computes: bool = True
     _advance: Advance | None = None
     _now: Moment | None = None
@@ -127,14 +129,18 @@ class StateEpoch:
             new[each.name] = f"SELECT * FROM {name}"
         operator = keeping(self.con, state.stateful, new, self._names())
         self._shape = shape = Shape.of(operator)
-        stored = None
-        if state.stored is not None:
+        cached, stored = self.caches.of(self.bindings, state, shape), None
+        if state.stored is not None and cached is None:
             stored = self.bindings.bind(_STORED, state.stored.batch).plain
-        before = marks_in(self.con, stored)
+        before = marks_in(self.con, stored) if cached is None else cached.marks
         self._marks = moved(self.con, self.bindings, self.work, before) if self.computes else {}
         now = moment(self.work.epoch, state, before, self._marks)
         self._now = now
-        rows = self._rows(operator, shape, stored, now)
+        rows = None
+        if cached is not None:
+            rows = cached.find(self.con, operator.touched(now), now)
+        elif stored is not None:
+            rows = wanted(self.con, shape, stored, operator.touched(now), now)
         self._advance = operator.advance(rows, now)
         if self.computes:
             make(self.con, _CHANGED, self._advance.state)
@@ -148,18 +154,13 @@ class StateEpoch:
         named = self._state.stateful.named
         return self.con.sql(f"SELECT * FROM ({named}) LIMIT 0").columns if named else []
 
-    def _rows(
-        self, operator: Keeping[Any], shape: Shape, stored: str | None, now: Moment
-    ) -> str | None:
-        if stored is None:
-            return None
-        return wanted(self.con, shape, stored, operator.touched(now), now)
-
     def _compacted(self, table: StagedTable, shape: Shape, state: StateWork) -> StagedTable:
         found = compaction(self.bindings, state, shape)
         if found is None:
             return table
         output = replace(state.output, prefix=f"{state.output.prefix}-c")
         compacted = write(self.con, found.select, shape.table, output)
+        for file in compacted.files:
+            self.caches.compacted(state, file.path, found.removed)
         files = (*compacted.files, *table.files)
         return replace(table, files=files, removed=found.removed)

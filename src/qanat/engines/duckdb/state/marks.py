@@ -54,7 +54,7 @@ class Mark(Frozen):
 Marks: TypeAlias = Mapping[tuple[str, str], Mark]
 """By stream (`Watermark.read`) and partition."""
 
-_WATERMARK = ("", "")
+WATERMARK = ("", "")
 """The key of the watermark itself."""
 
 
@@ -108,7 +108,7 @@ def _newest(
 
 def moment(epoch: int, state: StateWork, before: Marks, after: Marks) -> Moment:
     """When an epoch is, in event time."""
-    known = before.get(_WATERMARK)
+    known = before.get(WATERMARK)
     then = None if known is None else known.newest
     now = _watermark(state, after)
     # It never goes back: a stream that was idle may come again with older rows.
@@ -141,7 +141,7 @@ def is_idle(mark: Mark, at_us: int, idle_us: int | None) -> bool:
 
 def as_rows(marks: Marks, now: Moment, at_us: int) -> Iterator[str]:
     """SELECT texts of the marks, and of the watermark, as rows of a state."""
-    every = {**marks, _WATERMARK: Mark(now.after, at_us)}
+    every = {**marks, WATERMARK: Mark(now.after, at_us)}
     for (stream, partition), mark in every.items():
         newest = "NULL" if mark.newest is None else str(mark.newest)
         yield (

@@ -6,10 +6,11 @@ there; rules are for its result. Rows that came too late are counted, and put as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.state.cache import Caches
 from qanat.engines.duckdb.state.epoch import StateEpoch
 from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.waiting import Waiting
@@ -21,6 +22,7 @@ from qanat.model.staged import Counts, Staged
 class StatefulStaging(Staging):
     """The staging of one `Work` with a state."""
 
+    caches: Caches = field(kw_only=True)
     kept: StateEpoch | None = None
     _of: Waiting | None = None
 
@@ -67,7 +69,9 @@ class StatefulStaging(Staging):
         # After rows were set aside, `waiting` is another one: all is computed once more.
         if self.kept is None or self._of is not self.waiting:
             self._of = self.waiting
-            self.kept = StateEpoch(self.con, self.bindings, self.work, self._input, computes)
+            self.kept = StateEpoch(
+                self.con, self.bindings, self.work, self._input, self.caches, computes
+            )
         return self.kept
 
     def _input(self, name: str, query: SqlQuery) -> Result:

@@ -24,6 +24,8 @@ from qanat.model.work import StateWork, TableBatch
 from qanat.text import quote
 
 _TOUCHED, _WANTED, _ROWS = (f"__qanat_{name}" for name in ("touched", "wanted", "kept"))
+KEY, DUE = "a key of the row", "the watermark at which the row is due"
+"""The comments of columns, by which they are known."""
 _MANY = 100
 """Files of a state from which on some of them become one."""
 _GROWS = 2
@@ -52,7 +54,8 @@ class Shape(Frozen):
     @property
     def table(self) -> Schema:
         """The columns of the table."""
-        own = (Field(f.name, f.type, comment=f.comment) for f in self.columns.fields)
+        told = dict.fromkeys(self.keys, KEY) | dict.fromkeys(filter(None, [self.closes]), DUE)
+        own = (Field(f.name, f.type, comment=told.get(f.name)) for f in self.columns.fields)
         return Schema((*OWN.fields, *own))
 
     @property
@@ -118,6 +121,7 @@ def compaction(bindings: Bindings, state: StateWork, shape: Shape) -> Compaction
     if not state.compacts or batch is None or len(_plain(batch).files) < _MANY:
         return None
     whole = _plain(batch)
+    whole.ready()
     sizes = sorted((Path(f).stat().st_size, f) for f in whole.files)
     total, some = 0, list[str]()
     for size, path in sizes:
