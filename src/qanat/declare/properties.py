@@ -28,6 +28,7 @@ from qanat.model.pipeline import (
     Drift,
     OnRowError,
 )
+from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ, parse_duration
 
 _KEYS = "KEYS"
@@ -52,6 +53,7 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         RESET_ALLOWED: ("true", "false"),
         STRATEGY: tuple(each.value for each in Strategy),
         LATE_ROWS: tuple(each.value for each in LateRows),
+        OUTPUT_MODE: tuple(each.value for each in OutputMode),
     }
 )
 _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(

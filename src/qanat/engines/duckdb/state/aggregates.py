@@ -193,6 +193,11 @@ class Values(Part):
         return f"(SELECT {self._call} FROM (SELECT unnest({values}, max_depth := 2)))"
 
 
+_MOST = 1024
+_known: dict[tuple[Aggregate, tuple[str, ...]], Part] = {}
+"""By aggregate and the types of its columns: to find it out takes longer than many an epoch."""
+
+
 def part_of(
     con: DuckDBPyConnection, aggregate: Aggregate, rows: str, types: Mapping[str, DuckDBPyType]
 ) -> Part:
@@ -206,6 +211,17 @@ def part_of(
         ValueError: a table cannot hold the values that would have to be kept.
         duckdb.Error: the aggregate is wrong.
     """
+    key = aggregate, tuple(str(types[c]) for c in aggregate.columns)
+    if key not in _known:
+        if len(_known) >= _MOST:
+            _known.clear()
+        _known[key] = _part(con, aggregate, rows, types)
+    return _known[key]
+
+
+def _part(
+    con: DuckDBPyConnection, aggregate: Aggregate, rows: str, types: Mapping[str, DuckDBPyType]
+) -> Part:
     value = con.sql(f"SELECT {aggregate.call} FROM {rows} LIMIT 0").types[0]
     found = _ONE_ROW.fullmatch(aggregate.call)
     if found is not None and (found["by"] is None) == (found["name"].lower() in _ALONE):
