@@ -16,6 +16,7 @@ import threading
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from duckdb import DuckDBPyConnection
 
@@ -49,6 +50,7 @@ class Cached:
         marks: how far its streams had come.
         built: rows that there were when it was read as a whole; `added` those since then.
         compacted: by file that this process has staged, those whose rows it has.
+        staged: the newest file of changed rows that this process has staged, and the marks in it.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Cached:
     built: int
     added: int = 0
     compacted: dict[str, frozenset[str]] = field(default_factory=dict)
+    staged: tuple[str, Marks] = ("", MappingProxyType({}))
 
     def find(self, con: DuckDBPyConnection, touched: str, moment: Moment) -> str:
         """SELECT text of the rows that an epoch needs.
@@ -133,6 +136,12 @@ class Caches:
         if known is not None:
             known.compacted = {str(state.output.folder / new): frozenset(removed)}
 
+    def staged(self, state: StateWork, new: str, marks: Marks) -> None:
+        """Note the marks in a file, should it be published."""
+        known = self._known.get(state.output.folder)
+        if known is not None:
+            known.staged = str(state.output.folder / new), marks
+
     def _built(
         self, bindings: Bindings, state: StateWork, shape: Shape, batch: TableBatch
     ) -> Cached:
@@ -185,9 +194,11 @@ def _take(bindings: Bindings, known: Cached, batch: TableBatch) -> None:
     rows = bindings.bind("__qanat_new_kept", part_of(batch, missing)).plain
     make(con, _NEW, rows)
     of_state = f"SELECT {_columns(known.shape)} FROM {_NEW} WHERE {STREAM} IS NULL"
-    con.execute(f"INSERT INTO {known.name} {of_state}")
-    known.marks = {**known.marks, **marks_in(con, f"SELECT * FROM {_NEW}")}
-    known.added += count_of(con, f"{_NEW} WHERE {STREAM} IS NULL")
+    row = con.execute(f"INSERT INTO {known.name} {of_state}").fetchone()
+    known.added += row[0] if row else 0
+    file, marks = known.staged
+    own = missing == [file]
+    known.marks = {**known.marks, **(marks if own else marks_in(con, f"SELECT * FROM {_NEW}"))}
     known.files = frozenset(batch.files)
 
 

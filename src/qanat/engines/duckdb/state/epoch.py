@@ -11,7 +11,17 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.state.cache import Caches
 from qanat.engines.duckdb.state.kind import GONE, Advance, Moment
-from qanat.engines.duckdb.state.marks import EPOCH, STREAM, Marks, as_rows, marks_in, moment, moved
+from qanat.engines.duckdb.state.marks import (
+    EPOCH,
+    STREAM,
+    WATERMARK,
+    Mark,
+    Marks,
+    as_rows,
+    marks_in,
+    moment,
+    moved,
+)
 from qanat.engines.duckdb.state.operators import keeping
 from qanat.engines.duckdb.state.stored import Shape, compaction, wanted
 from qanat.engines.duckdb.types import Result
@@ -73,8 +83,10 @@ class StateEpoch:
 
     def late(self) -> dict[str, tuple[str, int]]:
         """By input, SELECT text of the rows that came too late, and how many there are."""
-        found = ((name, text) for name, text in self._advanced().late.items())
-        counted = ((n, text, count_of(self.con, f"({text})")) for n, text in found)
+        late, now = self._advanced().late, self._now
+        if now is None or now.before is None:
+            return {}
+        counted = ((n, text, count_of(self.con, f"({text})")) for n, text in late.items())
         return {name: (text, rows) for name, text, rows in counted if rows}
 
     def stage(self) -> StagedTable:
@@ -92,6 +104,9 @@ class StateEpoch:
             f"FROM ({self._typed(shape)} UNION ALL BY NAME {union}))"
         )
         table = write(self.con, select, shape.table, state.output)
+        marks = {**self._marks, WATERMARK: Mark(now.after, state.at_us)}
+        for file in table.files:
+            self.caches.staged(state, file.path, marks)
         return self._compacted(table, shape, state)
 
     # -- parts -----------------------------------------------------------------------------
@@ -149,9 +164,12 @@ class StateEpoch:
 
     def _names(self) -> list[str]:
         """The names of the result columns; the reads that the result needs besides are defined."""
+        stateful = self._state.stateful
+        named = stateful.named
         for read in self.work.query.reads:
-            self.bindings.define(read.name)
-        named = self._state.stateful.named
+            # A view is a statement of its own, for which DuckDB opens the files once more.
+            if read.name in named or read.name in stateful.result:
+                self.bindings.define(read.name)
         return self.con.sql(f"SELECT * FROM ({named}) LIMIT 0").columns if named else []
 
     def _compacted(self, table: StagedTable, shape: Shape, state: StateWork) -> StagedTable:
