@@ -191,7 +191,7 @@ def _session(chance: random.Random, seed: int) -> Case:
     )
     wanted = listed.replace("session_window.start", "min(ts)")
     wanted = wanted.replace('session_window."end"', f"max(ts) + INTERVAL {gap} SECONDS")
-    wanted = f"SELECT {wanted} FROM ({numbered}) AS r" + (
+    wanted = f"SELECT {wanted} FROM (FROM ({numbered}) ORDER BY id) AS r" + (
         group.replace("GROUP BY", "GROUP BY __n,") if keys else f" GROUP BY __n{group}"
     )
     return Case(seed, "session", sql, wanted, ("r",), delay, mode, late, epochs)
@@ -216,7 +216,8 @@ def _distinct(chance: random.Random, seed: int) -> Case:
         return Case(seed, "distinct", sql, sql, ("r",), None, None, 0, epochs)
     on = ", ".join(keys)
     sql = f"SELECT DISTINCT ON ({on}) id, s, v FROM r{tail}"
-    wanted = f"SELECT id, s, v FROM r{tail} QUALIFY row_number() OVER (PARTITION BY {on} ORDER BY id) = 1"
+    first = f"row_number() OVER (PARTITION BY {on} ORDER BY id) = 1"
+    wanted = f"SELECT id, s, v FROM r{tail} QUALIFY {first}"
     return Case(seed, "distinct", sql, wanted, ("r",), None, None, 0, epochs)
 
 
@@ -225,15 +226,16 @@ def _join(chance: random.Random, seed: int) -> Case:
         ("JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "SEMI JOIN", "ANTI JOIN")
     )
     low, high = chance.choice(((-60, 60), (0, 30), (-20, 0), (0, 0)))
+    least, most = f"INTERVAL '{low} seconds'", f"INTERVAL '{high} seconds'"
     delay = chance.choice((0, 10, 90)) * SECOND
     epochs, late = _epochs(chance, ("l", "r"), delay, 1)
     parts = [chance.choice(("a.k = b.k", "a.s = b.s", "a.k = b.k AND a.s = b.s", "a.v + 1 = b.v"))]
     parts.append(
         chance.choice(
             (
-                f"b.ts BETWEEN a.ts + INTERVAL '{low} seconds' AND a.ts + INTERVAL '{high} seconds'",
-                f"b.ts >= a.ts + INTERVAL '{low} seconds' AND b.ts - INTERVAL '{high} seconds' <= a.ts",
-                f"a.ts <= b.ts - INTERVAL '{low} seconds' AND a.ts > b.ts - INTERVAL '{high} seconds'",
+                f"b.ts BETWEEN a.ts + {least} AND a.ts + {most}",
+                f"b.ts >= a.ts + {least} AND b.ts - {most} <= a.ts",
+                f"a.ts <= b.ts - {least} AND a.ts > b.ts - {most}",
             )
         )
     )
@@ -320,7 +322,7 @@ def differs(case: Case, con: duckdb.DuckDBPyConnection) -> str | None:
     """How the result over the epochs differs from that of the batch query; None if it does not."""
     con.execute("DROP TABLE IF EXISTS state")
     delay = case.delay
-    marks = None if delay is None else {name: ("ts", delay) for name in case.streams}
+    marks = None if delay is None else dict.fromkeys(case.streams, ("ts", delay))
     running = Running(query_of(case.sql, case.streams, marks), case.mode, con)
     for epoch in case.epochs:
         running.take({name: rows_sql(rows) for name, rows in epoch.items()})

@@ -1,4 +1,4 @@
-"""`python -m tests.streams.run --most 10000 --seed 1`: random queries over streams, against batch."""
+"""`python -m tests.streams.run --most 10000 --seed 1`: random queries over streams."""
 
 from __future__ import annotations
 

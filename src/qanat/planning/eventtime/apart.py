@@ -89,6 +89,14 @@ class Apart(Frozen):
         where = keyword_location(self.query, word, near)
         return FlowError(message, location=where, hint=hint)
 
+    def problem_of(self, message: str, source: exp.Expr, hint: str) -> FlowError:
+        """An error at the first stream inside a source in FROM."""
+        names = {t.name for t in source.find_all(exp.Table)}
+        reads = (r for r in self.query.reads if r.name in names)
+        read = next((r for r in reads if r.name in self.streamed), None)
+        where = self.query.location if read is None else read.location
+        return FlowError(message, location=where, hint=hint)
+
     def _carry_group(self, select: exp.Select) -> None:
         """Have all levels from the SELECT up to the result carry `GROUP`."""
         select.append("expressions", exp.column(exp.to_identifier(GROUP, quoted=True)))

@@ -47,9 +47,8 @@ class _Taking:
         sources = sources_of(self.select)
         moving = [is_streamed(s, apart.streamed) for s in sources]
         if moving[:2] != [True, True] or sum(moving) > 2:
-            raise apart.problem(
+            raise apart.problem_of(
                 "two streams are joined first, and no third one with them",
-                "JOIN",
                 next(s for s, m in list(zip(sources, moving, strict=True))[1:] if m),
                 "write the two streams first; give a join of three two STREAMING TABLEs",
             )
@@ -78,9 +77,8 @@ class _Taking:
         """The operator."""
         equal = list(self._equal())
         if not equal:
-            raise self.apart.problem(
+            raise self.apart.problem_of(
                 "a join of two streams needs values that are equal in both",
-                "JOIN",
                 self.join.this,
                 f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key, with the alias before"
                 " each column",
@@ -113,28 +111,25 @@ class _Taking:
         join, apart = self.join, self.apart
         method = str(join.args.get("method") or "")
         if join.args.get("using") or method.upper() == "NATURAL":
-            raise apart.problem(
+            raise apart.problem_of(
                 "USING in a join of two streams",
-                "JOIN",
                 join.this,
                 f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key",
             )
         if method:
-            raise apart.problem(
+            raise apart.problem_of(
                 f"{method.upper()} JOIN of two streams",
-                "JOIN",
                 join.this,
                 "compute it in a MATERIALIZED VIEW over the streaming tables",
             )
         if not all(self.aliases):
-            raise apart.problem(
-                "a subquery in a join of streams has no name", "JOIN", join.this, "give it one"
+            raise apart.problem_of(
+                "a subquery in a join of streams has no name", join.this, "give it one"
             )
         for other in self.others:
             if str(other.args.get("side") or "").upper() in ("RIGHT", "FULL"):
-                raise apart.problem(
+                raise apart.problem_of(
                     "a table that keeps its unmatched rows beside a join of streams",
-                    "JOIN",
                     other.this,
                     "give the join of the streams a STREAMING TABLE of its own",
                 )
@@ -226,15 +221,13 @@ class _Taking:
         other = self.apart.watermarks
         mine, its = self.aliases[side], self.aliases[1 - side]
         if len(other) < 2:
-            return self.apart.problem(
+            return self.apart.problem_of(
                 f"nothing says when a row of {mine} can no longer match",
-                "JOIN",
                 self.join.this,
                 "give both streams a watermark: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
             )
-        return self.apart.problem(
+        return self.apart.problem_of(
             f"nothing says how much later than a row of {mine} one of {its} may be",
-            "JOIN",
             self.join.this,
             f"bound it in ON: {its}.{other[1 - side].column} <= {mine}.{other[side].column}"
             " + INTERVAL 1 HOUR",
