@@ -42,6 +42,7 @@ NAMES = (
     "object_store",
     "postgres",
     "kafka_latency",
+    "state_keys",
 )
 
 

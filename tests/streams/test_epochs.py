@@ -13,6 +13,7 @@ import qanat
 from qanat.engines.duckdb.state import stored
 from qanat.errors import FlowError, QanatError
 from qanat.storage.delta.store import DeltaStore
+from tests.acceptance.crashing import beside, copy, count_steps, die_at
 
 READ = "STREAM read_files('in/*.json', schema => 'k STRING, x BIGINT, ts TIMESTAMP'{options})"
 TOTALS = """
@@ -155,6 +156,27 @@ def test_another_aggregate_is_refused_until_the_table_starts_over(streams: Strea
     streams.declare(TOTALS.replace("max(ts)", "min(ts)").replace("BY k", "BY k HAVING n > 1"))
     streams.add(("a", 1, "05:00"))
     assert streams.run().status == "succeeded"
+
+
+def test_a_process_that_dies_at_any_step_loses_and_doubles_nothing(
+    streams: Streams, tmp_path: Path
+) -> None:
+    streams.declare(TOTALS + HOURS)
+    for rows in EPOCHS[:2]:
+        streams.add(*rows)
+        streams.run()
+    streams.add(*EPOCHS[2])
+    counted = copy(streams.root, beside(tmp_path, "counted"))
+    for step in range(3, count_steps(counted, "run") + 1, 13):
+        project = copy(streams.root, beside(tmp_path, f"dies-{step}"))
+        die_at(project, "run", step)
+        after = Streams.__new__(Streams)
+        after.root, after.files = project, 3
+        after.run()
+        after.add(*EPOCHS[3])
+        after.run()
+        assert after.rows("totals") == TOTALS_NOW, step
+        assert after.rows("hours") == HOURS_NOW, step
 
 
 class _Dead(BaseException):
