@@ -76,6 +76,7 @@ def measure(keys: int = KEYS) -> list[Figure]:
     with scratch("state-keys") as folder:
         small, least = one(folder / "small", ROWS)
         large, peak = one(folder / "large", keys)
+    few = "1,000 keys"
     name = f"state_keys: {keys // 1_000_000} M keys"
     return [
         Figure(

@@ -1,4 +1,4 @@
-"""What the scenarios of flows with a state come to undisturbed: what a query over all rows gives."""
+"""What the scenarios of flows with a state come to undisturbed, as a query over all rows gives."""
 
 from __future__ import annotations
 
