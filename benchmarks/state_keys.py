@@ -79,10 +79,8 @@ def measure(keys: int = KEYS) -> list[Figure]:
     few = "1,000 keys"
     name = f"state_keys: {keys // 1_000_000} M keys"
     return [
-        Figure(
-            f"{name}, CPU of an epoch", large, "1,000 keys", small, "ms", Against.DIFFERENCE, 30
-        ),
-        Figure(f"{name}, memory", peak, "1,000 keys", least, "MB", Against.VALUE, 1000),
+        Figure(f"{name}, CPU of an epoch", large, few, small, "ms", Against.DIFFERENCE, 30),
+        Figure(f"{name}, memory", peak, few, least, "MB", Against.VALUE, 1000),
     ]
 
 
