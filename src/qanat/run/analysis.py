@@ -53,12 +53,12 @@ def analyse(
         ran: Python files that have been run already.
     """
     declared = load_pipeline(project, plugins.connectors(), plugins.formats(), ran)
-    operators = operators_of(declared.pipeline, dialect)
+    operators, wrong = operators_of(declared.pipeline, dialect)
     pipeline = with_results(declared.pipeline, operators)
     graph, misfits = build_graph(pipeline, not declared.problems, declared.may_declare)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
     if problems:
-        sound = _sound(pipeline, problems, dialect, operators)
+        sound = _sound(pipeline, problems, dialect, operators, wrong)
         return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
     targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
     flows = {
@@ -80,14 +80,20 @@ def _sound(
     problems: tuple[QanatError, ...],
     dialect: str,
     operators: Mapping[str, Stateful],
+    wrong: frozenset[str],
 ) -> dict[str, CompiledFlow]:
-    """The flows that can be compiled although something in the project is wrong."""
+    """The flows that can be compiled although something in the project is wrong.
+
+    Args:
+        wrong: names of those whose queries are.
+    """
     # Gathering views that read each other in a circle would never end.
     if any(isinstance(p, CycleError) for p in problems):
         return {}
     sound: dict[str, CompiledFlow] = {}
     for flow in pipeline.flows:
-        if pipeline.get(flow.target) is None or not _fed(pipeline, flow):
+        known = pipeline.get(flow.target) is not None and _fed(pipeline, flow)
+        if not known or flow.name in wrong:
             continue
         # Its error is among the problems already.
         with suppress(QanatError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 from qanat.dialect import to_engine
@@ -19,24 +18,30 @@ from qanat.planning.states import mode_of
 _KINDS = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
 
 
-def operators_of(pipeline: Pipeline, dialect: str) -> dict[str, Stateful]:
+def operators_of(pipeline: Pipeline, dialect: str) -> tuple[dict[str, Stateful], frozenset[str]]:
     """By flow, the operator of its query that keeps rows from epoch to epoch, where it has one.
-
-    What cannot be told of a query that is wrong, `qanat.planning.order` says as its error.
 
     Args:
         dialect: of the engine, in which the operators are.
+
+    Returns:
+        The operators, and the names of flows of which it cannot be told: what is wrong with
+        their queries, `qanat.planning.order` says as an error, and no engine can say better.
     """
     found: dict[str, Stateful] = {}
+    wrong: set[str] = set()
     for flow in pipeline.flows:
         target = pipeline.get(flow.target)
         if target is None or target.kind not in _KINDS or flow.once:
             continue
-        with suppress(QanatError):
+        try:
             operator = _operator(pipeline, flow, target, dialect)
-            if operator is not None:
-                found[flow.name] = operator
-    return found
+        except QanatError:
+            wrong.add(flow.name)
+            continue
+        if operator is not None:
+            found[flow.name] = operator
+    return found, frozenset(wrong)
 
 
 def _operator(pipeline: Pipeline, flow: Flow, target: Dataset, dialect: str) -> Stateful | None:
