@@ -14,5 +14,6 @@ pipeline runs: `upkeep` (how tables are maintained), `quarantine` (rows that wai
 (the data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of
 that may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
 `table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets
-another name, or goes), `event` (what an update tells while it runs).
+another name, or goes), `kept` (what a flow keeps, as people see it), `event` (what an update
+tells while it runs).
 """

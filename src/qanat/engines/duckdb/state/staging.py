@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlglot import exp
+
+from qanat.engines.duckdb.files.bound import RESERVED
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.state.cache import Caches
 from qanat.engines.duckdb.state.epoch import StateEpoch
@@ -16,6 +19,8 @@ from qanat.engines.duckdb.types import Fitted, Result
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.model.query import SqlQuery
 from qanat.model.staged import Counts, Staged
+from qanat.planning.stateful import tree_of
+from qanat.text import quote
 
 
 @dataclass(slots=True)
@@ -44,7 +49,8 @@ class StatefulStaging(Staging):
         total = sum(rows for _, rows in late.values())
         counts += Counts(late=total)
         if total and self.work.state is not None and self.work.state.keeps_late:
-            found = [(f"({n})", text, False) for n, (text, _) in late.items()]
+            named = {each.name: each.query for each in self.work.state.stateful.inputs}
+            found = [(f"({n})", self._told(named[n], t), False) for n, (t, _) in late.items()]
             self.waiting.late(found, staged.given)
             counts += Counts(out=total, quarantined=total)
             rules, tables = (*rules, self.waiting.rules[-1]), self.waiting.tables
@@ -73,6 +79,16 @@ class StatefulStaging(Staging):
                 self.con, self.bindings, self.work, self._input, self.caches, computes
             )
         return self.kept
+
+    def _told(self, query: SqlQuery, rows: str) -> str:
+        """SELECT text of rows of an input, with its columns called as the author knows them."""
+        tree = tree_of(query)
+        given = tree.selects if isinstance(tree, exp.Query) else []
+        known = {e.alias: e.unalias().sql(query.dialect) for e in given}
+        columns = self.con.sql(f"SELECT * FROM ({rows}) LIMIT 0").columns
+        told = {c: known.get(c, c) if c.startswith(RESERVED) else c for c in columns}
+        listed = ", ".join(f"{quote(c)} AS {quote(name)}" for c, name in told.items())
+        return f"SELECT {listed} FROM ({rows})"
 
     def _input(self, name: str, query: SqlQuery) -> Result:
         return self._query(name, query, positions=False)
