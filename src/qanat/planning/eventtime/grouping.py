@@ -84,7 +84,7 @@ class _Taking:
                     f"{name} over a stream in one query",
                     "GROUP BY",
                     each,
-                    "give each set of keys a STREAMING TABLE of its own",
+                    hint="give each set of keys a STREAMING TABLE of its own",
                 )
             if isinstance(each, exp.Tuple):
                 yield from each.expressions
@@ -122,7 +122,7 @@ class _Taking:
                 "a star over a stream that is grouped",
                 "SELECT",
                 group,
-                "name the columns, or write SELECT DISTINCT *",
+                hint="name the columns, or write SELECT DISTINCT *",
             )
         text = group.sql(dialect=self.dialect, normalize=True)
         found = window_of(self.apart, group)
@@ -140,7 +140,7 @@ class _Taking:
                 "several windows in one GROUP BY",
                 "GROUP BY",
                 windows[1],
-                "give each a STREAMING TABLE of its own",
+                hint="give each a STREAMING TABLE of its own",
             )
 
     def _check_time(self, value: exp.Expr) -> None:
@@ -155,7 +155,7 @@ class _Taking:
                 f" {', '.join(known)}",
                 "GROUP BY",
                 value,
-                "have both of one column",
+                hint="have both of one column",
             )
 
     def _from(self) -> Iterator[exp.Expr]:
@@ -170,13 +170,13 @@ class _Taking:
                 "no watermark says when a window is complete",
                 "GROUP BY",
                 self.select,
-                "write one behind the stream: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
+                hint="write one behind the stream: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
             )
         return self.apart.problem(
             "no key of GROUP BY says when a group is complete",
             "GROUP BY",
             self.select,
-            "group by windows of the column that has the watermark: window(ts, '10 minutes')",
+            hint="group by windows of the column that has the watermark: window(ts, '10 minutes')",
         )
 
     # -- values ----------------------------------------------------------------------------
@@ -230,7 +230,7 @@ class _Taking:
                 "a window function over groups of a stream",
                 "OVER",
                 node,
-                "compute it in a MATERIALIZED VIEW over the streaming table",
+                hint="compute it in a MATERIALIZED VIEW over the streaming table",
             )
         if isinstance(node, exp.Query):
             return node
@@ -271,7 +271,8 @@ class _Taking:
             f"{node.sql(dialect=self.dialect)} is neither in GROUP BY nor inside an aggregate",
             node.name,
             node,
-            "add it to GROUP BY, or write any_value(…) if it does not matter which value it is",
+            hint="add it to GROUP BY, or write any_value(…) if it does not matter which value it"
+            " is",
         )
 
     def _window(self, name: str) -> exp.Expr | None:
