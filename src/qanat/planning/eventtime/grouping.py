@@ -267,8 +267,13 @@ class _Taking:
             meant = self.aliases.get(node.name)
             if meant is not None and node.name not in inside:
                 return exp.Paren(this=self._over(meant.copy(), inside | {node.name}))
+        written = node.sql(dialect=self.dialect)
+        call = node.parent
+        what = "inside an aggregate"
+        if isinstance(call, exp.Anonymous):
+            what += f", as {call.name}() is none"
         raise self.apart.problem(
-            f"{node.sql(dialect=self.dialect)} is neither in GROUP BY nor inside an aggregate",
+            f"{written} is neither in GROUP BY nor {what}",
             node.name,
             node,
             hint="add it to GROUP BY, or write any_value(…) if it does not matter which value it"

@@ -21,7 +21,6 @@ from qanat.planning.stateful import (
     tree_of,
 )
 
-
 _OPERATORS = ("GROUP BY", "HAVING", "DISTINCT", "the aggregate", "a join of two streams")
 """What constructs are called that are operators by themselves."""
 
