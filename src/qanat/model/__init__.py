@@ -5,7 +5,8 @@ an author writes: `dialect` (of SQL), `schema` (columns and types), `inference` 
 nobody declared), `query` (and what it reads),
 `chosen` (of columns), `changes` (how rows change a table, as those of AUTO CDC), `feed` (how
 others are told), `snapshots`, `keyed`, `merge_into` and `results` (other kinds of changes),
-`stateful` (what a query keeps from epoch to epoch), `lateness` (rows that come too late),
+`span` (of time), `stateful` (what a query keeps from epoch to epoch), `lateness` (rows that come
+too late),
 `function` (what SQL can call), `pipeline` (expectations, datasets, flows, the project), `side`
 (tables beside those of datasets). What adapters say of themselves: `adapter` (options and
 connectors), `envelope` (what messages are wrapped in), `kind` (the others). What happens when a

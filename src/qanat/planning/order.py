@@ -1,8 +1,8 @@
 """The order in which datasets are computed, and the problems that make it impossible.
 
-A streaming table reads each input row once, so its query must give the same result rows for a new
-row whatever came before. Spark keeps state between batches for queries that cannot (an aggregate
-over a stream, a join of two streams). Qanat keeps none, and refuses them.
+A streaming table reads each input row once. If its query needs rows of earlier epochs (an
+aggregate over a stream, a join of two streams), one operator keeps them as its state, as Spark
+has it (see `eventtime`); a query that would need more than one is refused.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 In each epoch, a streaming table's query sees only rows that it has not read before. A construct
 that combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
-the result for one epoch's rows, not for all rows, so it is refused. Queries are looked at as
-sqlglot trees, each parsed once per process.
+the result for one epoch's rows, not for all rows: so it is an operator with a state
+(`qanat.planning.eventtime`), or refused. Queries are looked at as sqlglot trees, each parsed once
+per process.
 """
 
 from __future__ import annotations

@@ -84,12 +84,12 @@ class Apart(Frozen):
                 found.append(Watermark(read.name, sql, time.delay_us, time.column))
         return tuple(found)
 
-    def problem(self, message: str, word: str, near: exp.Expr | None, hint: str) -> FlowError:
+    def problem(self, message: str, word: str, near: exp.Expr | None, *, hint: str) -> FlowError:
         """An error at a word of the author's query."""
         where = keyword_location(self.query, word, near)
         return FlowError(message, location=where, hint=hint)
 
-    def problem_of(self, message: str, source: exp.Expr, hint: str) -> FlowError:
+    def problem_of(self, message: str, source: exp.Expr, *, hint: str) -> FlowError:
         """An error at the first stream inside a source in FROM."""
         names = {t.name for t in source.find_all(exp.Table)}
         reads = (r for r in self.query.reads if r.name in names)
@@ -129,7 +129,7 @@ class Apart(Frozen):
             "what stands around an aggregate over a stream must be a plain SELECT",
             "SELECT",
             near,
-            "put the aggregate into a STREAMING TABLE of its own, and read its changes:"
+            hint="put the aggregate into a STREAMING TABLE of its own, and read its changes:"
             " STREAM table_changes('…')",
         )
 

@@ -25,7 +25,7 @@ def deduplication_of(apart: Apart) -> Deduplication:
             "ORDER BY cannot choose a row of a stream: rows of later epochs are not known",
             "ORDER BY",
             select.args["order"],
-            "leave it out: the row that comes first counts",
+            hint="leave it out: the row that comes first counts",
         )
     columns = [e.copy() for e in select.expressions]
     columns += [exp.alias_(k.copy(), f"{KEY}{n}", quoted=True) for n, k in enumerate(keys)]

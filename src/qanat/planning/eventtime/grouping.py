@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sqlglot import exp
 
 from qanat.errors import FlowError
 from qanat.model.name import Named, same_in_query
-from qanat.model.stateful import RESULT, Aggregate, Grouping, GroupKey, OutputMode, StatefulInput
+from qanat.model.stateful import RESULT, Grouping, GroupKey, OutputMode, StatefulInput
 from qanat.planning.eventtime.apart import Apart, result_source
+from qanat.planning.eventtime.calls import Calls, aliased, each_part, has_aggregate
 from qanat.planning.eventtime.windows import SESSION, TIME_OF, called, ends_of, window_of
 from qanat.planning.stateful import aggregates
-from qanat.text import quote
 
-KEY, VALUE, PARAMETER, NAME, NUMBER = (
-    f"__qanat_{each}" for each in ("key_", "value_", "p", "name_", "number")
-)
-"""What the names of columns begin with: keys and aggregates of a result, columns of the input,
-places for names of result columns; and the column that numbers the rows of the input."""
-
-_WRAPPERS = (exp.Distinct, exp.Order, exp.Ordered, exp.Filter, exp.Where, exp.WithinGroup,
-             exp.IgnoreNulls, exp.RespectNulls)  # fmt: skip
-_DISTINCT_ORDER = (exp.Distinct, exp.Order, exp.WithinGroup)
+KEY, VALUE, NAME = (f"__qanat_{each}" for each in ("key_", "value_", "name_"))
+"""What the names of columns begin with: keys and aggregates of a result, and places for the names
+of result columns."""
 
 
 def grouping_of(apart: Apart, mode: OutputMode | None) -> Grouping:
@@ -40,8 +34,7 @@ class _Taking:
     def __init__(self, apart: Apart) -> None:
         self.apart, self.select = apart, apart.select
         self.dialect = apart.query.dialect
-        self.columns: list[exp.Expr] = []
-        self.aggregates: list[Aggregate] = []
+        self.calls = Calls(self.dialect)
         self.aliases: Named[exp.Expr] = Named()
         for item in self.select.expressions:
             if isinstance(item, exp.Alias):
@@ -66,9 +59,7 @@ class _Taking:
         if order is not None:
             order.set("expressions", [self._rewritten(e) for e in order.expressions])
         # The tree is changed only from here on: what goes in must have been taken before.
-        if not self.columns:
-            self.columns.append(_aliased(exp.true(), f"{PARAMETER}0"))
-        before = apart.before(self.columns)
+        before = apart.before(self.calls.columns or [aliased(exp.true(), "__qanat_none")])
         return Grouping(
             (StatefulInput("rows", before),),
             apart.watermarks,
@@ -76,7 +67,7 @@ class _Taking:
             apart.after(after, changes),
             named,
             tuple(self.keys),
-            tuple(self.aggregates),
+            tuple(self.calls.aggregates),
         )
 
     # -- keys ------------------------------------------------------------------------------
@@ -93,7 +84,7 @@ class _Taking:
                     f"{name} over a stream in one query",
                     "GROUP BY",
                     each,
-                    "give each set of keys a STREAMING TABLE of its own",
+                    hint="give each set of keys a STREAMING TABLE of its own",
                 )
             if isinstance(each, exp.Tuple):
                 yield from each.expressions
@@ -103,7 +94,7 @@ class _Taking:
             yield from (
                 e
                 for e in self.select.expressions
-                if not _has_aggregate(e) and e.find(exp.Column, exp.Star)
+                if not has_aggregate(e) and e.find(exp.Column, exp.Star)
             )
 
     def _resolved(self, group: exp.Expr) -> exp.Expr:
@@ -121,7 +112,7 @@ class _Taking:
             own = meant is not None and any(
                 same_in_query(c.name, group.name) for c in meant.find_all(exp.Column)
             )
-            if meant is not None and not own and not _has_aggregate(meant):
+            if meant is not None and not own and not has_aggregate(meant):
                 return meant
         return group
 
@@ -131,13 +122,12 @@ class _Taking:
                 "a star over a stream that is grouped",
                 "SELECT",
                 group,
-                "name the columns, or write SELECT DISTINCT *",
+                hint="name the columns, or write SELECT DISTINCT *",
             )
-        column = f"{PARAMETER}{len(self.columns)}"
         text = group.sql(dialect=self.dialect, normalize=True)
         found = window_of(self.apart, group)
         value = group if found is None else found[1]
-        self.columns.append(_aliased(value.copy(), column))
+        column = self.calls.column(value)
         if found is not None:
             self._check_time(value)
             return GroupKey(column, text, found[0])
@@ -150,7 +140,7 @@ class _Taking:
                 "several windows in one GROUP BY",
                 "GROUP BY",
                 windows[1],
-                "give each a STREAMING TABLE of its own",
+                hint="give each a STREAMING TABLE of its own",
             )
 
     def _check_time(self, value: exp.Expr) -> None:
@@ -165,7 +155,7 @@ class _Taking:
                 f" {', '.join(known)}",
                 "GROUP BY",
                 value,
-                "have both of one column",
+                hint="have both of one column",
             )
 
     def _from(self) -> Iterator[exp.Expr]:
@@ -180,13 +170,13 @@ class _Taking:
                 "no watermark says when a window is complete",
                 "GROUP BY",
                 self.select,
-                "write one behind the stream: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
+                hint="write one behind the stream: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
             )
         return self.apart.problem(
             "no key of GROUP BY says when a group is complete",
             "GROUP BY",
             self.select,
-            "group by windows of the column that has the watermark: window(ts, '10 minutes')",
+            hint="group by windows of the column that has the watermark: window(ts, '10 minutes')",
         )
 
     # -- values ----------------------------------------------------------------------------
@@ -196,7 +186,7 @@ class _Taking:
         items, named = [], []
         for number, item in enumerate(self.select.expressions):
             value = item.unalias()
-            items.append(_aliased(self._rewritten(value), f"{NAME}{number}"))
+            items.append(aliased(self._rewritten(value), f"{NAME}{number}"))
             if isinstance(item, exp.Alias):
                 named.append(exp.alias_(exp.null(), item.alias, quoted=True))
             elif isinstance(value, exp.Column):
@@ -232,15 +222,15 @@ class _Taking:
         if isinstance(node, exp.Filter | exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls):
             inner = node.find(exp.Func)
             if inner is not None and aggregates(inner):
-                return self._aggregate(node)
+                return _result(f"{VALUE}{self.calls.number(node)}")
         if isinstance(node, exp.Func) and aggregates(node):
-            return self._aggregate(node)
+            return _result(f"{VALUE}{self.calls.number(node)}")
         if isinstance(node, exp.Window):
             raise self.apart.problem(
                 "a window function over groups of a stream",
                 "OVER",
                 node,
-                "compute it in a MATERIALIZED VIEW over the streaming table",
+                hint="compute it in a MATERIALIZED VIEW over the streaming table",
             )
         if isinstance(node, exp.Query):
             return node
@@ -250,7 +240,7 @@ class _Taking:
             return exp.Sub(this=exp.Paren(this=end), expression=_microsecond())
         if isinstance(node, exp.Column):
             return self._column(node, inside)
-        self._each(node, lambda child: self._over(child, inside))
+        each_part(node, lambda child: self._over(child, inside))
         return node
 
     def _column(self, node: exp.Column, inside: frozenset[str]) -> exp.Expr:
@@ -277,11 +267,17 @@ class _Taking:
             meant = self.aliases.get(node.name)
             if meant is not None and node.name not in inside:
                 return exp.Paren(this=self._over(meant.copy(), inside | {node.name}))
+        written = node.sql(dialect=self.dialect)
+        call = node.parent
+        what = "inside an aggregate"
+        if isinstance(call, exp.Anonymous):
+            what += f", as {call.name}() is none"
         raise self.apart.problem(
-            f"{node.sql(dialect=self.dialect)} is neither in GROUP BY nor inside an aggregate",
+            f"{written} is neither in GROUP BY nor {what}",
             node.name,
             node,
-            "add it to GROUP BY, or write any_value(…) if it does not matter which value it is",
+            hint="add it to GROUP BY, or write any_value(…) if it does not matter which value it"
+            " is",
         )
 
     def _window(self, name: str) -> exp.Expr | None:
@@ -297,101 +293,6 @@ class _Taking:
                 return _result(f"{KEY}{number}")
         return None
 
-    # -- aggregates ------------------------------------------------------------------------
-
-    def _aggregate(self, node: exp.Expr) -> exp.Expr:
-        text = node.sql(dialect=self.dialect, normalize=True)
-        for number, known in enumerate(self.aggregates):
-            if known.text == text:
-                return _result(f"{VALUE}{number}")
-        call = node.copy()
-        columns: list[str] = []
-        inner = call if isinstance(call, exp.Func) and aggregates(call) else call.find(exp.Func)
-        plain = not call.find(*_DISTINCT_ORDER)
-        count_of_rows = inner is not None and (
-            isinstance(inner.this, exp.Star) or not _arguments(inner)
-        )
-        if inner is not None and count_of_rows:
-            inner.set("this", exp.column(exp.to_identifier(NUMBER, quoted=True)))
-            columns.append(NUMBER)
-            inner.set("expressions", None)
-        whole = isinstance(call, exp.WithinGroup) or call.find(exp.WithinGroup) or count_of_rows
-        first = [] if inner is None or whole else _arguments(inner)[:1]
-        self._parameters(call, first[0] if first else None, columns)
-        arguments = [] if inner is None else _arguments(inner)
-        all_columns = all(isinstance(a, exp.Column) for a in arguments)
-        distinct = call.find(exp.Distinct) is not None and not call.find(exp.Order)
-        self.aggregates.append(
-            Aggregate(
-                call.sql(dialect=self.dialect),
-                text,
-                tuple(columns),
-                len(arguments) if plain and all_columns else None,
-                distinct,
-            )
-        )
-        return _result(f"{VALUE}{len(self.aggregates) - 1}")
-
-    def _parameters(self, node: exp.Expr, first: exp.Expr | None, columns: list[str]) -> None:
-        """Have a call read columns of the input instead of the expressions in it.
-
-        Args:
-            first: the first argument, which is one even if it is a constant.
-        """
-
-        def replaced(child: exp.Expr) -> exp.Expr:
-            own = isinstance(child, exp.Column) and child.name == NUMBER
-            if own or isinstance(child, exp.DataType):
-                return child
-            if isinstance(child, _WRAPPERS) or (isinstance(child, exp.Func) and aggregates(child)):
-                self._each(child, replaced)
-                return child
-            if child is not first and not child.find(exp.Column):
-                return child
-            name = self._parameter(child)
-            if name not in columns:
-                columns.append(name)
-            return exp.column(exp.to_identifier(name, quoted=True))
-
-        self._each(node, replaced)
-
-    def _parameter(self, value: exp.Expr) -> str:
-        """The column of the input that has a value."""
-        for column in self.columns:
-            if column.this == value:
-                return str(column.alias)
-        name = f"{PARAMETER}{len(self.columns)}"
-        self.columns.append(_aliased(value.copy(), name))
-        return name
-
-    @staticmethod
-    def _each(node: exp.Expr, change: Callable[[exp.Expr], exp.Expr]) -> None:
-        """Change all parts of a node."""
-        for key, value in list(node.args.items()):
-            if isinstance(value, exp.Expr):
-                node.set(key, change(value))
-            elif isinstance(value, list):
-                node.set(key, [change(v) if isinstance(v, exp.Expr) else v for v in value])
-
-
-def _has_aggregate(node: exp.Expr) -> bool:
-    return any(aggregates(f) for f in node.find_all(exp.Func))
-
-
-def _arguments(call: exp.Expr) -> list[exp.Expr]:
-    """The arguments of a call, without DISTINCT and ORDER BY around them."""
-    found: list[exp.Expr] = []
-    for key in call.arg_types if not isinstance(call, exp.Anonymous) else ("expressions",):
-        value = call.args.get(key)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, exp.Order):
-                each = each.this
-            if isinstance(each, exp.Distinct):
-                found += each.expressions
-            elif isinstance(each, exp.Expr):
-                found.append(each)
-    return found
-
 
 def _equal(one: exp.Expr, other: exp.Expr) -> bool:
     return one == other or (
@@ -402,10 +303,6 @@ def _equal(one: exp.Expr, other: exp.Expr) -> bool:
     )
 
 
-def _aliased(value: exp.Expr, name: str) -> exp.Expr:
-    return exp.alias_(value, name, quoted=True)
-
-
 def _result(column: str) -> exp.Expr:
     return exp.column(
         exp.to_identifier(column, quoted=True), table=exp.to_identifier(RESULT, quoted=True)
@@ -414,8 +311,3 @@ def _result(column: str) -> exp.Expr:
 
 def _microsecond() -> exp.Expr:
     return exp.Interval(this=exp.Literal.string("1"), unit=exp.var("MICROSECOND"))
-
-
-def place(number: int) -> str:
-    """What stands in `Stateful.result` for the name of a result column."""
-    return quote(f"{NAME}{number}")

@@ -50,7 +50,7 @@ class _Taking:
             raise apart.problem_of(
                 "two streams are joined first, and no third one with them",
                 next(s for s, m in list(zip(sources, moving, strict=True))[1:] if m),
-                "write the two streams first; give a join of three two STREAMING TABLEs",
+                hint="write the two streams first; give a join of three two STREAMING TABLEs",
             )
         self.sources = sources[:2]
         self.join, *self.others = self.select.args["joins"]
@@ -80,8 +80,8 @@ class _Taking:
             raise self.apart.problem_of(
                 "a join of two streams needs values that are equal in both",
                 self.join.this,
-                f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key, with the alias before"
-                " each column",
+                hint=f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key, with the alias"
+                " before each column",
             )
         marks = [self._mark(s) for s in self.sources]
         needed = self._needed(marks)
@@ -114,24 +114,24 @@ class _Taking:
             raise apart.problem_of(
                 "USING in a join of two streams",
                 join.this,
-                f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key",
+                hint=f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key",
             )
         if method:
             raise apart.problem_of(
                 f"{method.upper()} JOIN of two streams",
                 join.this,
-                "compute it in a MATERIALIZED VIEW over the streaming tables",
+                hint="compute it in a MATERIALIZED VIEW over the streaming tables",
             )
         if not all(self.aliases):
             raise apart.problem_of(
-                "a subquery in a join of streams has no name", join.this, "give it one"
+                "a subquery in a join of streams has no name", join.this, hint="give it one"
             )
         for other in self.others:
             if str(other.args.get("side") or "").upper() in ("RIGHT", "FULL"):
                 raise apart.problem_of(
                     "a table that keeps its unmatched rows beside a join of streams",
                     other.this,
-                    "give the join of the streams a STREAMING TABLE of its own",
+                    hint="give the join of the streams a STREAMING TABLE of its own",
                 )
 
     # -- the condition ---------------------------------------------------------------------
@@ -224,12 +224,12 @@ class _Taking:
             return self.apart.problem_of(
                 f"nothing says when a row of {mine} can no longer match",
                 self.join.this,
-                "give both streams a watermark: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
+                hint="give both streams a watermark: WATERMARK ts DELAY OF INTERVAL 5 MINUTES",
             )
         return self.apart.problem_of(
             f"nothing says how much later than a row of {mine} one of {its} may be",
             self.join.this,
-            f"bound it in ON: {its}.{other[1 - side].column} <= {mine}.{other[side].column}"
+            hint=f"bound it in ON: {its}.{other[1 - side].column} <= {mine}.{other[side].column}"
             " + INTERVAL 1 HOUR",
         )
 

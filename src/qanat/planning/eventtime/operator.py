@@ -21,6 +21,9 @@ from qanat.planning.stateful import (
     tree_of,
 )
 
+_OPERATORS = ("GROUP BY", "HAVING", "DISTINCT", "the aggregate", "a join of two streams")
+"""What constructs are called that are operators by themselves."""
+
 
 def stateful_of(
     query: SqlQuery, streamed: frozenset[str], mode: OutputMode | None = None
@@ -41,13 +44,16 @@ def stateful_of(
     known = _innermost(tree_of(query), streamed)
     other = first_stateful(query, streamed, known)
     if other is not None:
-        second = known is not None
+        # It is mostly there to keep one row of each key.
+        also = "; of rows with one key KEYS (…) keeps the last, DISTINCT ON (…) the first"
+        second = known is not None and other.name.startswith(_OPERATORS)
         raise FlowError(
-            f"{other.name} over a stream" + (" beside another operator with a state" * second),
+            f"{other.name} over a stream" + " beside another operator with a state" * second,
             location=other.location,
             hint="give one of them a STREAMING TABLE of its own, and read that"
             if second
-            else "compute it in a MATERIALIZED VIEW over the streaming table",
+            else "compute it in a MATERIALIZED VIEW over the streaming table"
+            + also * (other.name == "QUALIFY"),
         )
     if known is None:
         return None
@@ -71,7 +77,7 @@ def _operator(apart: Apart, mode: OutputMode | None) -> Stateful:
             f"{' and '.join(found)} in one SELECT over streams",
             found[0],
             select if found[0] == "DISTINCT" else select.args.get("group") or select,
-            "give the inner one a STREAMING TABLE of its own, and read that",
+            hint="give the inner one a STREAMING TABLE of its own, and read that",
         )
     if found == ["GROUP BY"]:
         return grouping_of(apart, mode)
@@ -80,7 +86,7 @@ def _operator(apart: Apart, mode: OutputMode | None) -> Stateful:
             f"{found[0]} gives rows that never change",
             found[0],
             select,
-            f"leave out the table property {OUTPUT_MODE!r}",
+            hint=f"leave out the table property {OUTPUT_MODE!r}",
         )
     return deduplication_of(apart) if found == ["DISTINCT"] else joining_of(apart)
 

@@ -87,4 +87,4 @@ def _wrong(apart: Apart, node: exp.Expr, why: str) -> QanatError:
         if name == SESSION
         else "window(ts, '10 minutes'), or window(ts, '10 minutes', '5 minutes') if they overlap"
     )
-    return apart.problem(f"{shown}(): {why}", shown, node, f"write {example}")
+    return apart.problem(f"{shown}(): {why}", shown, node, hint=f"write {example}")
