@@ -13,6 +13,7 @@ update with a single epoch would build the cache for nothing.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -30,7 +31,9 @@ from qanat.text import literal, quote
 
 _DATABASE = "__qanat_states"
 _HASH = "__qanat_hash"
-_TOUCHED, _ROWS, _NEW = (f"__qanat_{name}" for name in ("touched", "kept", "news"))
+_TOUCHED, _ROWS, _NEW, _FOUND = (
+    f"__qanat_{name}" for name in ("touched", "kept", "news", "found")
+)
 _INDEXED = 1_000_000
 """Rows from which on an index finds them; fewer are found sooner by a look at all hashes."""
 _ASKED = 2_000
@@ -50,6 +53,7 @@ class Cached:
         marks: how far its streams had come.
         built: rows that there were when it was read as a whole; `added` those since then.
         compacted: by file that this process has staged, those whose rows it has.
+        asked: the epoch that was last given rows; None: none was.
         staged: the newest file of changed rows that this process has staged, and the marks in it.
     """
 
@@ -60,6 +64,7 @@ class Cached:
     marks: Marks
     built: int
     added: int = 0
+    asked: int | None = None
     compacted: dict[str, frozenset[str]] = field(default_factory=dict)
     staged: tuple[str, Marks] = ("", MappingProxyType({}))
 
@@ -72,16 +77,27 @@ class Cached:
         shape, by = self.shape, columns_in(self.shape.found_by)
         make(con, _TOUCHED, f"SELECT {by}, {_hashed(shape)} AS {_HASH} FROM ({touched})")
         if shape.closes is not None and moment.after is not None:
-            # What was due before is gone, or due at another time. Rows are sorted by it.
-            since = f"{quote(shape.closes)} > {moment.before} AND " if moment.before else ""
-            due = f"{since}{quote(shape.closes)} <= {moment.after}"
-            rows = f"SELECT DISTINCT {by}, {_HASH} FROM {self.name} WHERE {due}"
-            con.execute(f"INSERT INTO {_TOUCHED} {rows}")
+            for due in self._due(quote(shape.closes), moment.before, moment.after):
+                rows = f"SELECT DISTINCT {by}, {_HASH} FROM {self.name} WHERE {due}"
+                con.execute(f"INSERT INTO {_TOUCHED} {rows}")
+        self.asked = moment.epoch
         found = f"SELECT s.* FROM {self._of(con)} AS s SEMI JOIN {_TOUCHED} AS w "
         found += f"ON s.{_HASH} = w.{_HASH} AND {same_keys(shape.found_by, 's', 'w')}"
         columns = columns_in(shape.columns.names)
         make(con, _ROWS, f"SELECT {columns} FROM ({shape.newest(found)}) WHERE NOT {GONE}")
         return f"SELECT * FROM {_ROWS}"
+
+    def _due(self, closes: str, before: int | None, after: int) -> Iterator[str]:
+        """Conditions of rows that are due and may not have been before.
+
+        Those that were due are gone, or due at another time, unless the last epoch brought them.
+        DuckDB passes over most of a table by each of these conditions alone.
+        """
+        if self.asked is None or before is None:
+            yield f"{closes} <= {after}"
+            return
+        yield f"{closes} > {before} AND {closes} <= {after}"
+        yield f"{EPOCH} >= {self.asked} AND {closes} <= {before}"
 
     def _of(self, con: DuckDBPyConnection) -> str:
         """The rows that may be of touched keys, behind FROM."""
@@ -89,7 +105,9 @@ class Cached:
             return self.name
         row = con.execute(f"SELECT string_agg({_HASH}, ',') FROM {_TOUCHED}").fetchone()
         hashes = row[0] if row and row[0] else "NULL"
-        return f"(SELECT * FROM {self.name} WHERE {_HASH} IN ({hashes}))"
+        # DuckDB 2.0 uses the index only where nothing is joined in the same statement.
+        make(con, _FOUND, f"SELECT * FROM {self.name} WHERE {_HASH} IN ({hashes})")
+        return _FOUND
 
 
 class Caches:
