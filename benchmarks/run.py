@@ -43,6 +43,7 @@ NAMES = (
     "postgres",
     "kafka_latency",
     "nexmark",
+    "state_keys",
 )
 
 

@@ -32,6 +32,7 @@ from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.keyed import STRATEGY, Strategy
+from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import (
@@ -44,9 +45,10 @@ from qanat.model.pipeline import (
     References,
     Unique,
 )
+from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.model.schema import Field
+from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ
-from qanat.model.work import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.report import documents
 from qanat.report.schema import schema_of
 from qanat.report.shape import Shape, type_of
@@ -309,6 +311,9 @@ def sql() -> Lines:
     yield "[options](connectors.md#dataset). `${key}` is a value of the spec's `configuration`,"
     yield "or of a `SET` above it"
     yield "in the same file. A column that is `NOT NULL` is an expectation that fails the update."
+    yield "`STREAM input WATERMARK column DELAY OF INTERVAL n unit [[AS] alias]` says how much"
+    yield "later than others rows may come: see [event time](../how-to/event-time.md), which also"
+    yield "has `window()`, `session_window()`, and what queries over streams aggregate and join."
     yield "The clauses of AUTO CDC may be in any order; [the how-to](../how-to/cdc.md) tells more."
     yield "`APPLY CHANGES` may stand for `AUTO CDC` everywhere. `KEYS` and `MERGE INTO` have"
     yield "[a how-to of their own](../how-to/incremental.md)."
@@ -799,6 +804,21 @@ def tables() -> Lines:
     yield from table(
         ["Value", "What happens"], [[code(s.value), _meaning(Strategy, s.name)] for s in Strategy]
     )
+    yield f"`{OUTPUT_MODE}`: {one_line(document(OutputMode)).split(',')[0].strip()}"
+    yield "([how](../how-to/event-time.md)). Default: `append` with a watermark."
+    yield ""
+    yield from table(
+        ["Value", "What happens"],
+        [[code(m.value), _meaning(OutputMode, m.name)] for m in OutputMode],
+    )
+    yield f"`{LATE_ROWS}`: What becomes of rows that the watermark has passed. Default: `count`."
+    yield ""
+    yield from table(
+        ["Value", "What happens"], [[code(r.value), _meaning(LateRows, r.name)] for r in LateRows]
+    )
+    yield f"`{IDLE_TIMEOUT}`: how long a stream brings no rows until it holds the watermark no"
+    yield "longer, such as `5 minutes`, or `never`. Default: an hour."
+    yield ""
 
 
 def _comment(field: Field) -> str:

@@ -41,6 +41,8 @@ CREATE FLOW at_first AS INSERT INTO ONCE both BY NAME
 SELECT id FROM STREAM read_files('in/w/*.csv', schema => 'id BIGINT'{limit});
 CREATE FLOW from_files AS INSERT INTO both BY NAME
 SELECT id FROM STREAM read_files('in/f/*.csv', schema => 'id BIGINT');
+CREATE STREAMING TABLE counted AS
+SELECT v % 3 AS r, count(*) AS n, sum(id {plus}) AS s FROM STREAM a GROUP BY v % 3;
 CREATE STREAMING TABLE last KEYS ({keys}) AS SELECT id, v FROM STREAM a;
 CREATE STREAMING TABLE merged (id BIGINT, v BIGINT);
 CREATE FLOW merging AS MERGE INTO merged AS m USING STREAM a ON m.id = a.id
@@ -62,7 +64,7 @@ def to_out() -> str:
     return "SELECT id FROM STREAM b"
 """
 DATASETS = (
-    *("a", "b", "sums", "looked", "top", "both", "last", "merged", "now", "dumps"),
+    *("a", "b", "sums", "looked", "top", "both", "counted", "last", "merged", "now", "dumps"),
     "out",
 )
 

@@ -13,7 +13,7 @@ from qanat.run.session import Session
 from qanat.run.update import update
 from qanat.run.upkeep import maintain
 from tests.acceptance.conftest import Paths
-from tests.crash import changing, merging
+from tests.crash import changing, keeping, merging
 
 SPEC = """\
 name: growing
@@ -128,10 +128,12 @@ def scenarios(folder: Path, wanted: Collection[str] = ()) -> list[Scenario]:
     """
     merges = not wanted or {*wanted} & {*merging.NAMES}
     changes = not wanted or {*wanted} & {*changing.NAMES}
-    others = not wanted or {*wanted} - {*merging.NAMES, *changing.NAMES}
+    keeps = not wanted or {*wanted} & {*keeping.NAMES}
+    others = not wanted or {*wanted} - {*merging.NAMES, *changing.NAMES, *keeping.NAMES}
     made = _others(folder) if others else []
     made += merging.scenarios(folder, operate) if merges else []
     made += changing.scenarios(folder, operate) if changes else []
+    made += keeping.scenarios(folder, operate) if keeps else []
     return [s for s in made if not wanted or s.name in wanted]
 
 

@@ -15,7 +15,7 @@ from qanat.cli.program import Group
 from qanat.cli.query import written
 from qanat.cli.run import watching
 from qanat.errors import full_refresh
-from qanat.model.work import MALFORMED, QUARANTINE_FIELDS
+from qanat.model.quarantine import MALFORMED, QUARANTINE_FIELDS
 from qanat.project import Project
 from qanat.project.relation import Query
 from qanat.report.documents import document

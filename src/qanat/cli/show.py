@@ -10,6 +10,7 @@ from qanat.cli.options import ProjectRef, limit, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.overview import overview_text
+from qanat.report.state import state_text
 from qanat.report.table import schema_text, table_text
 
 
@@ -19,6 +20,7 @@ from qanat.report.table import schema_text, table_text
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")
 @click.option("--schema", "columns", is_flag=True, help="The columns instead of the rows.")
+@click.option("--state", is_flag=True, help="What its flows keep from one epoch to the next.")
 @project_ref
 @output
 def command(
@@ -27,6 +29,7 @@ def command(
     where: str | None,
     version: int | None,
     columns: bool,
+    state: bool,
     ref: ProjectRef,
     json: bool,
 ) -> int:
@@ -38,13 +41,19 @@ def command(
     NULL, the text "NULL" and an empty text in quotes.
     """
     if dataset is None:
-        given = (where, version, columns or None)
+        given = (where, version, columns or None, state or None)
         if any(each is not None for each in given):
-            raise click.UsageError("--where, --version and --schema need a DATASET.")
+            raise click.UsageError("--where, --version, --schema and --state need a DATASET.")
         with ref.open() as project:
             found = project.overview()
         shown = overview_text(found, screen.layout())
         screen.write(dumps(document("datasets", found)) if json else shown)
+        return 0
+    if state:
+        with ref.open() as project:
+            kept = project.state(dataset)
+        shown = state_text(kept, screen.layout())
+        screen.write(dumps(document("state", kept)) if json else shown)
         return 0
     with ref.open() as project:
         view = project.table(dataset, version).show(limit, where)

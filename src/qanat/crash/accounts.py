@@ -137,7 +137,8 @@ class Accounts:
             kept = sum(_counts(epochs[:1]), Counts()).set_aside
         written = sum(self._gained(dataset, each) for each in _counts(epochs))
         held = {dataset.name: written, dataset.quarantine: kept}
-        if any(each.effects for each in _counts(epochs)) and not self._changes(dataset):
+        merged = any(c.inserted or c.updated or c.deleted for c in _counts(epochs))
+        if merged and not self._changes(dataset):
             # A source file came back: how many of its rows have waited, no epoch counts.
             del held[dataset.quarantine]
         for table, wanted in held.items():
@@ -148,7 +149,8 @@ class Accounts:
 
     def _gained(self, dataset: Dataset, counts: Counts) -> int:
         """The rows that a table has more by what was counted of one epoch."""
-        if counts.effects or self._changes(dataset):
+        merged = counts.inserted or counts.updated or counts.deleted
+        if merged or self._changes(dataset):
             return counts.inserted - counts.deleted
         return counts.written
 

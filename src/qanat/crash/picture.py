@@ -9,6 +9,7 @@ from qanat.crash.accounts import Accounts
 from qanat.crash.deliveries import deliveries, lines, sinks
 from qanat.crash.question import ask
 from qanat.errors import QanatError
+from qanat.model.side import is_state
 from qanat.model.work import Batch
 from qanat.run.session import Session
 from qanat.text import literal, quote
@@ -40,7 +41,9 @@ def picture(session: Session, accounts: Accounts, image: Path) -> Picture:
     views: dict[str, str] = {}
     inputs: dict[str, Batch] = {}
     for table in session.store.tables(str(session.project.tables)):
-        if session.store.version(table) is None:
+        # A state has the rows of each epoch, which may be others after a crash; what they come to
+        # shows in the results of later ones.
+        if session.store.version(table) is None or is_state(table.name):
             continue
         snapshot = session.store.snapshot(table)
         names = [n for n in snapshot.schema.names if n not in _VARIES]

@@ -10,7 +10,8 @@ SQL: `statements` moves a `cursor` over the words of a statement and parses its 
 stores their arguments, `pyfile` runs the user's file, `captured` keeps what that declared and what
 its functions returned, `functions` makes declarations of it (`cdc_call` and `snapshot_call` those
 of AUTO CDC, `udf_call` functions for SQL), with what a function uses beside its own text
-(`closure`). Both use `query`, which finds what a query reads (with `streams` and `calls`),
+(`closure`). Both use `query`, which finds what a query reads (with `streams`, `watermarks`
+and `calls`),
 `changes`, which checks what is declared of changes, and `registry`, which collects declarations
 and problems; `strategies` then makes of the keys of tables what their flows change, and
 `enveloped` adds what AUTO CDC takes from messages in envelopes. `adhoc` reads a query that no

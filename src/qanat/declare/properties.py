@@ -17,6 +17,7 @@ from qanat.errors import (
 )
 from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
+from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import (
@@ -27,6 +28,7 @@ from qanat.model.pipeline import (
     Drift,
     OnRowError,
 )
+from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ, parse_duration
 
 _KEYS = "KEYS"
@@ -50,6 +52,8 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
         STRATEGY: tuple(each.value for each in Strategy),
+        LATE_ROWS: tuple(each.value for each in LateRows),
+        OUTPUT_MODE: tuple(each.value for each in OutputMode),
     }
 )
 _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
@@ -58,6 +62,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
         QUARANTINE_LIMIT: (parse_limit, LIMIT),
         QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
         TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
+        IDLE_TIMEOUT: (parse_idle_timeout, "a duration, as in 10 minutes, or never"),
         RETENTION: (parse_retention, "a number of seconds, such as 172800"),
     }
 )

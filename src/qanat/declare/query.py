@@ -23,6 +23,7 @@ from qanat.declare.cursor import SqlText
 from qanat.declare.registry import quoted, strip_prefix
 from qanat.declare.streams import Stream, closing, find_streams
 from qanat.declare.syntax import syntax_error
+from qanat.declare.watermarks import GivenWatermark, event_time, find_windows
 from qanat.errors import Problems, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
@@ -44,6 +45,7 @@ class _Input(Frozen):
         streaming: True if it is read with STREAM.
         alias: the alias to add, in SQL; None if the author gave one, or none is needed.
         qualifier: the parts of its name, which may stand before its columns.
+        watermark: the clause WATERMARK, if it has one.
     """
 
     start: int
@@ -52,6 +54,7 @@ class _Input(Frozen):
     streaming: bool
     alias: str | None
     qualifier: tuple[str, ...] = ()
+    watermark: GivenWatermark | None = None
 
 
 def parse_query(
@@ -73,6 +76,7 @@ def parse_query(
     start, end = tokens[0].start, tokens[-1].end + 1
     location = sql.at(start)
     kept, streams = find_streams(tokens, project.dialect)
+    kept, windows = find_windows(kept)
     tree = _parse(sql, kept, project.dialect)
     if not isinstance(tree, exp.Query | exp.Values | exp.Pivot):
         raise SqlSyntaxError(
@@ -96,7 +100,11 @@ def parse_query(
         text = quoted(name, project.dialect)
         text += f" AS {found.alias}" if found.alias else ""
         edits.append((found.start, found.end, text))
-        reads.append(Read(name, found.source, found.streaming, sql.at(found.start)))
+        time = None if found.watermark is None else event_time(sql, found.watermark)
+        reads.append(Read(name, found.source, found.streaming, sql.at(found.start), time))
+        if found.watermark is not None:
+            edits.append((found.watermark.start, found.watermark.end, ""))
+    edits += windows
     edits += finder.unqualified(tree, {i.qualifier for i in inputs if len(i.qualifier) > 1})
     rendered, last = [], start
     for begin, stop, text in sorted(edits):
@@ -162,6 +170,10 @@ class _Finder:
         problems.require()
         return found
 
+    def _watermark(self, start: int) -> GivenWatermark | None:
+        stream = self.streams.get(start)
+        return None if stream is None else stream.watermark
+
     def _spread(self, start: int, end: int) -> tuple[int, int, bool]:
         """An input's extent with STREAM and its parentheses, and True if it has STREAM."""
         stream = self.streams.get(start)
@@ -226,7 +238,7 @@ class _Finder:
         alias = None
         if name in ("read_table", "table_changes") and self._takes_alias(table, start):
             alias = self._quoted(source.place.rpartition(".")[2])
-        return _Input(begin, end, source, streaming, alias)
+        return _Input(begin, end, source, streaming, alias, (), self._watermark(start))
 
     def _argument(self, node: exp.Expression, start: int) -> int:
         """The offset of an argument; sqlglot keeps no offset of the name before `=>`."""
@@ -254,7 +266,7 @@ class _Finder:
             alias = None
         begin, end, streaming = self._spread(start, end)
         qualifier = tuple(fold(n) for n in names)
-        return _Input(begin, end, source, streaming, alias, qualifier)
+        return _Input(begin, end, source, streaming, alias, qualifier, self._watermark(start))
 
     def _takes_alias(self, table: exp.Table, start: int) -> bool:
         """True if an alias may be added: DESCRIBE, SUMMARIZE and TABLE take a bare name."""

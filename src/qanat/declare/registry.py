@@ -13,6 +13,7 @@ from qanat.model.adapter import Connectors
 from qanat.model.function import UserFunction
 from qanat.model.name import Named, Names, fold
 from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
+from qanat.model.side import STATE, is_state
 
 _MAX_BYTES = 200
 _FORBIDDEN = frozenset('/\\:*?"<>|')
@@ -43,7 +44,7 @@ def quoted(name: str, dialect: str) -> str:
 
 
 def check_name(name: str, location: Location) -> None:
-    """Refuse a name that cannot be used for a folder or file, or that a quarantine table has.
+    """Refuse a name that cannot be used for a folder or file, or that a table beside another has.
 
     A dataset's folder has its name, and files of a sink begin with the name of their flow.
 
@@ -55,6 +56,12 @@ def check_name(name: str, location: Location) -> None:
             f"the name {name!r} belongs to a quarantine table",
             location=location,
             hint=f"choose a name that does not end in {QUARANTINE}",
+        )
+    if is_state(name):
+        raise OptionError(
+            f"the name {name!r} belongs to the state of a flow",
+            location=location,
+            hint=f"choose a name that neither ends in {STATE} nor has {STATE}__ in it",
         )
     bad = next((c for c in name if c in _FORBIDDEN or not c.isprintable()), None)
     if bad is not None:

@@ -8,10 +8,12 @@ still one, unless a name follows it in FROM.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlglot import Dialect, Token, TokenType
 
+from qanat.declare.watermarks import GivenWatermark, find_watermark
 from qanat.frozen import Frozen
 
 _OPENS = frozenset({TokenType.FROM, TokenType.JOIN})
@@ -45,12 +47,14 @@ class Stream(Frozen):
         start, end: offsets in the text; `end` is exclusive, and behind the options.
         options: what WITH says.
         wrong: the offset of the first word in WITH that is no option; None if all are.
+        watermark: the clause WATERMARK; it may stand behind the alias, and so behind `end`.
     """
 
     start: int
     end: int
     options: tuple[GivenOption, ...] = ()
     wrong: int | None = None
+    watermark: GivenWatermark | None = None
 
 
 def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[int, Stream]]:
@@ -84,7 +88,8 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
             options, last = _options(tokens, close)
             dropped |= set(range(close + 1, last + 1))
             end = tokens[last].end + 1
-            found[tokens[i + 2].start] = Stream(token.start, end, *options)
+            watermark = _watermark(tokens, last, names, dropped)
+            found[tokens[i + 2].start] = Stream(token.start, end, *options, watermark)
         elif following.token_type in names or following.token_type in (
             TokenType.IDENTIFIER,
             TokenType.STRING,
@@ -94,8 +99,28 @@ def find_streams(tokens: list[Token], dialect: str) -> tuple[list[Token], dict[i
             options, last = _options(tokens, named)
             dropped |= set(range(named + 1, last + 1))
             end = tokens[last].end + 1 if last > named else following.end + 1
-            found[following.start] = Stream(token.start, end, *options)
+            watermark = _watermark(tokens, last, names, dropped)
+            found[following.start] = Stream(token.start, end, *options, watermark)
     return [t for i, t in enumerate(tokens) if i not in dropped], found
+
+
+def _watermark(
+    tokens: list[Token], last: int, names: Collection[TokenType], dropped: set[int]
+) -> GivenWatermark | None:
+    """The clause behind a stream, or behind its alias; its tokens are dropped."""
+    at = last + 1
+    found = find_watermark(tokens, at)
+    if found is None:
+        at += bool(tokens[at : at + 1]) and tokens[at].token_type is TokenType.ALIAS
+        alias = tokens[at].token_type if at < len(tokens) else None
+        if alias not in names and alias is not TokenType.IDENTIFIER:
+            return None
+        at += 1
+        found = find_watermark(tokens, at)
+    if found is None:
+        return None
+    dropped |= set(range(at, found[1] + 1))
+    return found[0]
 
 
 def _is_keyword(tokens: list[Token], i: int, in_from: list[bool]) -> bool:

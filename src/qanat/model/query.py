@@ -87,6 +87,20 @@ def dataset_ref(name: str) -> SourceRef:
     )
 
 
+class EventTime(Frozen):
+    """When rows of a stream happened, and how much later they may come (`WATERMARK`).
+
+    Args:
+        column: a column of timestamps.
+        delay_us: how much later, in microseconds.
+        location: where the author wrote it.
+    """
+
+    column: str
+    delay_us: int
+    location: Location
+
+
 class Read(Frozen):
     """One input of a query.
 
@@ -95,12 +109,14 @@ class Read(Frozen):
         source: what is read.
         streaming: True under STREAM: each row is taken once; else the source as it is now.
         location: where the author wrote it.
+        event_time: of a stream with a watermark.
     """
 
     name: str
     source: SourceRef
     streaming: bool
     location: Location
+    event_time: EventTime | None = None
 
 
 class SqlQuery(Frozen):

@@ -92,7 +92,8 @@ class Counts(Frozen):
     Args:
         written: rows that went into the table; of a merge, changes that were taken.
         inserted, updated, deleted: of a merge, rows of the table of which that was the end.
-        late: of a merge, changes among `written` that the table was ahead of already.
+        late: of a merge, changes among `written` that the table was ahead of already; of a query
+            with a watermark, rows that came too late to count.
     """
 
     out: int = 0
@@ -175,6 +176,7 @@ class Staged(Frozen):
     events: Schema | None = None
     notes: tuple[str, ...] = ()
     told: frozenset[int] | None = None
+    state: StagedTable | None = None
 
     @property
     def given(self) -> Schema:

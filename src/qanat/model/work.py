@@ -13,8 +13,9 @@ from qanat.model.inference import OWN, Inference
 from qanat.model.name import Name
 from qanat.model.pipeline import Drift, Expectation
 from qanat.model.query import Computation, Query
-from qanat.model.schema import NO_COLUMNS, STRING, Field, MapType, Primitive, Schema, Struct
+from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.snapshots import Version
+from qanat.model.stateful import Stateful
 from qanat.model.upkeep import Layout
 
 
@@ -48,6 +49,7 @@ class FilesBatch(Frozen):
         root: what the paths of files begin with, if they lie below the project: rows that tell
             their file leave it out, so that a project may be moved.
         inference: which types columns get that nobody declared.
+        partitions: of a stream that has several, all their names; a file has that of its own.
     """
 
     files: tuple[LocalFile, ...]
@@ -59,6 +61,7 @@ class FilesBatch(Frozen):
     path: str
     root: str = ""
     inference: Inference = OWN
+    partitions: tuple[str, ...] = ()
 
 
 class TableBatch(Frozen):
@@ -147,44 +150,6 @@ class Input(Frozen):
     batch: Batch
     amount: Amount = field(default_factory=Amount)
     remarks: tuple[str, ...] = ()
-
-
-MALFORMED = "_malformed"
-"""The rule name under which rows that could not even be parsed are quarantined."""
-
-FAILED = "_failed"
-"""The rule name under which rows that a query could not compute are quarantined."""
-
-RESCUED = "_rescued_data"
-"""The column that holds unexpected data as JSON under the `rescue` drift policy."""
-
-_LONG = Primitive("long")
-QUARANTINE_FIELDS: tuple[Field, ...] = (
-    Field("_quarantine_id", STRING, comment="<flow>:<epoch>:<n>, unique in the table"),
-    Field("_quarantine_rules", MapType(STRING, STRING), comment="failed rule → its text"),
-    Field("_quarantine_flow", STRING),
-    Field("_quarantine_update", STRING),
-    Field("_quarantine_epoch", _LONG),
-    Field(
-        "_quarantine_source",
-        Struct(
-            (Field("file", STRING), Field("row", _LONG, comment="1-based line or row in the file"))
-        ),
-    ),
-    Field(
-        "_quarantine_raw",
-        STRING,
-        comment="the text of a row that could not be parsed, or computed",
-    ),
-    Field("_quarantine_at", Primitive("timestamp")),
-)
-"""What a quarantine table has after the dataset's own columns."""
-
-
-def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
-    """The columns of a new quarantine, for rows with these columns; any of them may be NULL."""
-    own = (Field(f.name, f.type, comment=f.comment) for f in columns.fields)
-    return (*own, *QUARANTINE_FIELDS)
 
 
 class Stored(Frozen):
@@ -318,6 +283,29 @@ class Correction(Frozen):
     feed: bool = True
 
 
+class StateWork(Frozen):
+    """What an epoch needs of what its flow keeps.
+
+    Args:
+        output: where its changed rows are staged.
+        stored: the state before the epoch; None: the flow starts over.
+        table: the identity of the table that has it; empty: there is none yet.
+        at_us: when the epoch was intended, microseconds since 1970 (UTC).
+        idle_us: a stream without a row for so long holds no watermark; None: it always does.
+        keeps_late: whether rows that came too late go to quarantine.
+        compacts: whether the epoch may replace files of the state (`StagedTable.removed`).
+    """
+
+    stateful: Stateful
+    output: Output
+    stored: Stored | None = None
+    table: str = ""
+    at_us: int = 0
+    idle_us: int | None = None
+    keeps_late: bool = False
+    compacts: bool = False
+
+
 class Work(Frozen):
     """One epoch: run `query` over exactly `inputs`, split the rows by the rules, stage them.
 
@@ -338,6 +326,7 @@ class Work(Frozen):
         sourced: by `Read.name`, the inputs whose rows tell which source file they come from; rows
             of the result tell it as well, where each comes from one of theirs.
         correction: source files whose earlier rows go; None: there are none.
+        state: what the flow keeps from epoch to epoch; None: nothing.
     """
 
     flow: str
@@ -362,3 +351,18 @@ class Work(Frozen):
     rearranged: Layout | None = None
     sourced: frozenset[str] = frozenset()
     correction: Correction | None = None
+    state: StateWork | None = None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All places where files are staged."""
+        views = tuple(v.quarantine for v in self.views)
+        state = () if self.state is None else (self.state.output,)
+        return (self.output, self.quarantine, *views, *state)
+
+    @property
+    def row_wise(self) -> tuple[Computation, ...]:
+        """The queries of which rows may be left out: the flow's, or those below its operator."""
+        if self.state is None:
+            return (self.query,)
+        return tuple(each.query for each in self.state.stateful.inputs)

@@ -13,9 +13,9 @@ from qanat.model.changes import Expression
 from qanat.model.dialect import DIALECTS
 from qanat.model.name import Name, Named, Names, fold, same
 from qanat.model.pipeline import Dataset, Flow, Pipeline
+from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.query import FunctionQuery, Read, SourceRef, SqlQuery
 from qanat.model.schema import Schema
-from qanat.model.work import QUARANTINE_FIELDS
 from qanat.planning.graph import Graph, resolve
 from qanat.planning.lineage import (
     FUNCTION,

@@ -6,7 +6,7 @@ A fingerprint is equal for equal meaning, however the author lays the text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -16,8 +16,9 @@ from sqlglot.errors import SqlglotError
 from qanat.model.changes import Expression
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
-from qanat.model.pipeline import Dataset, DatasetKind, Pipeline, Predicate, Rule
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
+from qanat.model.stateful import Stateful
 from qanat.planning.graph import view_of
 from qanat.planning.stateful import own_tree, tree_of
 from qanat.secret import masked
@@ -135,8 +136,13 @@ def canonical(query: Query) -> str:
     return str(tree.sql(dialect=query.dialect, pretty=True, comments=False, copy=False))
 
 
-def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
+def definition(
+    pipeline: Pipeline, dataset: Dataset, operators: Mapping[str, Stateful] | None = None
+) -> tuple[str, str]:
     """The fingerprint of everything that decides a dataset's rows, and that as readable text.
+
+    Args:
+        operators: by flow, what its query keeps from epoch to epoch.
 
     Returns:
         A 32-digit hexadecimal hash, and the text that it is the hash of.
@@ -162,12 +168,19 @@ def definition(pipeline: Pipeline, dataset: Dataset) -> tuple[str, str]:
             if each.kind is DatasetKind.TEMPORARY_VIEW:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
-            if flow.changes is not None:
-                function = isinstance(flow.query, FunctionQuery)
-                parts.extend(flow.changes.lines(_expression, function))
+            parts.extend(_kept_by(flow, (operators or {}).get(flow.name)))
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def _kept_by(flow: Flow, operator: Stateful | None) -> Iterator[str]:
+    """How the rows of a flow change its target, and what has to stay as it is for its state."""
+    if flow.changes is not None:
+        yield from flow.changes.lines(_expression, isinstance(flow.query, FunctionQuery))
+    if operator is not None:
+        lines = (" ".join(line.split()) for line in (operator.label, *operator.compatible))
+        yield from (f"state of {flow.name}: {line}" for line in lines)
 
 
 def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:

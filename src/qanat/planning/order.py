@@ -1,8 +1,8 @@
 """The order in which datasets are computed, and the problems that make it impossible.
 
-A streaming table reads each input row once, so its query must give the same result rows for a new
-row whatever came before. Spark keeps state between batches for queries that cannot (an aggregate
-over a stream, a join of two streams). Qanat keeps none, and refuses them.
+A streaming table reads each input row once. If its query needs rows of earlier epochs (an
+aggregate over a stream, a join of two streams), one operator keeps them as its state, as Spark
+has it (see `eventtime`); a query that would need more than one is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qanat.model.pipeline import (
     References,
     Unique,
 )
-from qanat.model.query import Query, Read, SqlQuery
+from qanat.model.query import Read
 from qanat.planning.changes import (
     problem_of_stream,
     problems_of_changes,
@@ -32,7 +32,7 @@ from qanat.planning.changes import (
 )
 from qanat.planning.corrections import problems_of_corrections
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
-from qanat.planning.stateful import first_stateful
+from qanat.planning.states import problems_of_state
 from qanat.planning.succession import problems_of_succession
 
 _APPENDED = (DatasetKind.STREAMING_TABLE, DatasetKind.SINK)
@@ -55,7 +55,7 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
     for read in flow.query.reads:
         yield from _problems_of_read(pipeline, flow, read)
     if target.kind is DatasetKind.TEMPORARY_VIEW:
-        yield from _stateful(pipeline, flow.query, target)
+        yield from problems_of_state(flow.query, target, partial(streams, pipeline))
     if _is_snapshot(flow):
         yield from problems_of_snapshot(
             flow, [r for r in flow.query.reads if streams(pipeline, r)]
@@ -64,7 +64,7 @@ def problems_of_flow(pipeline: Pipeline, flow: Flow, target: Dataset) -> Iterato
         if not any(streams(pipeline, r) for r in flow.query.reads):
             once = flow.changes.first_load.format(target=target.name) if flow.changes else ""
             yield _no_changes(flow, once) if once else _no_stream(flow, target)
-        yield from _stateful(pipeline, flow.query, target)
+        yield from problems_of_state(flow.query, target, partial(streams, pipeline))
         yield from problems_of_succession(pipeline, flow, partial(streams, pipeline))
 
 
@@ -171,23 +171,6 @@ def _no_changes(flow: Flow, once: str) -> FlowError:
         wanted=f"STREAM {dataset}" if dataset else None,
         hint=f"put STREAM before the input that has the changes, or write {once} for a first load",
     )
-
-
-def _stateful(pipeline: Pipeline, query: Query, target: Dataset) -> Iterator[QanatError]:
-    """The first construct over a stream that would need rows of earlier epochs, as an error."""
-    if not isinstance(query, SqlQuery):
-        return
-    streamed = frozenset(r.name for r in query.reads if streams(pipeline, r))
-    found = first_stateful(query, streamed)
-    if found is not None:
-        # These two are mostly there to keep one row of each key, which a table does by itself.
-        one = found.name in ("QUALIFY", "DISTINCT")
-        also = "; of rows with one key KEYS (…) keeps the last, EXPECT UNIQUE (…) the first"
-        yield FlowError(
-            f"{found.name} over a stream in {target.name}: an update would see only its new rows",
-            location=found.location,
-            hint="compute it in a MATERIALIZED VIEW over the streaming table" + also * one,
-        )
 
 
 def build_graph(

@@ -2,8 +2,9 @@
 
 In each epoch, a streaming table's query sees only rows that it has not read before. A construct
 that combines rows of different epochs (an aggregate, a join of two streams, a limit) would give
-the result for one epoch's rows, not for all rows, so it is refused. Queries are looked at as
-sqlglot trees, each parsed once per process.
+the result for one epoch's rows, not for all rows: so it is an operator with a state
+(`qanat.planning.eventtime`), or refused. Queries are looked at as sqlglot trees, each parsed once
+per process.
 """
 
 from __future__ import annotations
@@ -105,6 +106,19 @@ def aggregates(node: exp.Expr) -> bool:
     return isinstance(node, exp.AggFunc)
 
 
+def aggregating(select: exp.Select) -> bool:
+    """True if a SELECT itself, and no subquery in it, groups rows or calls an aggregate."""
+    if select.args.get("group") or select.args.get("having"):
+        return True
+    calls = select.find_all(exp.Func)
+    return any(_combines(n) and n.find_ancestor(exp.Select) is select for n in calls)
+
+
+def _combines(node: exp.Expr) -> bool:
+    """True if a call is of an aggregate, and neither over a window nor inside a lambda."""
+    return aggregates(node) and not node.find_ancestor(exp.Lambda, exp.Window)
+
+
 _CLAUSES = (
     ("group", "GROUP BY"),
     ("distinct", "DISTINCT"),
@@ -122,19 +136,63 @@ class StatefulConstruct(Frozen):
     location: Location
 
 
-def first_stateful(query: SqlQuery, streamed: frozenset[str]) -> StatefulConstruct | None:
+def first_stateful(
+    query: SqlQuery, streamed: frozenset[str], known: exp.Select | None = None
+) -> StatefulConstruct | None:
     """The first stateful construct over a stream in a query; None if there is none.
 
     Args:
         query: the query to search.
         streamed: the inputs that are streams, by `Read.name`.
+        known: a SELECT of its tree (`tree_of`) whose aggregates, DISTINCT and join of two streams
+            are left aside.
     """
-    return next(_Search(query, streamed).found(), None) if streamed else None
+    return next(_Search(query, streamed, known).found(), None) if streamed else None
+
+
+def reads_stream(select: exp.Select, streamed: frozenset[str]) -> bool:
+    """True if the FROM clause reads a stream, also through a subquery or a CTE."""
+    return _Streams(streamed).reads(select)
+
+
+def is_streamed(source: exp.Expr, streamed: frozenset[str]) -> bool:
+    """True if a source in FROM, or something that is joined to it, reads a stream."""
+    return _Streams(streamed).moves(source)
+
+
+class _Streams(Frozen):
+    """Which parts of a query read a stream."""
+
+    streamed: frozenset[str]
+
+    def reads(self, select: exp.Select) -> bool:
+        """True if the FROM clause reads a stream, also through a subquery or a CTE."""
+        return any(self.moves(source) for source in sources_of(select))
+
+    def moves(self, source: exp.Expr) -> bool:
+        """True if a source, or something that is joined to it, reads a stream."""
+        joined = () if isinstance(source, exp.Select) else source.args.get("joins") or ()
+        return self.moves_itself(source) or any(self.moves(j.this) for j in joined)
+
+    def moves_itself(self, source: exp.Expr) -> bool:
+        """True if a source reads a stream, apart from what is joined to it."""
+        match source:
+            case exp.Table():
+                cte = None if source.name in self.streamed else _cte(source)
+                return source.name in self.streamed or (cte is not None and self.moves(cte))
+            case exp.Select():
+                return self.reads(source)
+            case exp.SetOperation():
+                return self.moves(source.left) or self.moves(source.right)
+            case exp.Subquery() | exp.CTE() | exp.Lateral() | exp.Paren():
+                return isinstance(source.this, exp.Expr) and self.moves(source.this)
+        return False
 
 
 class _Search(Frozen):
     query: SqlQuery
     streamed: frozenset[str]
+    known: exp.Select | None = None
 
     def found(self) -> Iterator[StatefulConstruct]:
         root = tree_of(self.query)
@@ -146,34 +204,12 @@ class _Search(Frozen):
             if nested.args.get("joins") and self._is_streamed(nested):
                 yield from self._joins(nested)
         for select in root.find_all(exp.Select):
-            if self._reads_stream(select):
+            if _Streams(self.streamed).reads(select):
                 yield from self._in_select(select)
                 yield from self._around(select)
 
-    # -- which parts of the query read a stream ----------------------------------------------
-
-    def _reads_stream(self, select: exp.Select) -> bool:
-        """True if the FROM clause reads a stream, also through a subquery or a CTE."""
-        return any(self._is_streamed(source) for source in _sources(select))
-
     def _is_streamed(self, source: exp.Expr) -> bool:
-        """True if a source, or something that is joined to it, reads a stream."""
-        joined = () if isinstance(source, exp.Select) else source.args.get("joins") or ()
-        return self._is_streamed_itself(source) or any(self._is_streamed(j.this) for j in joined)
-
-    def _is_streamed_itself(self, source: exp.Expr) -> bool:
-        """True if a source reads a stream, apart from what is joined to it."""
-        match source:
-            case exp.Table():
-                cte = None if source.name in self.streamed else _cte(source)
-                return source.name in self.streamed or (cte is not None and self._is_streamed(cte))
-            case exp.Select():
-                return self._reads_stream(source)
-            case exp.SetOperation():
-                return self._is_streamed(source.left) or self._is_streamed(source.right)
-            case exp.Subquery() | exp.CTE() | exp.Lateral() | exp.Paren():
-                return isinstance(source.this, exp.Expr) and self._is_streamed(source.this)
-        return False
+        return _Streams(self.streamed).moves(source)
 
     def _pivots_stream(self, pivot: exp.Pivot) -> bool:
         holder = pivot.parent if isinstance(pivot.parent, exp.Table | exp.Subquery) else pivot.this
@@ -184,7 +220,7 @@ class _Search(Frozen):
     def _in_select(self, select: exp.Select) -> Iterator[StatefulConstruct]:
         for key, name in _CLAUSES:
             clause = select.args.get(key)
-            if clause:
+            if clause and not (select is self.known and key in ("group", "distinct", "having")):
                 near = clause if isinstance(clause, exp.Expr) and key != "distinct" else None
                 yield self._at(name, name, near or _first(select))
         for node in select.find_all(exp.Func, exp.Window):
@@ -192,16 +228,19 @@ class _Search(Frozen):
                 continue
             if isinstance(node, exp.Window):
                 yield self._at("a window function", self._written(node.this), node)
-            elif aggregates(node) and not node.find_ancestor(exp.Lambda, exp.Window):
+            elif _combines(node) and select is not self.known:
                 name = self._written(node)
                 yield self._at(f"the aggregate {name.lower()}()", name, node)
         yield from self._joins(select)
 
     def _joins(self, holder: exp.Expr) -> Iterator[StatefulConstruct]:
         """Stateful joins of a SELECT, or of a table or subquery in parentheses."""
-        sources = _sources(holder)
-        first = self._is_streamed if isinstance(holder, exp.Select) else self._is_streamed_itself
-        moving = [first(sources[0]), *map(self._is_streamed, sources[1:])] if sources else []
+        sources = sources_of(holder)
+        streams = _Streams(self.streamed)
+        first = streams.moves if isinstance(holder, exp.Select) else streams.moves_itself
+        moving = [first(sources[0]), *map(streams.moves, sources[1:])] if sources else []
+        if holder is self.known and sum(moving) == 2:
+            return
         if sum(moving) > 1:
             second = [s for s, moves in zip(sources, moving, strict=True) if moves][1]
             yield StatefulConstruct("a join of two streams", self._read(second))
@@ -271,7 +310,7 @@ def _an(word: str) -> str:
     return f"an {word}" if word.startswith("A") else f"a {word}"
 
 
-def _sources(holder: exp.Expr) -> list[exp.Expr]:
+def sources_of(holder: exp.Expr) -> list[exp.Expr]:
     """The sources that a SELECT reads; for a table or subquery, itself and what is joined."""
     joins = [j.this for j in holder.args.get("joins") or []]
     if not isinstance(holder, exp.Select):

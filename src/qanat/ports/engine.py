@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.function import UserFunction
+from qanat.model.kept import KeptRows
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
@@ -216,6 +217,14 @@ class Engine(Protocol):
             DeclarationError: the query does not compile against its inputs.
             ContractError: a value cannot be what the query converts it to.
             AdapterError: an input cannot be read.
+        """
+        ...
+
+    def kept(self, state: Batch) -> KeptRows:
+        """What the rows of a state come to.
+
+        Args:
+            state: all rows of its table.
         """
         ...
 

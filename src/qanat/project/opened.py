@@ -22,6 +22,7 @@ from qanat.project.shown import (
     Profile,
     Promotion,
     Replays,
+    State,
     Summaries,
     Update,
     Validation,
@@ -219,6 +220,20 @@ class Project(Continuous, Upkeep):
         """
         query = run_module("query").query
         return Query(sql, lambda limit: query(self._current(), sql, limit))
+
+    def state(self, name: str) -> State:
+        """What the flows of a dataset keep from one epoch to the next.
+
+        Raises:
+            DatasetNotFoundError: no such dataset; names the nearest.
+            TableNotFoundError: they keep nothing, or have never run.
+
+        >>> project.state("silver_orders")
+        Traceback (most recent call last):
+        ...
+        qanat.errors.contract.TableNotFoundError: silver_orders keeps no state ...
+        """
+        return shown(State, run_module("keeping").state(self._current(), name))
 
     def quarantine(self, name: str) -> Quarantine:
         """The quarantine of a dataset: its rows, and their replay.

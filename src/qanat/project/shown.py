@@ -14,7 +14,7 @@ from qanat.model import upkeep as model
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
-from qanat.run import results
+from qanat.run import keeping, results
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -170,6 +170,16 @@ class Checks(tuple[RuleCheck, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("checks").checks_html(self))
+
+
+class State(keeping.DatasetState):
+    """What the flows of a dataset keep from one epoch to the next."""
+
+    def __str__(self) -> str:
+        return str(report("state").state_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("state").state_html(self))
 
 
 class Summaries(tuple[QuarantineSummary, ...]):

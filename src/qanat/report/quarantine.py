@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qanat.model.work import MALFORMED
+from qanat.model.quarantine import MALFORMED
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape

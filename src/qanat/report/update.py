@@ -170,8 +170,11 @@ def _nothing_new(result: UpdateResult, options: str = "") -> str:
 
 
 def _merged(result: DatasetResult) -> str:
-    """What changes did to the rows of a table; empty if it takes none."""
-    effects = ", ".join(f"{number:,} {name}" for name, number in result.counts.effects.items())
+    """What changes did to the rows of a table, and what came too late; empty if nothing did."""
+    counts = result.counts
+    if [*counts.effects] == ["late"]:
+        return f"{printable(result.dataset)}: {count(counts.late, 'row')} came too late"
+    effects = ", ".join(f"{number:,} {name}" for name, number in counts.effects.items())
     taken = count(result.counts.written, "change")
     if result.snapshots:
         taken = f"{count(result.epochs, 'snapshot')} of {count(result.counts.written, 'row')}"

@@ -20,7 +20,9 @@ The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `
 one meets the rows that its table has, `correcting` whose rows go because a source file has new
 content (`asked`: files that a command names; `earlier`: rows that earlier releases wrote),
 `succession` whether their order matters, `partitions` refuses others than that has, `blame` says
-whose error ended one, `drift` how it changes the columns of its table. `commits` numbers epochs,
+whose error ended one, `drift` how it changes the columns of its table, `states` what it finds in
+the state of a flow that keeps one (`operators` finds these in queries). `sides` are the tables to
+which an epoch commits before its own: quarantines and states. `commits` numbers epochs,
 makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
 stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
 (`sums` is what epochs add up to); `replay` is an epoch whose rows come out
@@ -40,6 +42,7 @@ the order of its `agenda`. `quarantine` shows quarantined rows and replays them,
 them away; `origins` finds out which lines of source files they were, `export` has them for other
 programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
 they are known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `overview`, `query`, `lineage`, `profile`, `expectations`, `doctor` and
-`installation`; `stored` finds the tables they ask about, `results` is what they return.
+`validate`, `look`, `keeping` (what flows keep), `overview`, `query`, `lineage`, `profile`,
+`expectations`, `doctor` and `installation`; `stored` finds the tables they ask about, `results` is
+what they return.
 """

@@ -24,11 +24,13 @@ from qanat.model.pipeline import (
     ProjectSpec,
 )
 from qanat.model.query import Query, Read, SqlQuery
+from qanat.model.stateful import Stateful
 from qanat.planning.fingerprint import definition, volatile
 from qanat.planning.graph import view_of
 from qanat.planning.order import build_graph
 from qanat.run.changing import compile_changes, problems_of_expressions, rules_of_changes
 from qanat.run.memo import Analysis, CompiledFlow, CompiledView
+from qanat.run.operators import operators_of, with_results
 
 
 class Analysed(Frozen):
@@ -51,39 +53,51 @@ def analyse(
         ran: Python files that have been run already.
     """
     declared = load_pipeline(project, plugins.connectors(), plugins.formats(), ran)
-    pipeline = declared.pipeline
+    operators, wrong = operators_of(declared.pipeline, dialect)
+    pipeline = with_results(declared.pipeline, operators)
     graph, misfits = build_graph(pipeline, not declared.problems, declared.may_declare)
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
     if problems:
-        sound = _sound(pipeline, problems, dialect)
+        sound = _sound(pipeline, problems, dialect, operators, wrong)
         return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
     targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
-    flows = {f.name: compile_flow(pipeline, f, dialect) for f in pipeline.flows}
+    flows = {
+        f.name: compile_flow(pipeline, f, dialect, operators.get(f.name)) for f in pipeline.flows
+    }
     analysis = Analysis(
         pipeline,
         graph,
         flows,
         {d.name: rules_of(d, dialect, pipeline.own) for d in pipeline.datasets},
-        {name: definition(pipeline, pipeline.dataset(name)) for name in sorted(targets)},
+        {n: definition(pipeline, pipeline.dataset(n), operators) for n in sorted(targets)},
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
     )
     return Analysed(analysis, ())
 
 
 def _sound(
-    pipeline: Pipeline, problems: tuple[QanatError, ...], dialect: str
+    pipeline: Pipeline,
+    problems: tuple[QanatError, ...],
+    dialect: str,
+    operators: Mapping[str, Stateful],
+    wrong: frozenset[str],
 ) -> dict[str, CompiledFlow]:
-    """The flows that can be compiled although something in the project is wrong."""
+    """The flows that can be compiled although something in the project is wrong.
+
+    Args:
+        wrong: names of those whose queries are.
+    """
     # Gathering views that read each other in a circle would never end.
     if any(isinstance(p, CycleError) for p in problems):
         return {}
     sound: dict[str, CompiledFlow] = {}
     for flow in pipeline.flows:
-        if pipeline.get(flow.target) is None or not _fed(pipeline, flow):
+        known = pipeline.get(flow.target) is not None and _fed(pipeline, flow)
+        if not known or flow.name in wrong:
             continue
         # Its error is among the problems already.
         with suppress(QanatError):
-            sound[flow.name] = compile_flow(pipeline, flow, dialect)
+            sound[flow.name] = compile_flow(pipeline, flow, dialect, operators.get(flow.name))
     return sound
 
 
@@ -94,8 +108,13 @@ def _fed(pipeline: Pipeline, flow: Flow) -> bool:
     return all(f is not None and _fed(pipeline, f) for f in flows)
 
 
-def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
+def compile_flow(
+    pipeline: Pipeline, flow: Flow, dialect: str, operator: Stateful | None = None
+) -> CompiledFlow:
     """Transpile a flow and gather the temporary views below it.
+
+    Args:
+        operator: what its query keeps from epoch to epoch.
 
     Raises:
         UnsupportedError: a construct does not mean the same in the engine's dialect.
@@ -133,6 +152,7 @@ def compile_flow(pipeline: Pipeline, flow: Flow, dialect: str) -> CompiledFlow:
         tuple(_unlimited(r) for r in reads) if flow.once else tuple(reads),
         tuple(view_reads),
         changes=compile_changes(flow, dialect, pipeline.own),
+        stateful=operator,
     )
 
 

@@ -36,6 +36,7 @@ from qanat.run.rearranged import rearranging
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.run.snapshots import query_of
+from qanat.run.states import state_work
 from qanat.run.succession import ordered, placed_ms
 
 _FIRST_WAIT = 0.5
@@ -206,6 +207,8 @@ class Attempt:
         folders[work.dataset] = work.quarantine.folder
         for name, table in staged.quarantines.items():
             yield folders[name], table
+        if work.state is not None and staged.state is not None:
+            yield work.state.output.folder, staged.state
 
     def clear(self) -> None:
         """Remove what an engine that failed has staged and could not remove itself, durably.
@@ -214,7 +217,7 @@ class Attempt:
             OSError: a file cannot be removed, or its removal not be synced.
         """
         for work in self.tried:
-            for output in (work.output, work.quarantine, *(v.quarantine for v in work.views)):
+            for output in work.outputs:
                 remove(*output.folder.rglob(f"{output.prefix}*"))
 
     def unstage(self, only: frozenset[Path] | None = None) -> None:
@@ -275,6 +278,7 @@ def work_of(attempt: Attempt) -> Work:
         merge=merge,
         sourced=sourced(session, compiled, epoch.ranges),
         correction=correction_of(session, compiled, epoch, output, waiting),
+        state=state_work(session, compiled, epoch, prefix),
         again=tuple(
             Recomputation(
                 f.flow.name,

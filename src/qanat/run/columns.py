@@ -9,15 +9,16 @@ from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import Dataset, DatasetKind, Expectation
+from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Range
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
 from qanat.model.work import (
-    QUARANTINE_FIELDS,
     Batch,
     Merge,
     Output,
+    StateWork,
     Stored,
     TableBatch,
     ViewBatch,
@@ -313,6 +314,7 @@ def _work(
         widens=widens,
         unchanged=unchanged,
         merge=None if changes is None else Merge(changes, nowhere, None, 0, feed=False),
+        state=None if compiled.stateful is None else StateWork(compiled.stateful, nowhere),
     )
 
 

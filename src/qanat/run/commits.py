@@ -1,13 +1,14 @@
 """The commits of epochs: their numbers, and when they are visible.
 
-An epoch publishes its quarantines first and its table last, each in a commit that carries the
-flow's application and the epoch's number: one more than ledger, tables and sink know.
+An epoch publishes its state and its quarantines first and its table last, each in a commit that
+carries the flow's application and the epoch's number: one more than ledger, tables and sink know.
 
 Recovery that finds only the first commits of an epoch cannot know that computing again gives the
 same rows: the author may have changed a rule meanwhile, or the query may ask for the time. So what
-the epoch put into quarantines is taken back (one commit that restores what was there) before the
+the epoch put into these tables is taken back (one commit that restores what was there) before the
 epoch is computed again, as a whole, or given up. A row is then in the table, or in a quarantine,
-or its input is unread; never two of these.
+or its input is unread; never two of these. And an epoch that is computed again finds the state
+that it found the first time.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from qanat.errors import HistoryMismatchError, full_refresh, located
 from qanat.model.feed import CHANGE_FEED
 from qanat.model.name import same
 from qanat.model.pipeline import QUARANTINE, Dataset, DatasetKind, application, is_upkeep
+from qanat.model.quarantine import quarantine_fields
 from qanat.model.record import Epoch
 from qanat.model.schema import Schema
+from qanat.model.side import dataset_of, is_state
 from qanat.model.staged import StagedTable
 from qanat.model.table import CORRECTED, Change, Commit, CommitGate, TableRef
-from qanat.model.work import Correction, Stored, quarantine_fields
+from qanat.model.work import Correction, Stored
 from qanat.run.attempt import Attempt
 from qanat.run.correcting import first_versions
 from qanat.run.memo import CompiledFlow
-from qanat.run.owner import is_own
 from qanat.run.rearranged import table_of
 from qanat.run.session import Session
+from qanat.run.sides import all_sides, quarantines, sides, starts_over, state_of
 from qanat.run.snapshots import takes_snapshots
 
 
@@ -48,10 +51,7 @@ def next_number(session: Session, compiled: CompiledFlow, generation: int) -> in
     # Of all datasets that it has fed: what it has put into the quarantines of views is there by
     # the same numbers.
     known = session.ledger.last_number(flow.name)
-    there = [
-        session.store.transaction(t, flow.application)
-        for t in quarantines(session, compiled).values()
-    ]
+    there = [session.store.transaction(t, flow.application) for t in sides(session, compiled)]
     if sink is None:
         return max(known, last_commit(session, compiled), *there) + 1
     with located(compiled.dataset.location):
@@ -74,12 +74,6 @@ def last_commit(session: Session, compiled: CompiledFlow) -> int:
     """The number of a flow's newest commit, as its table says."""
     table = session.table(compiled.dataset.name)
     return session.store.transaction(table, compiled.flow.application)
-
-
-def quarantines(session: Session, compiled: CompiledFlow) -> dict[str, TableRef]:
-    """All quarantines that a flow may put rows into, by dataset."""
-    datasets = [compiled.dataset, *(v.dataset for v in compiled.views)]
-    return {d.name: session.table(d.quarantine) for d in datasets}
 
 
 def published(session: Session, epoch: Epoch) -> bool:
@@ -126,41 +120,19 @@ def _carries(session: Session, dataset: Dataset, epoch: Epoch) -> bool:
 
 
 def take_back(session: Session, gate: CommitGate, epoch: Epoch) -> None:
-    """Make all quarantines as they were before an epoch.
+    """Make all quarantines and states as they were before an epoch.
 
     All of them: which views a flow reads may have changed since.
     """
-    for table in _all_quarantines(session):
+    for table in all_sides(session):
         session.store.retract(table, application(epoch.flow), epoch.number, gate)
-
-
-def _all_quarantines(session: Session) -> Iterator[TableRef]:
-    return (table for table in tables(session) if table.name.endswith(QUARANTINE))
-
-
-def tables(session: Session) -> list[TableRef]:
-    """All tables, also those of datasets that are no longer declared.
-
-    A folder without a log is one only if its name, or the ledger, says so: it may be the
-    author's own. Tables of other projects and environments are left out.
-    """
-    names = {n for d in session.pipeline.datasets for n in (d.name, d.quarantine)}
-    names |= {e.dataset for e in session.ledger.open_epochs()}
-    known = {session.table(n).location for n in names}
-
-    def ours(table: TableRef) -> bool:
-        named = table.location in known or table.name.endswith(QUARANTINE)
-        if not named and session.store.version(table) is None:
-            return False
-        return is_own(session, table, table.name.removesuffix(QUARANTINE))
-
-    return [t for t in session.store.tables(session.project.tables) if ours(t)]
 
 
 def publish_epoch(attempt: Attempt) -> int | None:
     """Make an epoch visible; the new version of its table, None for a sink.
 
-    Quarantine first: after a crash in between, a row is in quarantine too early, and never lost.
+    Quarantine and state first: after a crash in between, a row is in quarantine or counts in the
+    state too early, until recovery takes that back, and is never lost.
 
     Raises:
         HistoryMismatchError: a sink holds an epoch of that number that is not this one.
@@ -198,20 +170,14 @@ def _rearrange(attempt: Attempt) -> int | None:
     return version if same(table.name, attempt.epoch.dataset) else None
 
 
-def starts_over(session: Session, epoch: Epoch) -> bool:
-    """True if this is the flow's first epoch after a full refresh (or replaces all anyway)."""
-    last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
-    return epoch.replaces or last is None or last.generation < epoch.generation
-
-
 def target_tables(attempt: Attempt) -> tuple[TableRef, ...]:
     """The tables that an epoch may commit to."""
     session, compiled = attempt.session, attempt.compiled
     if compiled.layouts:
         return (table_of(session, compiled)[0],)
-    own = quarantines(session, compiled).values()
+    own = sides(session, compiled)
     if compiled.dataset.sink is not None:
-        return tuple(own)
+        return own
     return (*own, session.table(compiled.dataset.name))
 
 
@@ -228,8 +194,14 @@ def unpublished(attempt: Attempt) -> frozenset[Path]:
 
 
 def _changes(attempt: Attempt, over: bool) -> Iterator[tuple[TableRef, StagedTable, Change]]:
-    """What becomes of the quarantines that the epoch may put rows into."""
+    """What becomes of the state, and of the quarantines that the epoch may put rows into."""
     session, work, compiled = attempt.session, attempt.work, attempt.compiled
+    state, kept = state_of(session, compiled), attempt.staged.state
+    if state is not None and kept is not None:
+        grown = Change.MERGE if kept.removed else Change.APPEND
+        # Nothing of it was read where the flow starts over: what is there is of its earlier rows.
+        anew = work.state is not None and work.state.stored is None
+        yield state, kept, Change.REPLACE if anew else grown
     with_rows = attempt.staged.quarantines
     application = compiled.flow.application
     over = over and not _has_moved(session, attempt.epoch)
@@ -293,8 +265,10 @@ def _left_behind(session: Session, compiled: CompiledFlow) -> list[TableRef]:
     application = compiled.flow.application
     return [
         table
-        for table in _all_quarantines(session)
-        if table.location not in own and session.store.transaction(table, application)
+        for table in all_sides(session)
+        if not is_state(table.name)
+        and table.location not in own
+        and session.store.transaction(table, application)
     ]
 
 
@@ -306,8 +280,10 @@ def _commit(
     own = table.name == dataset.name
     stored = (work.output if own else work.quarantine).stored
     merged = work.merge.target.stored if own and work.merge else None
-    if staged.removed and work.correction is not None:
-        merged = _base(work.correction, None if own else table.name.removesuffix(QUARANTINE))
+    if staged.removed and is_state(table.name):
+        merged = work.state.stored if work.state else None
+    elif staged.removed and work.correction is not None:
+        merged = _base(work.correction, None if own else dataset_of(table.name))
     rewrites = merged or (stored if staged.rewritten is not None else None)
     version = rewrites.version if rewrites else None
     if attempt.compiled.layouts:

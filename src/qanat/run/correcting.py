@@ -40,7 +40,7 @@ def sourced(
     session: Session, compiled: CompiledFlow, ranges: Mapping[str, Range]
 ) -> frozenset[str]:
     """The inputs of an epoch whose rows tell which source file they come from."""
-    if compiled.changes is not None or not session.store.merges:
+    if compiled.changes is not None or compiled.stateful or not session.store.merges:
         return frozenset()
     if compiled.readmits:
         # Those that stay in a quarantine go on telling it, also in that of a view.

@@ -39,6 +39,7 @@ from qanat.run.owner import check_owners
 from qanat.run.partitions import check_partitions
 from qanat.run.results import Chosen
 from qanat.run.session import Session
+from qanat.run.sides import has_state
 from qanat.run.sinks import check_apart
 from qanat.run.snapshots import find_intake, takes_snapshots
 from qanat.run.sums import Sums
@@ -164,7 +165,8 @@ def _stored(session: Session, dataset: Dataset, changed: bool) -> TableFacts:
     quarantine, rows = session.table(dataset.quarantine), None
     if changed and session.store.version(quarantine) is not None:
         rows = session.store.snapshot(quarantine).rows
-    return TableFacts(snapshot.partition_by, snapshot.rows, rows or 0)
+    keeps = changed and has_state(session, dataset)
+    return TableFacts(snapshot.partition_by, snapshot.rows, rows or 0, keeps)
 
 
 def _started(session: Session, dataset: Dataset, generation: int, around: Around) -> bool:

@@ -307,7 +307,8 @@ def _other_changes(facts: Facts) -> QanatError | None:
     """Why rows that were kept by changes cannot be kept by those that are declared now."""
     if facts.before is None or not facts.changed or not facts.stored or facts.restarted:
         return None
-    if facts.asked is Asked.FULL_REFRESH or facts.stored.rows == 0:
+    empty = facts.stored.rows == 0 and not facts.stored.keeps
+    if facts.asked is Asked.FULL_REFRESH or empty:
         return None
     if not keeps_otherwise(facts.before.text, facts.text):
         return None

@@ -24,6 +24,7 @@ from qanat.run.mismatch import mismatch_of
 from qanat.run.owner import check_owners
 from qanat.run.results import Finding
 from qanat.run.session import Session
+from qanat.run.sides import state_of
 from qanat.run.validate import validate
 from qanat.text import count
 
@@ -168,12 +169,18 @@ def _is_there(session: Session, name: str) -> bool:
     return table.folder.is_dir()
 
 
+def _states(session: Session, dataset: Dataset) -> tuple[str, ...]:
+    """The names of the states that a dataset's flows keep."""
+    flows = session.analysis.flows_into(dataset.name) if not session.problems else []
+    return tuple(t.name for t in (state_of(session, flow) for flow in flows) if t is not None)
+
+
 def _tables(session: Session, ledger: Ledger | None) -> Iterator[Finding]:
     """One finding for each table that has something wrong; one for all others."""
     good = 0
     for dataset in session.pipeline.datasets:
         names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
-        for name in names:
+        for name in (*names, *_states(session, dataset)):
             try:
                 there = _is_there(session, name)
             except QanatError as error:

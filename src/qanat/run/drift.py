@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from qanat.errors import QanatError
 from qanat.model.name import Named, Names
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import Field, Schema, grown
 from qanat.model.staged import DataFile
 from qanat.model.table import Snapshot
-from qanat.model.work import RESCUED
 from qanat.run.attempt import Attempt
 from qanat.run.snapshots import takes_snapshots
 from qanat.text import count, size

@@ -81,7 +81,7 @@ def dropping(session: Session, name: str) -> Dropping:
         )
     _check_unread(session, found)
     session.require()
-    rows, quarantined = (_rows(session, n) for n in table_names(found))
+    rows, quarantined = (_rows(session, n) for n in table_names(session, found)[:2])
     return Dropping(found, known[found], rows, quarantined, behind)
 
 
@@ -171,7 +171,7 @@ def drop(
 
 def _planned(session: Session, update: str, name: str) -> Move:
     found = dropping(session, name)
-    for each in table_names(found.dataset):
+    for each in table_names(session, found.dataset):
         check_owner(each, session.store.owner(session.table_named(each)), session.scope)
     # How far streams have read a table that is given up stays known: else they would read the
     # other environment's from its start, beside the rows that they have.

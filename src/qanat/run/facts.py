@@ -106,11 +106,13 @@ class TableFacts(Frozen):
     Args:
         rows: None where its log does not say.
         quarantined: rows that wait in its quarantine, looked up where its definition changed.
+        keeps: whether its flows keep a state, looked up there, too.
     """
 
     partition_by: tuple[str, ...]
     rows: int | None
     quarantined: int = 0
+    keeps: bool = False
 
 
 class Facts(Frozen):

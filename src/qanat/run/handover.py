@@ -75,6 +75,12 @@ def take_over(
             location=dataset.location,
             hint=_here(session, dataset),
         )
+    if flow.stateful is not None:
+        raise PromotionError(
+            f"{name} keeps a state from epoch to epoch, which is not handed over",
+            location=dataset.location,
+            hint=_here(session, dataset),
+        )
     table = origin.table(name)
     _check_settled(origin, dataset)
     epochs = _epochs(session, origin, dataset)

@@ -54,7 +54,8 @@ class FlowPast(Frozen):
     @property
     def replaceable(self) -> bool:
         """Whether the rows of a file can go again, as far as that is known without the query."""
-        return self.compiled.changes is None and self.compiled.dataset.sink is None
+        flow = self.compiled
+        return flow.changes is None and flow.stateful is None and flow.dataset.sink is None
 
     @property
     def position(self) -> Mapping[str, Any] | None:

@@ -8,9 +8,14 @@ from collections.abc import Container, Iterator, Sequence
 from qanat.errors import FlowError, QanatError, full_refresh
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.run.session import Session
+from qanat.run.sides import has_state
 from qanat.text import listed
 
-_KEPT_BY = re.compile("(changes by keys|rows by|sequence by|stored as SCD type|track history on) ")
+_KEPT_BY = re.compile(
+    "(changes by keys|rows by|sequence by|stored as SCD type|track history on|state of) "
+)
+
+_STATE = "state of "
 
 
 def keeps_otherwise(before: str, now: str) -> bool:
@@ -25,7 +30,7 @@ def other_changes(kept: Sequence[tuple[Dataset, str, str]]) -> FlowError:
         kept: each with its definition as it was last run, and as it is.
     """
     names = [dataset.name for dataset, _, _ in kept]
-    parts = [(d.name, _kept_by(before), _kept_by(now)) for d, before, now in kept]
+    parts = [(d.name, *_differing(before, now)) for d, before, now in kept]
     one = len(kept) == 1
     return FlowError(
         f"the rows of {listed(names)} were kept in another way than is declared now",
@@ -39,6 +44,13 @@ def other_changes(kept: Sequence[tuple[Dataset, str, str]]) -> FlowError:
 def _told(name: str, lines: Sequence[str], one: bool) -> str:
     text = "; ".join(lines) or "rows that are added, and none that change"
     return text if one else f"{name}: {text}"
+
+
+def _differing(before: str, now: str) -> tuple[list[str], list[str]]:
+    """These lines of two definitions; of a state, which may have many, those that differ."""
+    was, is_ = _kept_by(before), _kept_by(now)
+    same = {line for line in {*was} & {*is_} if line.startswith(_STATE)}
+    return [line for line in was if line not in same], [line for line in is_ if line not in same]
 
 
 def _kept_by(text: str) -> list[str]:
@@ -66,7 +78,7 @@ def problems_of_kept_rows(session: Session, wrong: Container[str]) -> Iterator[Q
         table = session.table(dataset.name)
         if not keeps_otherwise(known.text, now) or session.store.version(table) is None:
             continue
-        if session.store.snapshot(table).rows != 0:
+        if session.store.snapshot(table).rows != 0 or has_state(session, dataset):
             found.append((dataset, known.text, now))
     if found:
         yield other_changes(found)

@@ -36,6 +36,7 @@ from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
+from qanat.model.stateful import Stateful
 from qanat.model.upkeep import Layout
 from qanat.planning.graph import Graph
 from qanat.secret import remember
@@ -63,6 +64,8 @@ class CompiledFlow(Frozen):
         changes: how its rows change the target, with expressions in the engine's dialect; None:
             they are added to it. Then `expectations` has the rules that every change must keep.
         layouts: by table, the files that are written again; then it brings no rows.
+        stateful: the operator of its query that keeps rows from epoch to epoch; None: each epoch
+            is computed by itself.
     """
 
     flow: Flow
@@ -78,6 +81,7 @@ class CompiledFlow(Frozen):
     known: Mapping[str, Schema] = field(default_factory=dict)
     changes: Changes | None = None
     layouts: Mapping[str, Layout] = field(default_factory=dict)
+    stateful: Stateful | None = None
 
     @property
     def brings_rows(self) -> bool:

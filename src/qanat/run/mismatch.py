@@ -9,10 +9,11 @@ from __future__ import annotations
 from qanat.errors import HistoryMismatchError, full_refresh
 from qanat.model.pipeline import DatasetKind, application, replay_flow
 from qanat.model.record import QuarantineMark
-from qanat.run.commits import last_commit, quarantines
+from qanat.run.commits import last_commit
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.run.session import Session
+from qanat.run.sides import quarantines, state_of
 
 
 def check_history(session: Session, compiled: CompiledFlow) -> None:
@@ -45,6 +46,9 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         if not known and session.store.forgotten(session.table(name)):
             return _forgotten_table(session, compiled)
     generation = session.recorded.generation(name)
+    kept = _kept_in_state(session, compiled)
+    if kept is not None and kept != known:
+        return _out_of_step(compiled, known, "state", kept)
     for dataset, table in quarantines(session, compiled).items():
         carried = session.store.transaction(table, flow.application)
         # A quarantine has gaps; but it cannot know an epoch that the ledger does not,
@@ -65,6 +69,19 @@ def mismatch_of(session: Session, compiled: CompiledFlow) -> HistoryMismatchErro
         ):
             return _lost_quarantine(compiled, dataset, mark, carried)
     return _forgotten_replay(session, compiled, generation)
+
+
+def _kept_in_state(session: Session, compiled: CompiledFlow) -> int | None:
+    """The number that a flow's state has to have, which each epoch of this definition commits to.
+
+    None if its flow keeps nothing, or was declared otherwise when its newest epoch was.
+    """
+    state = state_of(session, compiled)
+    last = session.recorded.last_epoch(compiled.flow.name, compiled.dataset.name)
+    declared, _ = session.analysis.definitions.get(compiled.dataset.name, ("", ""))
+    if state is None or last is None or last.fingerprint != declared:
+        return None
+    return session.store.transaction(state, compiled.flow.application)
 
 
 def _out_of_step(

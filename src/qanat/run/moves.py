@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from qanat.model.move import Move, Moved
 from qanat.model.pipeline import QUARANTINE, application
 from qanat.model.schema import Schema
+from qanat.model.side import state_name
 from qanat.model.table import Change, Commit, TableRef
 from qanat.run.attempt import RunningUpdate
-from qanat.run.commits import tables
 from qanat.run.session import Session
+from qanat.run.sides import states_of, tables
 
 
 def carry_out(running: RunningUpdate, move: Move) -> None:
@@ -28,6 +29,9 @@ def carry_out(running: RunningUpdate, move: Move) -> None:
     running.lease.confirm()
     if move.what is Moved.DATASET:
         _move_tables(running, move)
+    if move.what is Moved.FLOW:
+        for old, new in move.flows.items():
+            _move_state(running, move.dataset, old, new)
     for old, new in move.flows.items():
         for table in _known_tables(running.session, move):
             store = running.session.store
@@ -38,20 +42,27 @@ def carry_out(running: RunningUpdate, move: Move) -> None:
     running.session.ledger.end_move(move, running.lease.latest)
 
 
-def table_names(name: str) -> tuple[str, str]:
-    """The names of a dataset's table and of its quarantine's."""
-    return name, name + QUARANTINE
+def table_names(session: Session, name: str) -> tuple[str, ...]:
+    """The names of a dataset's table, of its quarantine's and of those with its states."""
+    return name, name + QUARANTINE, *(t.name for t in states_of(session, name))
 
 
 def _move_tables(running: RunningUpdate, move: Move) -> None:
     session = running.session
-    for old in table_names(move.old):
+    for old in table_names(session, move.old):
         if move.new is None:
             session.store.drop(session.table_named(old), running.gate)
         else:
-            new = move.new + old.removeprefix(move.old)
+            # A state tells whose it is behind that.
+            new = move.new + old[len(move.old) :]
             to = session.table_named(new)
             session.store.move(session.table_named(old), to, running.gate)
+
+
+def _move_state(running: RunningUpdate, dataset: str, old: str, new: str) -> None:
+    session = running.session
+    here, to = (session.table_named(state_name(dataset, flow)) for flow in (old, new))
+    session.store.move(here, to, running.gate)
 
 
 def _known_tables(session: Session, move: Move) -> Iterator[TableRef]:
@@ -61,7 +72,7 @@ def _known_tables(session: Session, move: Move) -> Iterator[TableRef]:
     """
     yield from tables(session)
     if move.what is Moved.DATASET and move.new is not None:
-        yield from (session.table_named(n) for n in table_names(move.new))
+        yield from (session.table_named(n) for n in table_names(session, move.new))
 
 
 def _rename_in_sink(running: RunningUpdate, move: Move, old: str, new: str) -> None:

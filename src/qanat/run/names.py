@@ -13,6 +13,7 @@ from qanat.model.name import Named, fold, same
 from qanat.model.pipeline import QUARANTINE, is_declared
 from qanat.model.query import DATASET
 from qanat.model.record import quarantine_key
+from qanat.model.side import dataset_of
 from qanat.model.table import TableRef
 from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
@@ -42,7 +43,7 @@ def known_datasets(session: Session, borrowed: bool = False) -> Named[str]:
         # Another project may share the storage.
         own = session.store.owner(table) in (None, session.scope)
         if own and session.store.version(table) is not None:
-            name = table.name.removesuffix(QUARANTINE)
+            name = dataset_of(table.name)
             found.setdefault(name, NO_KIND)
     for name in _borrowed(session) if borrowed else ():
         if name not in found and told_of_origin(session, name) is None:
@@ -58,7 +59,7 @@ def _borrowed(session: Session) -> Iterator[str]:
         connector, _, place = source.key.partition(":")
         name = place.partition("?")[0]
         if connector == DATASET and resolve(session.pipeline, name) is None:
-            yield name.removesuffix(QUARANTINE)
+            yield dataset_of(name)
 
 
 def known_flows(session: Session) -> Named[str]:

@@ -20,7 +20,8 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.name import same
-from qanat.model.pipeline import QUARANTINE, ProjectSpec
+from qanat.model.pipeline import ProjectSpec
+from qanat.model.side import dataset_of, is_side
 from qanat.model.table import TableRef
 from qanat.ports.source import Neighbour, Readable
 from qanat.ports.store import TableStore
@@ -107,7 +108,7 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
                 return _readable(store, at, each)
             known[each.name] = None
         at = at.reads_from
-    names = [n for n in known if not n.endswith(QUARANTINE)]
+    names = [n for n in known if not is_side(n)]
     holder = next(_holders(session, folder, other, neighbour.dataset), None)
     there = _typed(folder, neighbour.environment)
     if holder is not None:
@@ -148,7 +149,7 @@ def _holders(session: Reading, folder: Path, project: ProjectSpec, dataset: str)
 
 
 def _readable(store: TableStore, project: ProjectSpec, table: TableRef) -> Readable:
-    dataset = _named(project, table.name.removesuffix(QUARANTINE))
+    dataset = _named(project, dataset_of(table.name))
     if dataset.name == table.name or store.version(dataset) is None:
         # A quarantine without a table beside it is a view's or a sink's, most likely. Which tables
         # the rows of its flows go to, only their project knows.

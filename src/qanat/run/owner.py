@@ -16,6 +16,7 @@ from qanat.errors import ForeignTableError, full_refresh
 from qanat.model.name import same
 from qanat.model.owner import check_owner
 from qanat.model.pipeline import Dataset
+from qanat.model.side import state_name
 from qanat.model.table import TableRef
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -48,7 +49,7 @@ def is_own(session: Session, table: TableRef, of: str) -> bool:
     """True if a table is this project's and environment's, or no table yet.
 
     Args:
-        of: the dataset that the table belongs to, or whose quarantine it is.
+        of: the dataset that the table belongs to, or whose quarantine or state it is.
     """
     found = session.store.owner(table)
     if found is not None:
@@ -65,6 +66,9 @@ def _targets(
     views = (view.dataset for flow in flows for view in flow.views)
     for each in {d.name: d for d in (dataset, *views)}.values():
         yield session.table(each.quarantine), each.name
+    for flow in flows:
+        if flow.stateful is not None:
+            yield session.table_named(state_name(dataset.name, flow.flow.name)), dataset.name
 
 
 def _known(session: Session, dataset: str) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.disk import explained
-from qanat.errors import DatasetNotFoundError, OptionError, PlanError, nearest
+from qanat.errors import DatasetNotFoundError, OptionError, PlanError, full_refresh, nearest
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
-from qanat.model.work import FAILED, MALFORMED
 from qanat.planning.graph import resolve
 from qanat.ports.engine import Rows
 from qanat.ports.observer import Observer
@@ -214,7 +214,7 @@ def replayable(session: Session, dataset: str | None) -> list[Dataset]:
     if dataset is None:
         all_ = [session.pipeline.dataset(n) for n in session.graph.order]
         tables = [d for d in all_ if d.kind is DatasetKind.STREAMING_TABLE]
-        return [d for d in tables if not _snapshots_of(session, d)]
+        return [d for d in tables if not (_snapshots_of(session, d) or _results_of(session, d))]
     table = _dataset(session, dataset)
     if table.kind is DatasetKind.MATERIALIZED_VIEW:
         raise PlanError(
@@ -233,7 +233,20 @@ def replayable(session: Session, dataset: str | None) -> list[Dataset]:
             location=table.location,
             hint=way_back(snapshots),
         )
+    if _results_of(session, table):
+        raise PlanError(
+            f"{table.name} has the results of groups: those in its quarantine may be outdated",
+            location=table.location,
+            hint="a group's next row computes its result again, and checks it; for all of them:"
+            f" {full_refresh(table.name)}",
+        )
     return [table]
+
+
+def _results_of(session: Session, dataset: Dataset) -> list[CompiledFlow]:
+    """The flows whose results replace earlier ones."""
+    flows = session.analysis.flows_into(dataset.name)
+    return [f for f in flows if f.stateful is not None and f.stateful.changes]
 
 
 def _snapshots_of(session: Session, dataset: Dataset) -> list[CompiledFlow]:

@@ -18,8 +18,9 @@ from qanat.errors import LedgerError, QanatError, UpdateRunningError
 from qanat.frozen import Frozen
 from qanat.model.event import Recovered, Warned
 from qanat.model.name import Names, same
-from qanat.model.pipeline import QUARANTINE, DatasetKind, is_replay, is_upkeep
+from qanat.model.pipeline import DatasetKind, is_replay, is_upkeep
 from qanat.model.record import Epoch, EpochStatus, UpdateRecord
+from qanat.model.side import dataset_of
 from qanat.model.table import TableRef
 from qanat.run import defined
 from qanat.run.attempt import RunningUpdate
@@ -27,8 +28,6 @@ from qanat.run.commits import (
     may_be,
     published,
     sink_of,
-    starts_over,
-    tables,
     take_back,
 )
 from qanat.run.epoch import redo_epoch
@@ -38,6 +37,7 @@ from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
+from qanat.run.sides import starts_over, tables
 
 
 def start_clean(
@@ -224,7 +224,7 @@ def _owned(running: RunningUpdate) -> dict[TableRef, str]:
     }
     views, owned = _views(session), {}
     for table in tables(session):
-        name = owners.get(table.location, table.name.removesuffix(QUARANTINE))
+        name = owners.get(table.location, dataset_of(table.name))
         if running.lease.covers(name) or name in views:
             owned[table] = name
     return owned

@@ -146,7 +146,7 @@ def _dataset(session: Session, update: str, old: str, new: str, kind: str) -> Mo
         )
     new = found.name
     _check_free(session, old, new)
-    for name in table_names(old):
+    for name in table_names(session, old):
         if session.store.version(session.table_named(name)) is not None:
             check_owner(name, session.store.owner(session.table_named(name)), session.scope)
             session.store.check_move(session.table_named(name))
@@ -195,7 +195,7 @@ def _check_free(session: Session, old: str, new: str) -> None:
     if same(old, new):
         return
     recorded = session.recorded
-    places = [session.table_named(n) for n in table_names(new)]
+    places = [session.table_named(n) for n in table_names(session, new)]
     has_table = any(session.store.version(p) is not None for p in places)
     if has_table or new in recorded.definitions() or recorded.last_epochs(new):
         raise PlanError(

@@ -16,10 +16,10 @@ from dataclasses import replace
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
 from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
+from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
 from qanat.model.table import Snapshot
-from qanat.model.work import FAILED, MALFORMED
 from qanat.run.attempt import Done, RunningUpdate
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import key_of, references_now
@@ -99,7 +99,9 @@ def replay(running: RunningUpdate, dataset: Dataset, quarantine: Snapshot) -> Re
     replayed = left_out = 0
     for way in ways_of(session, dataset):
         flows = session.analysis.flows_into(dataset.name) if way.flows is None else way.flows
-        done = _replay(running, dataset, way, tuple(flows) if incomplete else ())
+        # A row that goes into an operator with a state has an epoch of its own no more.
+        again = tuple(f for f in flows if f.stateful is None) if incomplete else ()
+        done = _replay(running, dataset, way, again)
         if done is not None and done.epoch.counts is not None:
             version = done.epoch.version
             replayed += done.epoch.counts.written

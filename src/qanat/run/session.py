@@ -20,6 +20,7 @@ from qanat.model.owner import tag
 from qanat.model.pipeline import Pipeline, ProjectSpec, SinkTarget
 from qanat.model.query import SourceRef
 from qanat.model.record import Pause
+from qanat.model.side import state_name
 from qanat.model.snapshots import Version
 from qanat.model.table import TableRef
 from qanat.planning.graph import Graph, resolve
@@ -172,7 +173,9 @@ class Session:
         if names := list(datasets):
             known = [self.pipeline.dataset(n) for n in names]
             own = [d.name for d in known if d.stored] + [d.quarantine for d in known]
-            self.store.look_again([self.table(n) for n in own])
+            flows = (f for d in known for f in self.analysis.flows_into(d.name))
+            states = [state_name(f.dataset.name, f.flow.name) for f in flows if f.stateful]
+            self.store.look_again([self.table(n) for n in (*own, *states)])
         return self
 
     @cached_property

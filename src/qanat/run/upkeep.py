@@ -33,6 +33,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session
 from qanat.run.settling import carried_beside
+from qanat.run.sides import state_of
 from qanat.text import count
 
 _TRIES = 3
@@ -132,9 +133,11 @@ def _chosen(session: Session, names: Sequence[str]) -> list[Dataset]:
 
 
 def _tables(session: Session, dataset: Dataset) -> list[TableRef]:
-    """The tables of a dataset that are there: its own, and its quarantine."""
+    """The tables of a dataset that are there: its own, its quarantine and its states."""
     names = (dataset.name, dataset.quarantine) if dataset.stored else (dataset.quarantine,)
-    found = [session.table(n) for n in names]
+    flows = session.analysis.flows_into(dataset.name)
+    states = (state_of(session, flow) for flow in flows)
+    found = [*(session.table(n) for n in names), *(t for t in states if t is not None)]
     store, scope = session.store, session.scope
     return [t for t in found if store.version(t) is not None and store.owner(t) in (None, scope)]
 

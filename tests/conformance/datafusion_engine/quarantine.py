@@ -12,8 +12,9 @@ from datafusion import DataFrame, SessionContext, col
 
 from qanat.model.name import Named
 from qanat.model.pipeline import Expectation
+from qanat.model.quarantine import QUARANTINE_FIELDS, quarantine_fields
 from qanat.model.schema import Schema
-from qanat.model.work import QUARANTINE_FIELDS, Output, Work, quarantine_fields
+from qanat.model.work import Output, Work
 from qanat.planning.fit import quarantined as planned
 from tests.conformance.datafusion_engine.columns import arrow_schema, quote, to_arrow
 from tests.conformance.datafusion_engine.positions import AT

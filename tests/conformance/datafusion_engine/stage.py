@@ -14,17 +14,11 @@ from datafusion import DataFrame, SessionContext, col
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
 from qanat.model.name import Name, Names
 from qanat.model.pipeline import Expectation
+from qanat.model.quarantine import MALFORMED, QUARANTINE_FIELDS
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
-from qanat.model.work import (
-    MALFORMED,
-    QUARANTINE_FIELDS,
-    Batch,
-    Output,
-    ViewBatch,
-    Work,
-)
+from qanat.model.work import Batch, Output, ViewBatch, Work
 from qanat.ports.engine import Columns
 from tests.conformance.datafusion_engine.columns import fit, quote
 from tests.conformance.datafusion_engine.faults import explained

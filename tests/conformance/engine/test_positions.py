@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.staged import Counts
-from qanat.model.work import QUARANTINE_FIELDS, Batch
+from qanat.model.work import Batch
 from tests.conformance.engine.bench import NUMBERS, Bench
 from tests.conformance.engine.capabilities import Words, needs, words
 

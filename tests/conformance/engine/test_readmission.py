@@ -9,9 +9,10 @@ import pytest
 
 from qanat.errors import ColumnNotFoundError
 from qanat.model.pipeline import Expectation, Unique
+from qanat.model.quarantine import MALFORMED
 from qanat.model.query import Discard, Read, Readmission, dataset_ref
 from qanat.model.staged import Counts, Staged
-from qanat.model.work import MALFORMED, Output, TableBatch
+from qanat.model.work import Output, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations
 from tests.conformance.engine.capabilities import needs
 

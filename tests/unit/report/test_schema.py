@@ -53,6 +53,20 @@ def promoted(project: qanat.Project) -> Any:
     return project.promote("+revenue_by_city", origin="prod")
 
 
+def kept(project: qanat.Project) -> Any:
+    """What a flow keeps that comes, is run, and goes."""
+    file = project.root / "transformations/kept.sql"
+    file.write_text(
+        "CREATE STREAMING TABLE kept AS SELECT count(*) AS n FROM STREAM silver_orders;"
+    )
+    project.run("kept")
+    found = project.state("kept")
+    found._repr_html_()
+    file.unlink()
+    project.drop("kept")
+    return found
+
+
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
@@ -71,6 +85,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.query("SELECT 1 AS a, NULL AS b, {'x': [1.5]} AS c").head(),
         lambda p: p.query("FROM range(3)").head(2),
     ),
+    "state": (kept,),
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),

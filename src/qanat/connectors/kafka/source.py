@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -134,7 +135,9 @@ class KafkaSource(Everywhere):
         self._check_same(ref, position)
         files = self._spool(ref, position, scratch)
         amount = Amount(bytes=sum(f.bytes for f in files))
-        return Input(self._batch(ref, files, known, drift), amount, position.losses)
+        partitions = tuple(map(_name, sorted(position.offsets)))
+        batch = replace(self._batch(ref, files, known, drift), partitions=partitions)
+        return Input(batch, amount, position.losses)
 
     def sample(
         self,

@@ -8,8 +8,8 @@ from qanat.connectors.postgres.types import Column, null
 from qanat.errors import SchemaDriftError
 from qanat.model.name import Named, Names, same
 from qanat.model.pipeline import Drift
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import STRING, Schema
-from qanat.model.work import RESCUED
 from qanat.text import literal, quote
 
 

@@ -26,6 +26,9 @@ from qanat.errors import FunctionNotFoundError, nearest
 from qanat.frozen import Frozen
 
 _FORMS = {**forms.FORMS, **comparisons.FORMS, **nested_forms.FORMS}
+_WINDOWS = ("event_window", "session_window", "window_time")
+"""Windows of event time, which an operator with a state computes; `event_window` is `window`, as
+declarations call it: see `qanat.declare.watermarks`."""
 _SIGNATURE = re.compile(r"(\w+)\(([^)]*)\)(?:: (\w+))?")
 
 
@@ -78,6 +81,8 @@ def translate_call(name: str, args: list[exp.Expr]) -> exp.Expr:
         Refused: Spark has no such function, or DuckDB has nothing that gives the same.
     """
     folded = name.lower()
+    if folded in _WINDOWS:
+        return exp.Anonymous(this=folded, expressions=args)
     rules = RULES.get(folded)
     if rules is None:
         if folded in KNOWN:

@@ -12,12 +12,17 @@ _OPERATORS: dict[type[exp.Expr], str] = {
 }  # fmt: skip
 
 
+_WINDOWS = {"event_window": "window", "session_window": "session_window"}
+
+
 def title(node: exp.Expr) -> str:
     """The name that Spark gives to a result column.
 
     >>> title(exp.column("k") + 1)
     '(k + 1)'
     """
+    if isinstance(node, exp.Anonymous) and node.name.lower() in _WINDOWS:
+        return _WINDOWS[node.name.lower()]
     for named in (_operator, _value, _call):
         found = named(node)
         if found is not None:

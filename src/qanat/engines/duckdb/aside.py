@@ -347,7 +347,7 @@ def labels_of(work: Work) -> dict[str, str]:
 
 
 def _queries(work: Work) -> tuple[Computation, ...]:
-    return (*(v.query for v in work.views), work.query)
+    return (*(v.query for v in work.views), *work.row_wise)
 
 
 def _result(view: str) -> str:

@@ -49,7 +49,7 @@ def blame(error: Exception, work: Work, bindings: Bindings) -> None:
     """Have an error about a value tell which expression fails, and for which row."""
     if not isinstance(error, QanatError) or error.got is not None:
         return
-    queries = (*(view.query for view in work.views), work.query)
+    queries = (*(view.query for view in work.views), *work.row_wise)
     levels = ((level, query) for query in queries for level in _levels(query))
     found = next((b for level in levels if (b := _first(*level, bindings))), None)
     if found is not None:

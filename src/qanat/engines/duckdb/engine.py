@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -28,24 +28,24 @@ from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
 from qanat.engines.duckdb.rearranging import Rearrange
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
+from qanat.engines.duckdb.telling import Teller
 from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
 from qanat.model.function import UserFunction
+from qanat.model.kept import KeptRows
 from qanat.model.name import Name
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import RuleCount, Staged
-from qanat.model.work import Batch, Inputs, Work
+from qanat.model.work import Batch, Inputs, TableBatch, Work
 from qanat.ports.engine import Columns, Progress, Reading, RowOrigin, RowPlace, Rows
 from qanat.text import literal
 
 _TICK = 0.05
 """Seconds between two interrupts of what is to stop."""
-_GLANCE = 0.25
-"""Seconds between two looks how far a query is."""
 
 
 class DuckDBEngine:
@@ -81,8 +81,9 @@ class DuckDBEngine:
         self._closed = False
         self._functions: tuple[UserFunction, ...] = ()
         self._stopping = threading.Event()
-        self._teller = _Teller()
+        self._teller = Teller()
         self._footers = Footers()
+        self._states: Any = None
         self._queries = Queries({} if notes is None else notes)
 
     def define(self, functions: Sequence[UserFunction]) -> None:
@@ -199,6 +200,16 @@ class DuckDBEngine:
                 con.close()
                 self._lent.discard(con)
 
+    def kept(self, state: Batch) -> KeptRows:
+        """What the rows of a state come to."""
+        # Imported only here: few flows keep rows.
+        look = import_module("qanat.engines.duckdb.state.look")
+        with self._connection() as con, explained(None):
+            relation = self._relation(con, state)
+            columns = state.schema if isinstance(state, TableBatch) else _schema(relation)
+            found: KeptRows = look.kept_rows(con, relation.sql_query(), columns)
+            return found
+
     def close(self) -> None:
         """Stop what is running, free memory and scratch space."""
         self._stopping.set()
@@ -221,8 +232,22 @@ class DuckDBEngine:
 
     def _staging(self, con: DuckDBPyConnection, work: Work) -> Staging:
         kinds = {Readmission: Readmitting, Discard: Discarding, Rearranging: Rearrange}
+        known = con, work, self._footers, self._queries, self._stopping
+        if work.state is not None:
+            # Imported only here: few flows keep rows.
+            stateful = import_module("qanat.engines.duckdb.state.staging").StatefulStaging
+            staging: Staging = stateful(*known, caches=self._caches())
+            return staging
         kind = kinds.get(type(work.query), Staging)
-        return kind(con, work, self._footers, self._queries, self._stopping)
+        return kind(*known)
+
+    def _caches(self) -> Any:
+        """What the process has read of states."""
+        with self._lock:
+            if self._states is None:
+                cache = import_module("qanat.engines.duckdb.state.cache")
+                self._states = cache.Caches(self._scratch)
+            return self._states
 
     def _cursor(self, among: set[DuckDBPyConnection]) -> DuckDBPyConnection:
         with self._lock:
@@ -310,61 +335,6 @@ class DuckDBEngine:
                 work.scratch.rmdir()  # most works leave nothing in it
             except OSError:
                 shutil.rmtree(work.scratch, ignore_errors=True)
-
-
-class _Teller:
-    """Asks what runs how far it is, in one thread that ends when nothing runs any more.
-
-    A thread for each epoch would cost a small one several per cent of its time.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._running: dict[object, tuple[Callable[[], float], Progress]] = {}
-        self._thread: threading.Thread | None = None
-        self._closed = False
-
-    @contextmanager
-    def telling(self, percent: Callable[[], float], progress: Progress) -> Iterator[None]:
-        """Tell progress until the block ends.
-
-        Args:
-            percent: how far it is, 0 to 100; negative if that cannot be known.
-            progress: is told.
-        """
-        key = object()
-        with self._changed:
-            self._running[key] = percent, progress
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._tell, daemon=True, name="qanat-progress"
-                )
-                self._thread.start()
-        try:
-            yield
-        finally:
-            # The lock is held while progress is asked: no connection is asked once its work ended.
-            with self._changed:
-                del self._running[key]
-
-    def close(self) -> None:
-        """End the thread."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-            thread = self._thread
-        if thread is not None:
-            thread.join()
-
-    def _tell(self) -> None:
-        with self._changed:
-            try:
-                while not self._changed.wait_for(lambda: self._closed, _GLANCE) and self._running:
-                    for percent, progress in self._running.values():
-                        found = percent()
-                        progress(found / 100 if found >= 0 else None)
-            finally:
-                self._thread = None
 
 
 def _rows(relation: DuckDBPyRelation, limit: int | None) -> Rows:

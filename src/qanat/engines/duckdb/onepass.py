@@ -49,7 +49,7 @@ def copy_input(
         None if the work is another one, or a file holds what does not fit. Nothing is staged
         then, and the input is to be bound anew.
     """
-    if work.merge is not None or not _is_copy(work, queries):
+    if work.merge is not None or work.state is not None or not _is_copy(work, queries):
         return None
     ((name, batch),) = work.inputs.items()
     with located(name):

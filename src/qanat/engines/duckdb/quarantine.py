@@ -22,16 +22,10 @@ from qanat.engines.duckdb.widening import Widening, gone_of
 from qanat.engines.duckdb.write import write
 from qanat.frozen import Frozen
 from qanat.model.name import Named, Names
+from qanat.model.quarantine import FAILED, LATE, MALFORMED, QUARANTINE_FIELDS, quarantine_fields
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import DataFile, StagedTable
-from qanat.model.work import (
-    FAILED,
-    MALFORMED,
-    QUARANTINE_FIELDS,
-    Output,
-    Work,
-    quarantine_fields,
-)
+from qanat.model.work import Output, Work
 from qanat.planning.fit import Column, quarantined
 from qanat.text import literal, quote
 
@@ -132,6 +126,20 @@ def failed_rows(
     return (
         f"SELECT {nothing}, {rules}, {source}, {raw}, r.{RID}{own} FROM ({relation}) AS r "
         f"JOIN {failed} AS f ON f.rid = r.{RID} AND f.reason IS NOT NULL"
+    )
+
+
+def late_rows(con: DuckDBPyConnection, rows: str, schema: Schema) -> str:
+    """SELECT text of rows that came too late to count: no columns, but the row as JSON.
+
+    They are those of what goes into an operator; its result has other columns.
+    """
+    nothing = ", ".join(f"NULL AS {quote(n)}" for n in schema.names)
+    columns = con.sql(f"SELECT * FROM ({rows}) LIMIT 0").columns
+    row = ", ".join(f"{literal(c)}: CAST(r.{quote(c)} AS VARCHAR)" for c in columns)
+    return (
+        f"SELECT {nothing}, MAP {{{literal(LATE)}: 'the watermark had passed'}} AS {RULES}, "
+        f"NULL AS {_SOURCE}, to_json({{{row}}})::VARCHAR AS {_RAW} FROM ({rows}) AS r"
     )
 
 

@@ -11,6 +11,7 @@ from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
+from qanat.engines.duckdb.merge.pieces import count_of
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.places import number_of, order_of
@@ -18,10 +19,9 @@ from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
 from qanat.engines.duckdb.sources import named, only_file
 from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
-from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
-from qanat.engines.duckdb.widening import Widening, gone_of
+from qanat.engines.duckdb.widening import Widening, gone_of, without
 from qanat.engines.duckdb.write import discard, write
 from qanat.errors import (
     DeclarationError,
@@ -35,6 +35,7 @@ from qanat.errors import (
 from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
+from qanat.model.stateful import GROUP
 from qanat.model.work import Batch, Merge, Output, ViewWork
 from qanat.text import quote
 
@@ -78,14 +79,17 @@ class Staging(Querying):
         for view in self.work.views:
             described = self._query(view.name, view.query, positions=False)
             self.bindings.define_view(view.name, described.select, described.names, ())
-        result, work = self._query(self.work.flow, self.work.query, False), self.work
+        result = self._query(self.work.flow, self.work.query, False)
         fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
-        for expectation in work.expectations:
+        self._check_rules(relation)
+        return self._merged(fitted, relation)
+
+    def _check_rules(self, relation: str) -> None:
+        for expectation in self.work.expectations:
             if isinstance(expectation.rule, Predicate):
                 condition = f"({exact_casts(expectation.rule.sql)}\n)"
                 compile_rule(self.con, relation, expectation, condition)
-        return self._merged(fitted, relation)
 
     def _run(self) -> Staged:
         return self._or_narrower(self._staged)
@@ -156,7 +160,7 @@ class Staging(Querying):
         if work.expectations:
             table, counts = self._split_and_write(result, fitted)
         else:
-            own = f", {SOURCE}" if self._tells(result) else ""
+            own = "".join(f", {name}" for name in self._carried(result))
             columns = f"SELECT {fitted.projection}{own} FROM ({result.select})"
             if work.ordered and (by := order_of(result.hidden)):
                 columns += f" ORDER BY {by}"
@@ -167,7 +171,7 @@ class Staging(Querying):
         malformed = self.waiting.malformed(fitted.schema)
         counts += Counts(out=failed, quarantined=failed, malformed=malformed)
         bound = self.bindings.bound
-        return Staged(
+        staged = Staged(
             table if rewritten is None else replace(table, rewritten=rewritten),
             counts,
             (*self.rules, *self.waiting.rules),
@@ -180,6 +184,11 @@ class Staging(Querying):
             events=None if work.merge is None else fitted.schema,
             notes=self.notes,
         )
+        return self._with_state(staged)
+
+    def _with_state(self, staged: Staged) -> Staged:
+        """The same with what the flow keeps for its next epoch: nothing."""
+        return staged
 
     def _set_aside(self, strictly: bool) -> bool:
         """Take rows that cannot be computed out of the inputs; True if there are some (more)."""
@@ -193,11 +202,15 @@ class Staging(Querying):
             self._bind_reads(view.query)
             aside.look(view.query, strictly, view.name)
             self._view(view)
+        self._look_with(aside, strictly)
+        self._start_over()
+        return aside.total > before or (not strictly and self._set_aside(strictly=True))
+
+    def _look_with(self, aside: Any, strictly: bool) -> None:
+        """Look for rows that the query, or a conversion of its values, fails for."""
         self._bind_reads(self.work.query)
         aside.look(self.work.query, strictly)
         aside.look_at_casts(self._converted)
-        self._start_over()
-        return aside.total > before or (not strictly and self._set_aside(strictly=True))
 
     def _start_over(self) -> None:
         """Forget what was computed; inputs stay bound."""
@@ -266,8 +279,7 @@ class Staging(Querying):
         )
         if split.failed:
             return StagedTable(fitted.schema, ()), Counts(out=split.total)
-        own = (SOURCE,) if self._tells(result) else ()
-        columns = ", ".join((*map(quote, fitted.schema.names), *own))
+        columns = ", ".join((*map(quote, fitted.schema.names), *self._carried(result)))
         kept = f"SELECT {columns} FROM ({result.select}) AS r{split.kept}"
         by = order_of(result.hidden, "r")
         if work.ordered and (by or split.kept):
@@ -295,14 +307,20 @@ class Staging(Querying):
     def _given(self, result: Result) -> Any:
         """What changes were made from: the rows before rules took some, and how many were lost."""
         module = import_module("qanat.engines.duckdb.merge.kind")
-        malformed = sum(self._how_many(b.malformed) for b in self.bindings.bound.values())
+        parts = (b.malformed for b in self.bindings.bound.values())
+        malformed = sum(count_of(self.con, f"({p})") for p in parts if p)
         aside = self.aside.total if self.aside is not None else 0
         views = sum(c.quarantined for c in self.view_counts.values())
-        return module.Given(result.select, malformed + aside + views)
+        return module.Given(result.select, malformed + aside + views, self._groups())
 
-    def _how_many(self, select: str | None) -> int:
-        row = self.con.execute(f"SELECT count(*) FROM ({select})").fetchone() if select else None
-        return int(row[0]) if row else 0
+    def _groups(self) -> str | None:
+        """SELECT text of the groups whose earlier rows go; None: rows have none."""
+        return None
+
+    def _carried(self, result: Result) -> tuple[str, ...]:
+        """Hidden columns that rows have on their way into the table."""
+        own = (SOURCE,) if self._tells(result) else ()
+        return (*own, *(n for n in (GROUP,) if n in result.hidden))
 
     def _tells(self, result: Result) -> bool:
         """True if rows have to tell by a column which source file they come from."""
@@ -324,8 +342,8 @@ class Staging(Querying):
         )
         self.waiting.removed(name, result, fitted.schema, splitter, split, view.quarantine)
         kept = f"SELECT * FROM ({result.select}) AS r{split.kept}"
-        row = self.con.execute(f"SELECT count(*) FROM ({kept})").fetchone()
-        self.view_counts[name] = self._balance(name, Counts(written=row[0] if row else 0), split)
+        written = Counts(written=count_of(self.con, f"({kept})"))
+        self.view_counts[name] = self._balance(name, written, split)
         return replace(result, select=kept)
 
     def _split(
@@ -352,7 +370,7 @@ class Staging(Querying):
             known = f"__existing_{file_name(name)}"
             current = self.bindings.bind(known, existing, self.work.correction is not None).plain
             if self.work.correction is not None:
-                current = self._staying(self.bindings.bound[known], self.work.correction.files)
+                current = without(self.bindings.bound[known], self.work.correction.files)
             if fitted.widens:
                 current = self._widening().recast(current, fitted.schema, query)
         splitter = Splitter(
@@ -369,12 +387,6 @@ class Staging(Querying):
         self.rules.extend(split.rules)
         return result, splitter, split
 
-    def _staying(self, stored: Bound, files: Sequence[str]) -> str:
-        """SELECT text of the rows of a table without those of files."""
-        hidden = ", ".join(stored.hidden)
-        rows = f"SELECT * FROM ({stored.full}) WHERE ({gone_of(files)}) IS NOT TRUE"
-        return f"SELECT * EXCLUDE ({hidden}) FROM ({rows})"
-
     def _balance(self, dataset: str, written: Counts, split: Split) -> Counts:
         counts = written + Counts(split.total, 0, split.dropped, split.quarantined)
         if not counts.balanced:
@@ -383,6 +395,5 @@ class Staging(Querying):
         return counts
 
     def _discard(self) -> None:
-        views = (v.quarantine for v in self.work.views)
-        for output in (self.work.output, self.work.quarantine, *views):
+        for output in self.work.outputs:
             discard(output)

@@ -9,8 +9,8 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.quarantine import ENTRY, INCOMPLETE, RULES, Quarantined
 from qanat.engines.duckdb.split import Split, Splitter
+from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.schema import Schema
-from qanat.model.work import FAILED, MALFORMED
 from qanat.text import literal, quote
 
 _MAP = "MAP(VARCHAR, VARCHAR)"

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 from duckdb import DuckDBPyConnection
 
 from qanat.digest import number
-from qanat.engines.duckdb.files.bound import FILE, NULL_FOLDER, RID, ROW, ROW_BITS, SOURCE
+from qanat.engines.duckdb.files.bound import FILE, RID, ROW, ROW_BITS, SOURCE
 from qanat.engines.duckdb.files.counted import LinesOf
+from qanat.engines.duckdb.files.partitions import NULL_FOLDER
 from qanat.engines.duckdb.files.widen import as_wider
 from qanat.engines.duckdb.places import PLACE, Placed, of_table as place_of_table
 from qanat.engines.duckdb.remembered import Footers

@@ -9,12 +9,18 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.quarantine import malformed_rows, quarantine_table, removed_rows
+from qanat.engines.duckdb.quarantine import (
+    late_rows,
+    malformed_rows,
+    quarantine_table,
+    removed_rows,
+)
 from qanat.engines.duckdb.split import Split, Splitter, unbalanced
 from qanat.engines.duckdb.types import Result
+from qanat.model.quarantine import FAILED, LATE, MALFORMED
 from qanat.model.schema import Schema
 from qanat.model.staged import RuleCount, StagedTable
-from qanat.model.work import FAILED, MALFORMED, Output, Work
+from qanat.model.work import Output, Work
 
 
 class Waiting:
@@ -74,6 +80,11 @@ class Waiting:
                 they tell their source file.
         """
         return self._put_aside(found, schema, FAILED, f"q.{RID}")
+
+    def late(self, found: Sequence[tuple[str, str, bool]], schema: Schema) -> int:
+        """Stage the rows that came too late to count; as `failed` does."""
+        rows = [(n, late_rows(self._con, text, schema), told) for n, text, told in found]
+        return self._put_aside(rows, schema, LATE, "row_number() OVER ()")
 
     def _put_aside(
         self, found: Sequence[tuple[str, str, bool]], schema: Schema, rule: str, number: str

@@ -18,6 +18,7 @@ from qanat.engines.duckdb.files.bound import FILE, RID, ROW, SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.order import keeping_order
 from qanat.engines.duckdb.places import PLACE, placed_of
+from qanat.engines.duckdb.tables import Bound
 from qanat.engines.duckdb.types import columns_of, fit, misfit, to_duckdb
 from qanat.engines.duckdb.write import write
 from qanat.errors import InvariantError
@@ -183,3 +184,9 @@ def gone_of(files: Sequence[str], flow: str = "") -> str:
     parts = [f"{SOURCE} IN ({', '.join(str(number(f)) for f in files)})"] if files else []
     parts += [f"_quarantine_flow = {literal(flow)}"] if flow else []
     return " AND ".join(parts) or "true"
+
+
+def without(stored: Bound, files: Sequence[str]) -> str:
+    """SELECT text of the rows of a table without those of source files."""
+    rows = f"SELECT * FROM ({stored.full}) WHERE ({gone_of(files)}) IS NOT TRUE"
+    return f"SELECT * EXCLUDE ({', '.join(stored.hidden)}) FROM ({rows})"

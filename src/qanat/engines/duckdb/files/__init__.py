@@ -1,6 +1,7 @@
 """Makes the files of a batch readable for DuckDB, and sets apart the rows that cannot be parsed.
 
-Read `bound` (the result, and which columns a batch has), then one module per format. `parquet`
+Read `bound` (the result, and which columns a batch has; `partitions`: which ones folders give),
+then one module per format. `parquet`
 reads files in place (`typed` has their columns, `widen` converts values). Text formats are copied
 to Parquet once, by `spool` (`cast` converts text to values, with `digits` for numbers, `moments`
 for times and `plainly` for what needs no care; `infer` chooses types that nobody declared, `many`
@@ -30,14 +31,9 @@ from typing import TypeAlias
 
 import duckdb
 
-from qanat.engines.duckdb.files.bound import (
-    BoundFiles,
-    FileTable,
-    OnePass,
-    Partitions,
-    find_partitions,
-)
+from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, OnePass
 from qanat.engines.duckdb.files.dialect import flag
+from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
 from qanat.model.name import Named
 from qanat.model.pipeline import Drift

@@ -36,8 +36,9 @@ from qanat.engines.duckdb.files.widen import common, convert
 from qanat.engines.duckdb.typenames import from_duckdb, to_duckdb
 from qanat.errors import FileUnreadableError, OptionError
 from qanat.model.name import Named, Names
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import STRING, Array, DataType, MapType, Struct
-from qanat.model.work import RESCUED, FilesBatch, LocalFile
+from qanat.model.work import FilesBatch, LocalFile
 from qanat.planning.wider import wider
 from qanat.text import literal, quote
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qanat.engines.duckdb.files.bound import ROW, BoundFiles, FileTable, Partitions
+from qanat.engines.duckdb.files.bound import ROW, BoundFiles, FileTable
 from qanat.engines.duckdb.files.csv import bind_csv
 from qanat.engines.duckdb.files.objects import blank
+from qanat.engines.duckdb.files.partitions import Partitions
 from qanat.engines.duckdb.files.records import NOT_UTF_8
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.typenames import to_duckdb

@@ -37,8 +37,9 @@ from qanat.errors import (
     StorageFullError,
     disk_full,
 )
+from qanat.model.quarantine import RESCUED
 from qanat.model.schema import Array, DataType, Struct
-from qanat.model.work import RESCUED, LocalFile
+from qanat.model.work import LocalFile
 from qanat.text import literal, quote
 
 # The errors that a file's content can cause. Others (Binder, Parser, …) are defects of Qanat and

@@ -7,7 +7,8 @@ of the keys that they touch are put together from three places (`events`): the n
 earlier epochs kept beside the table, and those that the table's own rows tell. What these come to
 is computed anew, in the order of their sequence (`fold`), so that it never matters in which order
 or in how many epochs they came. `snapshot`: a snapshot is made events first, by how it differs
-from the rows there. `by_keys`: the rows replace those of their key or partition. `by_clauses`:
+from the rows there. `by_keys`: the rows replace those of their key or partition. `results`: they
+replace those of their group, of which no column tells. `by_clauses`:
 clauses say what becomes of rows that match (`missing`: and of those that
 no row of the source does). Only files with a row that is another one afterwards
 are written again (`rewrite`). `pieces` has the SQL that all of them share.

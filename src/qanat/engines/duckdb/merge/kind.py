@@ -67,10 +67,13 @@ class Given(Frozen):
     Args:
         select: SELECT text of the rows of the query, before rules took some away.
         lost: how many rows there would be besides, had they been parsed and computed.
+        groups: SELECT text of the groups (`stateful.GROUP`) whose earlier rows go; None: rows are
+            of no group.
     """
 
     select: str
     lost: int
+    groups: str | None = None
 
 
 class Becoming(ABC, Generic[C]):

@@ -15,6 +15,7 @@ from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
 from qanat.engines.duckdb.merge.kind import FRESH, GONE, Becoming, Given, Target
 from qanat.engines.duckdb.merge.pieces import columns_in, count_of
+from qanat.engines.duckdb.merge.results import ByGroups
 from qanat.engines.duckdb.merge.rewrite import FILE_BYTES, Rewriting
 from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
@@ -24,6 +25,7 @@ from qanat.model.changes import AutoCdc, Changes
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 from qanat.model.keyed import Keyed
 from qanat.model.merge_into import MergeInto
+from qanat.model.results import Results
 from qanat.model.schema import STRING, Field, Schema
 from qanat.model.snapshots import Snapshots
 from qanat.model.staged import Counts, DataFile, StagedTable
@@ -34,6 +36,7 @@ _KINDS: Mapping[type[Changes], Callable[..., Becoming[Any]]] = {
     AutoCdc: ByEvents,
     Keyed: by_keys,
     MergeInto: ByClauses,
+    Results: ByGroups,
     Snapshots: BySnapshots,
 }
 """By kind of changes, what becomes of the rows of the table; of others as of their base."""

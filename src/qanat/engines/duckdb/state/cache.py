@@ -1,0 +1,230 @@
+"""The rows of states that a process has read, for the next epochs of the same flows.
+
+The truth is the state's table. What is here was read from files of its published versions, so it
+is never ahead of them: an epoch first takes the files that it has not read yet, and where files
+have gone that it has read, it reads all again. Another process that writes to the table, a commit
+that is taken back or a full refresh all show in the names of files.
+
+It lies in a database of its own in the engine's scratch folder, so that a large state takes disk
+and not memory, and goes with the process. The first epoch of a flow reads the table itself: an
+update with a single epoch would build the cache for nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType
+
+from duckdb import DuckDBPyConnection
+
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make, part_of
+from qanat.engines.duckdb.state.kind import GONE, Moment
+from qanat.engines.duckdb.state.marks import EPOCH, STREAM, Marks, marks_in
+from qanat.engines.duckdb.state.stored import Shape, same_keys
+from qanat.model.work import StateWork, TableBatch
+from qanat.text import literal, quote
+
+_DATABASE = "__qanat_states"
+_HASH = "__qanat_hash"
+_TOUCHED, _ROWS, _NEW, _FOUND = (
+    f"__qanat_{name}" for name in ("touched", "kept", "news", "found")
+)
+_INDEXED = 1_000_000
+"""Rows from which on an index finds them; fewer are found sooner by a look at all hashes."""
+_ASKED = 2_000
+"""Keys that are looked up by an index at once (DuckDB 2.0 scans the table for more than 2048)."""
+_GROWS = 100_000
+"""Rows that are added to a small state before it is read anew, without those that they replace."""
+
+
+@dataclass(slots=True)
+class Cached:
+    """The state of one flow.
+
+    Args:
+        name: of its table here.
+        shape: of its rows; `table` the identity of the table that has them.
+        files: those that were read.
+        marks: how far its streams had come.
+        built: rows that there were when it was read as a whole; `added` those since then.
+        compacted: by file that this process has staged, those whose rows it has.
+        asked: the epoch that was last given rows; None: none was.
+        staged: the newest file of changed rows that this process has staged, and the marks in it.
+    """
+
+    name: str
+    shape: Shape
+    table: str
+    files: frozenset[str]
+    marks: Marks
+    built: int
+    added: int = 0
+    asked: int | None = None
+    compacted: dict[str, frozenset[str]] = field(default_factory=dict)
+    staged: tuple[str, Marks] = ("", MappingProxyType({}))
+
+    def find(self, con: DuckDBPyConnection, touched: str, moment: Moment) -> str:
+        """SELECT text of the rows that an epoch needs.
+
+        Args:
+            touched: SELECT text of the keys.
+        """
+        shape, by = self.shape, columns_in(self.shape.found_by)
+        make(con, _TOUCHED, f"SELECT {by}, {_hashed(shape)} AS {_HASH} FROM ({touched})")
+        if shape.closes is not None and moment.after is not None:
+            for due in self._due(quote(shape.closes), moment.before, moment.after):
+                rows = f"SELECT DISTINCT {by}, {_HASH} FROM {self.name} WHERE {due}"
+                con.execute(f"INSERT INTO {_TOUCHED} {rows}")
+        self.asked = moment.epoch
+        found = f"SELECT s.* FROM {self._of(con)} AS s SEMI JOIN {_TOUCHED} AS w "
+        found += f"ON s.{_HASH} = w.{_HASH} AND {same_keys(shape.found_by, 's', 'w')}"
+        columns = columns_in(shape.columns.names)
+        make(con, _ROWS, f"SELECT {columns} FROM ({shape.newest(found)}) WHERE NOT {GONE}")
+        return f"SELECT * FROM {_ROWS}"
+
+    def _due(self, closes: str, before: int | None, after: int) -> Iterator[str]:
+        """Conditions of rows that are due and may not have been before.
+
+        Those that were due are gone, or due at another time, unless the last epoch brought them.
+        DuckDB passes over most of a table by each of these conditions alone.
+        """
+        if self.asked is None or before is None:
+            yield f"{closes} <= {after}"
+            return
+        yield f"{closes} > {before} AND {closes} <= {after}"
+        yield f"{EPOCH} >= {self.asked} AND {closes} <= {before}"
+
+    def _of(self, con: DuckDBPyConnection) -> str:
+        """The rows that may be of touched keys, behind FROM."""
+        if self.built < _INDEXED or count_of(con, _TOUCHED) > _ASKED:
+            return self.name
+        row = con.execute(f"SELECT string_agg({_HASH}, ',') FROM {_TOUCHED}").fetchone()
+        hashes = row[0] if row and row[0] else "NULL"
+        # DuckDB 2.0 uses the index only where nothing is joined in the same statement.
+        make(con, _FOUND, f"SELECT * FROM {self.name} WHERE {_HASH} IN ({hashes})")
+        return _FOUND
+
+
+class Caches:
+    """Those of one engine.
+
+    Args:
+        folder: where their database is; made with the first one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._attached = False
+        self._numbers = count()
+        self._known: dict[Path, Cached | None] = {}
+
+    def of(self, bindings: Bindings, state: StateWork, shape: Shape) -> Cached | None:
+        """The state of a flow, as it is before the epoch; None: it is to be read from its table.
+
+        A flow has one epoch at a time, so that nobody else asks for the same one meanwhile.
+        """
+        key, stored = state.output.folder, state.stored
+        batch = None if stored is None else stored.batch
+        if not isinstance(batch, TableBatch):
+            self._forget(bindings.con, key)
+            return None
+        with self._lock:
+            first, known = key not in self._known, self._known.get(key)
+            self._known.setdefault(key, None)
+        if first:
+            return None
+        if known is None or not _follows(known, state, shape, batch):
+            self._forget(bindings.con, key)
+            known = self._built(bindings, state, shape, batch)
+        else:
+            _take(bindings, known, batch)
+        with self._lock:
+            self._known[key] = known
+        return known
+
+    def compacted(self, state: StateWork, new: str, removed: tuple[str, ...]) -> None:
+        """Note that a file has the rows of others, should it be published."""
+        known = self._known.get(state.output.folder)
+        if known is not None:
+            known.compacted = {str(state.output.folder / new): frozenset(removed)}
+
+    def staged(self, state: StateWork, new: str, marks: Marks) -> None:
+        """Note the marks in a file, should it be published."""
+        known = self._known.get(state.output.folder)
+        if known is not None:
+            known.staged = str(state.output.folder / new), marks
+
+    def _built(
+        self, bindings: Bindings, state: StateWork, shape: Shape, batch: TableBatch
+    ) -> Cached:
+        con = bindings.con
+        with self._lock:
+            if not self._attached:
+                con.execute(f"ATTACH {literal(str(self._folder / 'states.db'))} AS {_DATABASE}")
+                self._attached = True
+            name = f"{_DATABASE}.state_{next(self._numbers)}"
+        stored = bindings.bind("__qanat_all_kept", batch).plain
+        rows = f"SELECT * FROM ({stored}) WHERE {STREAM} IS NULL"
+        order = f" ORDER BY {quote(shape.closes)}" if shape.closes else ""
+        newest = f"SELECT * FROM ({shape.newest(rows)}) WHERE NOT {GONE}{order}"
+        con.execute(f"CREATE TABLE {name} AS SELECT {_columns(shape)} FROM ({newest})")
+        built = count_of(con, name)
+        if built >= _INDEXED:
+            con.execute(f"CREATE INDEX {name.rpartition('.')[2]}_hash ON {name} ({_HASH})")
+        marks = marks_in(con, stored)
+        return Cached(name, shape, state.table, frozenset(batch.files), marks, built)
+
+    def _forget(self, con: DuckDBPyConnection, key: Path) -> None:
+        with self._lock:
+            known = self._known.pop(key, None)
+            self._known[key] = None
+        if known is not None:
+            con.execute(f"DROP TABLE IF EXISTS {known.name}")
+
+
+def _follows(known: Cached, state: StateWork, shape: Shape, batch: TableBatch) -> bool:
+    """True if a state is what is known, and rows that were added since then."""
+    if known.table != state.table or known.shape != shape:
+        return False
+    if known.added > max(_GROWS, known.built):
+        return False
+    live = frozenset(batch.files)
+    for new, removed in known.compacted.items():
+        if new in live and removed <= known.files:
+            known.files = (known.files - removed) | {new}
+    known.compacted = {}
+    return known.files <= live
+
+
+def _take(bindings: Bindings, known: Cached, batch: TableBatch) -> None:
+    """Read the files that are not known yet."""
+    missing = [f for f in batch.files if f not in known.files]
+    if not missing:
+        return
+    batch.ready()
+    con = bindings.con
+    rows = bindings.bind("__qanat_new_kept", part_of(batch, missing)).plain
+    make(con, _NEW, rows)
+    of_state = f"SELECT {_columns(known.shape)} FROM {_NEW} WHERE {STREAM} IS NULL"
+    row = con.execute(f"INSERT INTO {known.name} {of_state}").fetchone()
+    known.added += row[0] if row else 0
+    file, marks = known.staged
+    own = missing == [file]
+    known.marks = {**known.marks, **(marks if own else marks_in(con, f"SELECT * FROM {_NEW}"))}
+    known.files = frozenset(batch.files)
+
+
+def _columns(shape: Shape) -> str:
+    """What is kept of a row, as a SELECT list."""
+    return f"{columns_in(shape.columns.names)}, {EPOCH}, {GONE}, {_hashed(shape)} AS {_HASH}"
+
+
+def _hashed(shape: Shape) -> str:
+    """SQL of 32 bits of the hash of a row's keys: an index of more would take twice as much."""
+    return f"(hash({columns_in(shape.found_by)}) >> 32)::UINTEGER"

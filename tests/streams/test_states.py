@@ -1,0 +1,127 @@
+"""The tables with the states of flows: their names, and where they go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import qanat
+from qanat.engines.duckdb.state.kind import Moment
+from qanat.engines.duckdb.state.marks import WATERMARK, Mark, Marks, moment
+from qanat.errors import OptionError, QanatError
+from qanat.model.stateful import Deduplication, Watermark
+from qanat.model.work import Output, StateWork
+from qanat.run.doctor import examine
+from qanat.run.session import Session
+from tests.streams.projects import EPOCHS, HOURS, HOURS_NOW, READ, TOTALS, Streams
+
+SECOND = """
+CREATE STREAMING TABLE hours;
+CREATE FLOW first AS INSERT INTO hours BY NAME SELECT window.start AS start, k, sum(x) AS total
+FROM {read} WATERMARK ts DELAY OF INTERVAL 10 MINUTES GROUP BY window(ts, '1 hour'), k;
+CREATE FLOW second AS INSERT INTO hours BY NAME SELECT window.start AS start, k, count(*) AS total
+FROM {read} WATERMARK ts DELAY OF INTERVAL 10 MINUTES GROUP BY window(ts, '1 hour'), k;
+"""
+
+
+def tables(project: Streams) -> set[str]:
+    return {p.name for p in (project.root / "store/tables").iterdir() if p.is_dir()}
+
+
+def test_each_flow_of_a_dataset_has_a_state_of_its_own(streams: Streams) -> None:
+    streams.declare(SECOND)
+    for rows in EPOCHS[:2]:
+        streams.add(*rows)
+        streams.run()
+    assert {"hours__state__first", "hours__state__second"} <= tables(streams)
+    shown = qanat.open(streams.root).state("hours").flows
+    assert [flow.flow for flow in shown] == ["first", "second"]
+    assert streams.rows("hours") == [("00:00", "a", 2), ("00:00", "a", 5), ("00:00", "b", 1),
+                                     ("00:00", "b", 2)]  # fmt: skip
+    streams.declare(SECOND.replace("FLOW second", "FLOW counting"))
+    qanat.open(streams.root).rename("second", "counting")
+    assert "hours__state__counting" in tables(streams)
+    assert "hours__state__second" not in tables(streams)
+    streams.add(*EPOCHS[3])
+    assert streams.run().status == "succeeded"
+
+
+def test_a_state_is_renamed_and_dropped_with_its_dataset(streams: Streams) -> None:
+    streams.declare(HOURS)
+    for rows in EPOCHS[:2]:
+        streams.add(*rows)
+        streams.run()
+    streams.declare(HOURS.replace("TABLE hours", "TABLE slots"))
+    qanat.open(streams.root).rename("hours", "slots")
+    assert {"slots", "slots__state"} <= tables(streams)
+    for rows in EPOCHS[2:]:
+        streams.add(*rows)
+        streams.run()
+    assert streams.rows("slots") == HOURS_NOW
+    streams.declare(TOTALS)
+    qanat.open(streams.root).drop("slots")
+    assert not {t for t in tables(streams) if t.startswith("slots")}
+
+
+def test_a_state_that_was_lost_is_told(streams: Streams) -> None:
+    streams.declare(TOTALS)
+    streams.add(*EPOCHS[0])
+    streams.run()
+    state = streams.root / "store/tables/totals__state"
+    state.rename(streams.root / "away")
+    streams.add(*EPOCHS[1])
+    error = streams.run()["totals"].error
+    assert "the state of totals is older than its ledger" in str(error)
+    assert "qanat run --full-refresh totals" in str(error.hint)
+    with Session.open(streams.root) as session:
+        found = [f.what for f in examine(session, streams.root) if f.level == "error"]
+    assert found == ["table totals"]
+    (streams.root / "away").rename(state)
+    assert streams.run().status == "succeeded"
+
+
+@pytest.mark.parametrize("name", ["t__state", "t__STATE__x"])
+def test_no_dataset_has_the_name_of_a_state(tmp_path: Path, name: str) -> None:
+    project = Streams(tmp_path)
+    project.declare(f"CREATE STREAMING TABLE {name} AS SELECT * FROM {READ.format(options='')};")
+    with pytest.raises(OptionError, match="belongs to the state of a flow"):
+        project.run()
+
+
+def test_results_of_groups_are_not_replayed(streams: Streams) -> None:
+    streams.declare(TOTALS)
+    streams.add(*EPOCHS[0])
+    streams.run()
+    with pytest.raises(QanatError, match="results of groups"):
+        qanat.open(streams.root).quarantine("totals").replay()
+
+
+WATERMARKS = (Watermark("a", "", 10, "ts"), Watermark("b", "", 0, "ts"))
+
+
+def at(marks: Marks, before: int | None, at_us: int, idle_us: int | None) -> Moment:
+    stateful = Deduplication((), WATERMARKS)
+    state = StateWork(stateful, Output(Path(), ""), at_us=at_us, idle_us=idle_us)
+    known = {} if before is None else {WATERMARK: Mark(before, 0)}
+    return moment(7, state, known, marks)
+
+
+@pytest.mark.parametrize(
+    ("marks", "before", "idle_us", "after"),
+    [
+        ({("a", ""): Mark(100, 50), ("b", ""): Mark(95, 50)}, None, None, 90),
+        ({("a", ""): Mark(100, 50), ("b", ""): Mark(None, 50)}, None, None, None),
+        # It does not go back.
+        ({("a", ""): Mark(100, 50), ("b", ""): Mark(20, 50)}, 60, None, 60),
+        # A stream, or a partition of it, that has been idle for too long does not count.
+        ({("a", ""): Mark(100, 50), ("b", ""): Mark(20, 10)}, 15, 30, 90),
+        ({("a", "0"): Mark(100, 50), ("a", "1"): Mark(3, 1), ("b", ""): Mark(99, 50)}, 0, 30, 90),
+        ({("a", ""): Mark(100, 50), ("b", ""): Mark(None, 10)}, None, 30, 90),
+        ({("a", ""): Mark(100, 10), ("b", ""): Mark(20, 10)}, 15, 30, 15),
+    ],
+)
+def test_the_watermark_is_the_earliest_of_streams_that_are_not_idle(
+    marks: Marks, before: int | None, idle_us: int | None, after: int | None
+) -> None:
+    assert at(marks, before, 50, idle_us) == Moment(7, before, after)
