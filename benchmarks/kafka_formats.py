@@ -94,9 +94,11 @@ def main() -> None:
         whole = measured("Avro", lambda: bind(file, "avro", Written("AVRO", json.dumps(AVRO))))
         alone = measured(
             "fastavro, one by one",
-            lambda: pa.Table.from_pylist(
-                [fastavro.schemaless_reader(io.BytesIO(v), parsed) for v in avro]
-            ).num_rows,
+            lambda: (
+                pa.Table.from_pylist(
+                    [fastavro.schemaless_reader(io.BytesIO(v), parsed) for v in avro]
+                ).num_rows
+            ),
         )
         print(f"{whole / alone:.1f} times as many rows")
         file = spool(folder, "protobuf", protobuf)
