@@ -120,6 +120,31 @@ def test_each_message_is_read_once_with_all_that_it_has(topics: Topics, tmp_path
     ]
 
 
+class Counting:
+    """Notes what is asked of a client."""
+
+    def __init__(self, client: Any, asked: list[str]) -> None:
+        self._client, self._asked = client, asked
+
+    def __getattr__(self, name: str) -> Any:
+        self._asked.append(name)
+        return getattr(self._client, name)
+
+
+def test_where_nothing_has_come_brokers_are_asked_twice(topics: Topics, tmp_path: Path) -> None:
+    flow = Flow(topics, tmp_path, subscribe=topics.create(2))
+    topics.send(str(flow.ref.place), b"1")
+    assert flow.take() == [b"1"]
+    (cluster,) = flow.source._clusters.values()
+    asked: list[str] = []
+    cluster._admin = Counting(cluster._admin, asked)  # type: ignore[assignment]
+    assert flow.range() is None
+    assert asked == ["describe_topics", "list_offsets"]
+    misspelt = Flow(topics, tmp_path, subscribe=f"{flow.ref.place}s")
+    with pytest.raises(SourceNotFoundError, match="did you mean"):
+        misspelt.range()
+
+
 def test_a_range_is_read_again_as_it_was(topics: Topics, tmp_path: Path) -> None:
     topic = topics.create()
     topics.send(topic, b"a", b"b")
