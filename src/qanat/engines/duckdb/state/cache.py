@@ -38,6 +38,8 @@ _INDEXED = 1_000_000
 """Rows from which on an index finds them; fewer are found sooner by a look at all hashes."""
 _ASKED = 2_000
 """Keys that are looked up by an index at once (DuckDB 2.0 scans the table for more than 2048)."""
+_VERSIONS = 8
+"""Rows of a key from which on those that do not count are removed."""
 _GROWS = 100_000
 """Rows that are added to a small state before it is read anew, without those that they replace."""
 
@@ -106,7 +108,17 @@ class Cached:
         row = con.execute(f"SELECT string_agg({_HASH}, ',') FROM {_TOUCHED}").fetchone()
         hashes = row[0] if row and row[0] else "NULL"
         # DuckDB 2.0 uses the index only where nothing is joined in the same statement.
-        make(con, _FOUND, f"SELECT * FROM {self.name} WHERE {_HASH} IN ({hashes})")
+        mine = f"{self.name} WHERE {_HASH} IN ({hashes})"
+        make(con, _FOUND, f"SELECT * FROM {mine}")
+        if count_of(con, _FOUND) > _VERSIONS * count_of(con, _TOUCHED):
+            # Keys that each epoch touches: only their newest rows count.
+            con.execute(f"DELETE FROM {mine}")
+            make(
+                con,
+                _FOUND,
+                f"SELECT * FROM ({self.shape.newest(f'FROM {_FOUND}')}) WHERE NOT {GONE}",
+            )
+            con.execute(f"INSERT INTO {self.name} SELECT * FROM {_FOUND}")
         return _FOUND
 
 
