@@ -115,6 +115,20 @@ def test_levels_above_and_below(con: duckdb.DuckDBPyConnection) -> None:
     agrees(con, run(con, sql.format("r")), sql.format("src"))
 
 
+def test_a_table_joined_above_may_be_all_of_the_result(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("CREATE TABLE names AS SELECT i::INT AS k, 'n' || i AS name FROM range(4) AS r(i)")
+    sql = """SELECT d.*, g.n FROM (SELECT k, count(*) AS n FROM {} GROUP BY k HAVING n > 30) AS g
+    LEFT JOIN names AS d ON d.k = g.k"""
+    agrees(con, run(con, sql.format("r")), sql.format("src"))
+
+
+def test_zero_is_one_key(con: duckdb.DuckDBPyConnection) -> None:
+    running = Running(query_of("SELECT count(*) AS n FROM r GROUP BY x", ["r"]), con=con)
+    for value in ("0.0", "-0.0", "0.0", "'NaN'", "'NaN'"):
+        running.take({"r": f"SELECT {value}::DOUBLE AS x"})
+    assert running.result() == [(2,), (3,)]
+
+
 def bucket(width: int) -> str:
     """SQL of the start of a window."""
     return f"time_bucket(INTERVAL '{width} minutes', t)"
@@ -139,6 +153,16 @@ def test_overlapping_windows(con: duckdb.DuckDBPyConnection) -> None:
     wanted = f"""SELECT w, w + INTERVAL 10 MINUTES, w + INTERVAL '599.999999 seconds', sum(x)
     FROM (SELECT *, {starts} AS w FROM src WHERE t IS NOT NULL) GROUP BY ALL"""
     agrees(con, run(con, sql, 3 * MINUTE), wanted)
+
+
+def test_results_without_names_are_called_as_they_are_written(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    sql = """SELECT window."end" - window.start, count(*), window_time(window)
+    FROM r GROUP BY event_window(t, '1 hour')"""
+    running = run(con, sql, 3 * MINUTE, OutputMode.UPDATE, far=False)
+    assert len(running.result()[0]) == 3
+    assert con.sql(running.stateful.named).columns[1:] == ["count_star()", "window_time"]
 
 
 def test_the_whole_window_is_a_struct(con: duckdb.DuckDBPyConnection) -> None:

@@ -109,18 +109,18 @@ class Apart(Frozen):
                 )
                 if holder.args["alias"].columns:
                     raise self._refused(node)
-                above = reader.find_ancestor(exp.Select)
+                above, alias = reader.find_ancestor(exp.Select), reader.alias_or_name
             elif isinstance(holder, exp.Subquery) and not isinstance(
                 holder.parent, exp.SetOperation
             ):
                 if holder.args.get("alias") and holder.args["alias"].columns:
                     raise self._refused(node)
-                above = holder.find_ancestor(exp.Select)
+                above, alias = holder.find_ancestor(exp.Select), holder.alias_or_name
             else:
                 raise self._refused(node)
             if above is None:
                 raise self._refused(node)
-            if not any(e.is_star for e in above.expressions):
+            if not any(_is_star_of(e, alias) for e in above.expressions):
                 above.append("expressions", exp.column(exp.to_identifier(GROUP, quoted=True)))
             node = above
 
@@ -137,6 +137,13 @@ class Apart(Frozen):
 def result_source() -> exp.Table:
     """The relation of the operator's result in FROM."""
     return exp.Table(this=exp.to_identifier(RESULT, quoted=True))
+
+
+def _is_star_of(column: exp.Expr, alias: str) -> bool:
+    """True if a result column is a star that has all columns of a source."""
+    if isinstance(column, exp.Column) and isinstance(column.this, exp.Star):
+        return same_in_query(column.table, alias)
+    return isinstance(column, exp.Star)
 
 
 def _visible(select: exp.Select) -> list[exp.Expr]:

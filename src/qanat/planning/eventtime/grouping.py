@@ -11,7 +11,7 @@ from qanat.model.name import Named, same_in_query
 from qanat.model.stateful import RESULT, Grouping, GroupKey, OutputMode, StatefulInput
 from qanat.planning.eventtime.apart import Apart, result_source
 from qanat.planning.eventtime.calls import Calls, aliased, each_part, has_aggregate
-from qanat.planning.eventtime.windows import SESSION, TIME_OF, called, ends_of, window_of
+from qanat.planning.eventtime.windows import SESSION, TIME_OF, WINDOW, called, ends_of, window_of
 from qanat.planning.stateful import aggregates
 
 KEY, VALUE, NAME = (f"__qanat_{each}" for each in ("key_", "value_", "name_"))
@@ -191,9 +191,12 @@ class _Taking:
                 named.append(exp.alias_(exp.null(), item.alias, quoted=True))
             elif isinstance(value, exp.Column):
                 named.append(exp.alias_(exp.null(), value.name, quoted=True))
-            elif called(value) in ("event_window", SESSION, TIME_OF):
-                name = "window" if called(value) == "event_window" else called(value)
+            elif called(value) in (WINDOW, SESSION, TIME_OF):
+                name = "window" if called(value) == WINDOW else called(value)
                 named.append(exp.alias_(exp.null(), name, quoted=True))
+            elif self._has_window(value):
+                text = value.sql(dialect=self.dialect).replace("EVENT_WINDOW", "window")
+                named.append(exp.alias_(exp.null(), text, quoted=True))
             else:
                 named.append(value.copy())
         if all(isinstance(n, exp.Alias) for n in named):
@@ -210,6 +213,14 @@ class _Taking:
         else:
             select.set("group", exp.Group(all=True))
         return self.apart.over(select).sql, items
+
+    def _has_window(self, value: exp.Expr) -> bool:
+        """True if an expression needs a window, which no engine knows."""
+        columns = (c.table or c.name for c in value.find_all(exp.Column))
+        calls = (called(c) for c in value.find_all(exp.Anonymous))
+        return any(c in (WINDOW, SESSION, TIME_OF) for c in calls) or any(
+            self._window(name) is not None for name in columns
+        )
 
     def _rewritten(self, value: exp.Expr) -> exp.Expr:
         """An expression of the rows of groups as one over the operator's result."""

@@ -166,7 +166,11 @@ class Grouped(Keeping[Grouping]):
         return values or [f"0::BIGINT AS {ONE}"]
 
     def _value(self, name: str, key: GroupKey) -> str:
-        return f"CAST({quote(key.column)} AS {to_duckdb(self._key_type(key))}) AS {name}"
+        value = quote(key.column)
+        if self.types[key.column].id in ("float", "double"):
+            # GROUP BY takes 0.0 and -0.0 for one key, whose text tells its group from others.
+            value = f"({value} + 0)"
+        return f"CAST({value} AS {to_duckdb(self._key_type(key))}) AS {name}"
 
     def _closes_at(self) -> str:
         """SQL of the watermark at which the group of a row is complete."""
