@@ -31,9 +31,7 @@ from qanat.text import literal, quote
 
 _DATABASE = "__qanat_states"
 _HASH = "__qanat_hash"
-_TOUCHED, _ROWS, _NEW, _FOUND = (
-    f"__qanat_{name}" for name in ("touched", "kept", "news", "found")
-)
+_TOUCHED, _ROWS, _FOUND = (f"__qanat_{name}" for name in ("touched", "kept", "found"))
 _INDEXED = 1_000_000
 """Rows from which on an index finds them; fewer are found sooner by a look at all hashes."""
 _ASKED = 2_000
@@ -222,13 +220,12 @@ def _take(bindings: Bindings, known: Cached, batch: TableBatch) -> None:
     batch.ready()
     con = bindings.con
     rows = bindings.bind("__qanat_new_kept", part_of(batch, missing)).plain
-    make(con, _NEW, rows)
-    of_state = f"SELECT {_columns(known.shape)} FROM {_NEW} WHERE {STREAM} IS NULL"
+    of_state = f"SELECT {_columns(known.shape)} FROM ({rows}) WHERE {STREAM} IS NULL"
     row = con.execute(f"INSERT INTO {known.name} {of_state}").fetchone()
     known.added += row[0] if row else 0
     file, marks = known.staged
     own = missing == [file]
-    known.marks = {**known.marks, **(marks if own else marks_in(con, f"SELECT * FROM {_NEW}"))}
+    known.marks = {**known.marks, **(marks if own else marks_in(con, rows))}
     known.files = frozenset(batch.files)
 
 
