@@ -54,7 +54,9 @@ def lay_out(folder: Path, keys: int) -> Path:
     (folder / "qanat.yml").write_text(_SPEC, encoding="utf-8")
     con = duckdb.connect()
     for number in range(EPOCHS + 1):
-        rows, key = (keys, "range") if number == 0 else (ROWS, f"hash(range + {number}) % {keys}")
+        rows, key = (
+            (keys, "range") if number == 0 else (ROWS, f"hash(range + {number * ROWS}) % {keys}")
+        )
         con.execute(
             f"COPY (SELECT ({key})::BIGINT AS k, range AS x, TIMESTAMP '2026-01-01 00:00' "
             f"+ to_seconds({number}) AS ts FROM range({rows})) "

@@ -7,6 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from qanat.run.plan import plan
+from qanat.run.session import Session
 from tests.acceptance.projects import Shop
 from tests.streams.cases import compare
 
@@ -193,6 +195,16 @@ def test_a_state_of_another_meaning_is_refused(shop: Shop) -> None:
     assert (
         compare(wanted(shop, "SELECT k, max(id) FROM x GROUP BY k"), shop.rows("result")) is None
     )
+
+
+def test_another_delay_is_another_definition(shop: Shop) -> None:
+    run(shop, WINDOWS)
+    shop.sql(
+        f"{SOURCES}CREATE STREAMING TABLE result AS {WINDOWS.replace('2 MINUTES', '1 HOUR')};"
+    )
+    with Session.open(shop.folder) as session:
+        (decision,) = (d for d in plan(session).datasets if d.dataset == "result")
+    assert "delay 3600000000 us" in str(decision)
 
 
 # Queries of the Nexmark benchmark: a join, an overlapping window, a window with its best, and

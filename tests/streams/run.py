@@ -21,7 +21,9 @@ def main() -> int:
     wrong, began = 0, time.monotonic()
     kinds: dict[str, int] = {}
     con = duckdb.connect()
-    for seed in range(asked.seed, asked.seed + asked.most):
+    for done, seed in enumerate(range(asked.seed, asked.seed + asked.most)):
+        if done and done % 500 == 0:
+            print(f"{done} cases, {wrong} differ", flush=True)
         case = draw(seed)
         kinds[case.kind] = kinds.get(case.kind, 0) + 1
         try:

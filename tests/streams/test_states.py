@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import qanat
+from qanat.engines.duckdb.files.bound import FILE
+from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.state.kind import Moment
-from qanat.engines.duckdb.state.marks import WATERMARK, Mark, Marks, moment
-from qanat.errors import OptionError, QanatError
+from qanat.engines.duckdb.state.marks import WATERMARK, Mark, Marks, moment, moved
+from qanat.engines.duckdb.tables import Bound
+from qanat.errors import Location, OptionError, QanatError
+from qanat.model.pipeline import Drift
+from qanat.model.query import SqlQuery
+from qanat.model.schema import NO_COLUMNS
 from qanat.model.stateful import Deduplication, Watermark
-from qanat.model.work import Output, StateWork
+from qanat.model.work import FilesBatch, Output, StateWork, Work
 from qanat.run.doctor import examine
 from qanat.run.session import Session
 from tests.streams.projects import EPOCHS, HOURS, HOURS_NOW, READ, TOTALS, Streams
@@ -125,3 +132,28 @@ def test_the_watermark_is_the_earliest_of_streams_that_are_not_idle(
     marks: Marks, before: int | None, idle_us: int | None, after: int | None
 ) -> None:
     assert at(marks, before, 50, idle_us) == Moment(7, before, after)
+
+
+def test_each_partition_of_a_stream_has_come_as_far_as_its_own_rows(tmp_path: Path) -> None:
+    con = duckdb.connect()
+    con.execute(
+        "CREATE TABLE messages AS FROM (VALUES (5, 't/0'), (9, 't/0'), (3, 't/1')) AS m(us, "
+        f"{FILE})"
+    )
+    watermark = Watermark("a", "SELECT max(us) FROM a", 0, "us")
+    state = StateWork(Deduplication((), (watermark,)), Output(tmp_path, ""), at_us=70)
+    batch = FilesBatch((), "payloads", (), NO_COLUMNS, NO_COLUMNS, Drift.EVOLVE, "t",
+                       partitions=("t/0", "t/1", "t/2"))  # fmt: skip
+    query = SqlQuery("", "", "duckdb", (), Location("all.sql"))
+    out = Output(tmp_path, "")
+    work = Work("f", 2, "u", "d", query, {"a": batch}, out, out, tmp_path, 0, state=state)
+    bindings = Bindings(con, tmp_path)
+    bindings.bound["a"] = Bound("SELECT us FROM messages", "SELECT * FROM messages", (FILE,))
+    before = {("a", "t/0"): Mark(4, 1), ("a", "t/1"): Mark(8, 1)}
+    assert moved(con, bindings, work, before) == {
+        ("a", "t/0"): Mark(9, 70),
+        # It has brought a row, and no newer one.
+        ("a", "t/1"): Mark(8, 70),
+        # It has never brought one: until it counts as idle, there is no watermark.
+        ("a", "t/2"): Mark(None, 70),
+    }

@@ -19,6 +19,7 @@ from qanat.model.name import fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Predicate, Rule
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
+from qanat.planning.eventtime.windows import WINDOW, called
 from qanat.planning.graph import view_of
 from qanat.planning.stateful import own_tree, tree_of
 from qanat.secret import masked
@@ -129,6 +130,9 @@ def canonical(query: Query) -> str:
     for node in tree.walk():
         if isinstance(node, exp.Table) and node.name in sources:
             node.set("this", exp.to_identifier(sources[node.name], quoted=True))
+        if called(node) == WINDOW:
+            # The executable text has another name for it.
+            node.set("this", "window")
         negated = negated or isinstance(node, exp.Not)
     # The tree is our own, so both passes may change it without a copy.
     if negated:
@@ -168,10 +172,19 @@ def definition(
             if each.kind is DatasetKind.TEMPORARY_VIEW:
                 head = f"temporary view {name}"
             parts.append(f"{head} as\n{canonical(flow.query)}")
+            parts.extend(_watermarks(flow))
             parts.extend(_kept_by(flow, (operators or {}).get(flow.name)))
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def _watermarks(flow: Flow) -> Iterator[str]:
+    """How late rows of streams may come, which the executable text of a query does not say."""
+    for read in flow.query.reads:
+        time = read.event_time
+        if time is not None:
+            yield f"watermark {time.column} of {read.source.text} delay {time.delay_us} us"
 
 
 def _kept_by(flow: Flow, operator: Stateful | None) -> Iterator[str]:

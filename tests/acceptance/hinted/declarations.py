@@ -368,11 +368,11 @@ CASES = {
     ),
     "metadata under a star": mended(
         "name the columns, or read the metadata in a view of its own",
-        stream(
-            "SELECT *, _metadata.file_name AS f FROM STREAM read_files('data/*.csv')"
+        view(
+            "SELECT *, _metadata.file_name AS f FROM read_files('data/*.csv')"
             " PIVOT (sum(amount) FOR id IN (1, 2))"
         ),
-        stream("SELECT id, _metadata.file_name AS f FROM STREAM read_files('data/*.csv')"),
+        view("SELECT id, _metadata.file_name AS f FROM read_files('data/*.csv')"),
     ),
     "an environment that reads no other any more": Case(
         "qanat run -e test --select silver",

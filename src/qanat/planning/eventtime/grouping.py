@@ -130,7 +130,7 @@ class _Taking:
         column = self.calls.column(value)
         if found is not None:
             self._check_time(value)
-            return GroupKey(column, text, found[0])
+            return GroupKey(column, text.replace(WINDOW.upper(), "WINDOW"), found[0])
         return GroupKey(column, text, None, ends_of(self.apart, group, column))
 
     def _check_windows(self) -> None:

@@ -31,13 +31,13 @@ from qanat.text import literal, quote
 
 _DATABASE = "__qanat_states"
 _HASH = "__qanat_hash"
-_TOUCHED, _ROWS, _NEW, _FOUND = (
-    f"__qanat_{name}" for name in ("touched", "kept", "news", "found")
-)
+_TOUCHED, _ROWS, _FOUND = (f"__qanat_{name}" for name in ("touched", "kept", "found"))
 _INDEXED = 1_000_000
 """Rows from which on an index finds them; fewer are found sooner by a look at all hashes."""
 _ASKED = 2_000
 """Keys that are looked up by an index at once (DuckDB 2.0 scans the table for more than 2048)."""
+_VERSIONS = 8
+"""Rows of a key from which on those that do not count are removed."""
 _GROWS = 100_000
 """Rows that are added to a small state before it is read anew, without those that they replace."""
 
@@ -106,7 +106,17 @@ class Cached:
         row = con.execute(f"SELECT string_agg({_HASH}, ',') FROM {_TOUCHED}").fetchone()
         hashes = row[0] if row and row[0] else "NULL"
         # DuckDB 2.0 uses the index only where nothing is joined in the same statement.
-        make(con, _FOUND, f"SELECT * FROM {self.name} WHERE {_HASH} IN ({hashes})")
+        mine = f"{self.name} WHERE {_HASH} IN ({hashes})"
+        make(con, _FOUND, f"SELECT * FROM {mine}")
+        if count_of(con, _FOUND) > _VERSIONS * count_of(con, _TOUCHED):
+            # Keys that each epoch touches: only their newest rows count.
+            con.execute(f"DELETE FROM {mine}")
+            make(
+                con,
+                _FOUND,
+                f"SELECT * FROM ({self.shape.newest(f'FROM {_FOUND}')}) WHERE NOT {GONE}",
+            )
+            con.execute(f"INSERT INTO {self.name} SELECT * FROM {_FOUND}")
         return _FOUND
 
 
@@ -210,13 +220,12 @@ def _take(bindings: Bindings, known: Cached, batch: TableBatch) -> None:
     batch.ready()
     con = bindings.con
     rows = bindings.bind("__qanat_new_kept", part_of(batch, missing)).plain
-    make(con, _NEW, rows)
-    of_state = f"SELECT {_columns(known.shape)} FROM {_NEW} WHERE {STREAM} IS NULL"
+    of_state = f"SELECT {_columns(known.shape)} FROM ({rows}) WHERE {STREAM} IS NULL"
     row = con.execute(f"INSERT INTO {known.name} {of_state}").fetchone()
     known.added += row[0] if row else 0
     file, marks = known.staged
     own = missing == [file]
-    known.marks = {**known.marks, **(marks if own else marks_in(con, f"SELECT * FROM {_NEW}"))}
+    known.marks = {**known.marks, **(marks if own else marks_in(con, rows))}
     known.files = frozenset(batch.files)
 
 
