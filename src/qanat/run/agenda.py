@@ -163,6 +163,8 @@ class Agenda:
             state.failures, state.retry = state.failures + 1, 2 * wait
             # Others' news do not make it come earlier: they may be what it fails for.
             state.due = state.earliest = now + wait
+            # It may have committed epochs before it failed; its next look would find nothing new.
+            self._wake(name, now)
             return wait
         state.failures, state.retry, state.alive = 0, _FIRST_RETRY, True
         if outcome is Outcome.PAUSED:

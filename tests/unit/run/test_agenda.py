@@ -166,3 +166,12 @@ def test_nothing_begins_where_nothing_is_waited_for() -> None:
     table.agenda.wind_down()
     assert table.agenda.ended
     assert table.agenda.due() == []
+
+
+def test_what_fails_wakes_its_readers_as_it_may_have_committed_something_first() -> None:
+    table = Table(CHAIN)
+    for name in CHAIN:
+        table.look(name, Outcome.NOTHING)
+    table.clock.now += 60
+    table.look("bronze", Outcome.FAILED)
+    assert table.agenda.due() == ["silver"]
