@@ -4,8 +4,8 @@ Read `bound` (the result, and which columns a batch has), then one module per fo
 reads files in place (`widen` converts values). Text formats are copied to Parquet once, by `spool`
 (`cast` converts text to values, with `digits` for numbers, `moments` for times and `plainly` for
 what needs no care; `infer` chooses types that nobody declared, `many` reads few or thousands of
-columns): `csv`, and `json` with `lines` and `structure` (`wide`: objects with many keys); CSV that
-a query only copies is read in place, too. JSON's `numbers` keep their digits, and `leaves` finds
+columns): `csv`, and `json` with `lines`, `sound` (what is an object) and `structure` (`wide`:
+objects with many keys); CSV that a query only copies is read in place, too. JSON's `numbers` keep their digits, and `leaves` finds
 types for them; `twice` finds objects that would lose a value. `payloads` reads messages of a
 queue, one value each. `messages` opens those of Debezium first, and `connect` decodes values in
 them. How a CSV file is written is told by `dialect` (the options), `sniff` and `heads`; `groups`

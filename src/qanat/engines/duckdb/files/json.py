@@ -11,14 +11,11 @@ from typing import Any, TypeAlias
 
 from qanat.engines.duckdb.files.again import Kept
 from qanat.engines.duckdb.files.bound import (
-    METADATA,
-    RESERVED,
     BatchColumns,
     BoundFiles,
     FileTable,
     expected,
     is_folder,
-    is_reserved,
     lay_out,
 )
 from qanat.engines.duckdb.files.cast import Formats, Value
@@ -43,21 +40,16 @@ from qanat.engines.duckdb.files.numbers import (
     find_mark,
     is_long,
 )
+from qanat.engines.duckdb.files.sound import OBJECT, SOUND, column_of, fault_of, odd
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
-    DIGITS,
-    ENDLESS,
-    NUL_KEY,
-    OBJECT,
     changes,
     converted,
     dump,
     from_inferred,
-    too_deep,
     transform_spec,
     type_of,
 )
-from qanat.engines.duckdb.files.twice import given_twice
 from qanat.engines.duckdb.files.wide import FEW, spread
 from qanat.model.name import Named
 from qanat.model.schema import STRING, Array, DataType, Field, MapType, Struct
@@ -66,7 +58,8 @@ from qanat.text import quote
 
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
-_NAMELESS = "_"
+_SMALL = 4 << 20
+"""Bytes of a batch of which it pays to look whether a text is odd."""
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -129,47 +122,6 @@ def bind_json_again(table: FileTable, batch: FilesBatch, scratch: Path, kept: Ke
         return _Objects(table, batch, scratch, texts).bind()
 
 
-def _column(key: str) -> str:
-    """The name of the column for a key that may be no name of a column.
-
-    >>> _column(""), _column("_metadata"), _column("id")
-    ('_', 'key_metadata', 'id')
-    """
-    return f"key{key}" if is_reserved(key) else key or _NAMELESS
-
-
-# The same in SQL, without case.
-_LOWER = "lower(k)"
-_SPELLING = (
-    f"lambda k: CASE WHEN k = '' THEN '{_NAMELESS}' WHEN {_LOWER} = '{METADATA}' "
-    f"OR starts_with({_LOWER}, '{RESERVED}') THEN concat('key', {_LOWER}) ELSE {_LOWER} END"
-)
-
-
-def _fault(various: bool, structure: dict[str, Any]) -> str:
-    """SQL for what is wrong with a text, NULL when nothing is.
-
-    Args:
-        various: some keys were seen in several spellings (`a` and `A`).
-        structure: what was seen of all keys.
-    """
-    below = given_twice(structure)
-    inner = f"WHEN {below} THEN 'a key of an inner object is given twice' " if below else ""
-    keys = "json_keys(text)"
-    # Comparing spellings costs as much as parsing: only where there are any.
-    compared = f"list_transform({keys}, {_SPELLING})" if various else keys
-    return (
-        "CASE WHEN NOT json_valid(text) THEN 'not valid JSON' "
-        "WHEN json_type(text) <> 'OBJECT' THEN 'not an object but ' || lower(json_type(text)) "
-        f"WHEN {too_deep('text')} THEN 'nested too deeply' "
-        f"WHEN {ENDLESS} THEN 'a number of more than {DIGITS} digits' "
-        f"WHEN {NUL_KEY} THEN 'a key has a NUL character' "
-        f"WHEN list_unique({compared}) < len({keys}) "
-        "THEN 'a key is given twice (names are compared without case)' "
-        f"{inner}END"
-    )
-
-
 class _Objects:
     """Casts the values of JSON objects to the types of their columns."""
 
@@ -189,7 +141,7 @@ class _Objects:
         # One column for all spellings of a key; the first one seen names it.
         keys: Named[list[str]] = Named()
         for key in structure:
-            keys.setdefault(_column(key), []).append(key)
+            keys.setdefault(column_of(key), []).append(key)
         where = self.batch.files[0].path if self.batch.files else self.batch.path
         names = (n for n in keys if not is_folder(self.table, n))
         found = Named((n, where) for n in (*names, *self.table.partitions.names))
@@ -220,6 +172,21 @@ class _Objects:
         spools.bad += [*self.texts.bad, *self.texts.salvage.finish()]
         return spools.bind(self.formats)
 
+    @cached_property
+    def _odd(self) -> bool:
+        """Whether one of `ODDITIES` may hold for a text; only asked of small batches."""
+        if self.texts.odd is not None:
+            return self.texts.odd
+        if sum(f.size for f in self.table.files) > _SMALL:
+            return True
+        asked = f"SELECT coalesce(bool_or({odd('text')}), false) FROM ({self.source})"
+        [(found,)] = self.table.con.execute(asked).fetchall()
+        return bool(found)
+
+    @property
+    def _object(self) -> str:
+        return OBJECT if self._odd else SOUND
+
     def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
         return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
 
@@ -229,7 +196,7 @@ class _Objects:
             return {}, False
         [row] = self.table.con.execute(
             "SELECT json_group_structure(CAST(text AS JSON)), "
-            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {OBJECT}"
+            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {self._object}"
         ).fetchall()
         structure = json.loads(row[0]) if row[0] else {}
         return (structure if isinstance(structure, dict) else {}), row[1]
@@ -241,7 +208,7 @@ class _Objects:
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
         weighed = weigh(
-            self.table.con, f"SELECT * FROM ({some}) WHERE {OBJECT}", list(paths), mark
+            self.table.con, f"SELECT * FROM ({some}) WHERE {self._object}", list(paths), mark
         )
         strained = [
             path
@@ -254,7 +221,7 @@ class _Objects:
         ]
         if not strained:
             return weighed
-        every = f"SELECT text FROM ({self.source}) WHERE {OBJECT}"
+        every = f"SELECT text FROM ({self.source}) WHERE {self._object}"
         return {**weighed, **weigh(self.table.con, every, strained, mark)}
 
     @cached_property
@@ -267,10 +234,11 @@ class _Objects:
     ) -> None:  # fmt: skip
         various = any(spelled != [name] for name, spelled in keys.items())
         more = "".join(f"{name}, " for name in (*self.messages.more, *self.table.carried))
+        fault = fault_of(various, structure, self._odd)
         rows = (
             f"SELECT {self.messages.raw} AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "
-            f"FROM (SELECT *, coalesce({self.messages.refused}, {_fault(various, structure)}) "
+            f"FROM (SELECT *, coalesce({self.messages.refused}, {fault}) "
             f"AS fault FROM ({self.source}) WHERE trim({self.messages.raw}) <> '')"
         )
         columns = [
@@ -299,13 +267,13 @@ class _Objects:
             for name, spelled in keys.items()
             if is_folder(self.table, name)
         }
-        fault = contradiction(self.table, layout, own, self.formats)
+        contradicts = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
             source,
             values,
             extras,
             "raw_text",
-            "fault" if fault is None else f"coalesce(fault, {fault})",
+            "fault" if contradicts is None else f"coalesce(fault, {contradicts})",
         )
         spools.accept(path, {}, explicit=True)
 

@@ -43,6 +43,7 @@ class Texts:
         compression: the author's option, or None.
         paths: SELECTs of (text, file, line), one for each Parquet file.
         bad: Parquet files with what is no text (see `Spools.bad`).
+        odd: whether one of them may be odd (see `sound.odd`); None if that is not known.
     """
 
     table: FileTable
@@ -50,6 +51,7 @@ class Texts:
     compression: str | None
     paths: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
+    odd: bool | None = None
     salvage: Salvage = field(init=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from qanat.engines.duckdb.files.json import bind_texts
 from qanat.engines.duckdb.files.lines import Texts
 from qanat.engines.duckdb.files.records import NOT_UTF_8
 from qanat.engines.duckdb.files.salvage import quoted
+from qanat.engines.duckdb.files.sound import odd
 from qanat.engines.duckdb.files.spool import OPTIONS, blaming
 from qanat.engines.duckdb.files.wide import HEADERS
 from qanat.engines.duckdb.typenames import to_duckdb
@@ -210,9 +211,12 @@ def _json(
         wrong += (
             f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {blank}"
         )
-        [(count,)] = table.con.execute(
-            f"SELECT count(*) FROM ({messages}) WHERE ({undecoded}) OR {blank}"
+        [(count, strange)] = table.con.execute(
+            f"SELECT count(*) FILTER (({undecoded}) OR {blank}), "
+            f"coalesce(bool_or({odd('TRY(decode(value))')}), false) FROM ({messages})"
         ).fetchall()
+        # An envelope's texts are parts of these, whose brackets may have been escaped.
+        texts.odd = None if enveloped else strange
         text, good = "decode(value)", ""
         if count:
             target = str(scratch / f"{table.name}_undecoded.parquet")
