@@ -133,5 +133,5 @@ bench-compare: $(VENV)/.dev
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
-	@rm -rf examples/*/storage $(EXAMPLE)/data
+	@rm -rf examples/*/storage examples/*/archive examples/*/in $(EXAMPLE)/data
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from qanat.errors import AdapterError
 from qanat.testing.java import java, maven
@@ -141,6 +141,17 @@ class Broker:
                 cwd=self._folder,
             )
         await_answer("Kafka", self._server, self._answers, self._log)
+
+    def create(self, *topics: str, partitions: int = 1) -> None:
+        """Create topics.
+
+        Raises:
+            KafkaException: one is there already.
+        """
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        asked = admin.create_topics([NewTopic(name, partitions) for name in topics])
+        for made in asked.values():
+            made.result()
 
     def kill(self) -> None:
         """End it as a crash does (SIGKILL); `start` goes on with what it had stored."""
