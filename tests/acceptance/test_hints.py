@@ -110,7 +110,6 @@ NOT_FOLLOWED = {
         "ledgers/sql/sqlite.py: another program holds the file",
         "ledgers/sql/sqlite.py: if its disk is not mounted",
         "run/handover.py: let it come to its end",
-        "run/lease.py: wait as long as it takes",
         "run/names.py: run first",
         "run/plan.py: type it again",
         "storage/delta/local.py: it was stopped",
