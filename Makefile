@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
 .PHONY: help demo test test-services crash-test crash-sample side-by-side lint format docs clean
-.PHONY: object-crash-test object-crash-sample
+.PHONY: object-crash-test object-crash-sample kafka-crash-test kafka-crash-sample soak
 .PHONY: bench bench-peers bench-compare
 
 help:
@@ -27,6 +27,9 @@ help:
 	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
 	@echo "make object-crash-test  the same at every request to an object store (hours; it goes on, too)"
 	@echo "make object-crash-sample  what a minute of that suffices for"
+	@echo "make kafka-crash-test   kills, restarts and cuts at each step of an update with Kafka (an hour; goes on)"
+	@echo "make kafka-crash-sample what forty seconds of that suffice for"
+	@echo "make soak           100,000 epochs of a continuous update: rows, memory, time to open (hours)"
 	@echo "make side-by-side   eight processes over forty datasets, with kills and sleeps (half an hour)"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"
@@ -93,6 +96,17 @@ object-crash-test: $(VENV)/.dev
 object-crash-sample: $(VENV)/.dev
 	@$(BIN)/python -m tests.objects.run --seconds 40 $(ARGS)
 
+# `make kafka-crash-test ARGS='--kinds broker,cut --seed 7'` for a part of it.
+kafka-crash-test: $(VENV)/.dev
+	@$(BIN)/python -m tests.kafka.run $(ARGS)
+
+kafka-crash-sample: $(VENV)/.dev
+	@$(BIN)/python -m tests.kafka.run --seconds 40 $(ARGS)
+
+# `make soak ARGS='--epochs 2000'` for fewer.
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.soak.run $(ARGS)
+
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -119,5 +133,5 @@ bench-compare: $(VENV)/.dev
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
-	@rm -rf examples/*/storage $(EXAMPLE)/data
+	@rm -rf examples/*/storage examples/*/archive examples/*/in $(EXAMPLE)/data
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -98,6 +98,11 @@ def adbc_into(url: str, table: pa.Table) -> None:
 class _Nothing:
     """A source that has never been read."""
 
+    @property
+    def final(self) -> bool:
+        """There may be more epochs."""
+        return False
+
     position = None
     replaceable = False
 

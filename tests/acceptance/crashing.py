@@ -158,6 +158,11 @@ class Halt:
         return str(args[1].dataset if self.moment == "stage" else args[1].table.name)
 
 
+def take_steps(project: Path, step: int, more: More, act: Callable[[], object]) -> None:
+    """Run the project in this process, which does something at a step."""
+    _child(str(project), "run", step, None, more=more, act=act)
+
+
 def _child(
     project: str,
     operation: Operation,
@@ -166,6 +171,7 @@ def _child(
     lease_seconds: float | None = None,
     halt: Halt | None = None,
     more: More | None = None,
+    act: Callable[[], object] | None = None,
 ) -> None:
     os.environ["QANAT__THREADS"] = "1"
     if lease_seconds is not None:
@@ -177,7 +183,7 @@ def _child(
         lease.HeldLease._keep = lambda self: None  # type: ignore[method-assign]
     if halt is not None:
         halt.install(Path(project))
-    steps = _Steps(fatal)
+    steps = _Steps(fatal, act or _die)
     root = f"{Path(project)}/"
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
@@ -210,17 +216,23 @@ def _child(
         report.send(steps.taken)
 
 
+def _die() -> None:
+    os._exit(DIED)
+
+
 class _Steps:
-    def __init__(self, fatal: int) -> None:
+    def __init__(self, fatal: int, act: Callable[[], object]) -> None:
         self.fatal = fatal
         self.taken = 0
+        self._act = act
         self._lock = threading.Lock()
 
     def take(self) -> None:
         with self._lock:
             self.taken += 1
-            if self.taken == self.fatal:
-                os._exit(DIED)
+            met = self.taken == self.fatal
+        if met:
+            self._act()
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def stepping(*args: Any) -> Any:

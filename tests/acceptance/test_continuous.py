@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,12 +22,14 @@ from urllib.request import urlopen
 import pytest
 
 import qanat
-from qanat.errors import SelectionError, TableNotFoundError
+from qanat.errors import SelectionError, TableNotFoundError, UpdateRunningError
 from qanat.model.event import (
     DatasetEnded,
     DatasetPaused,
+    DatasetProgress,
     EpochCommitted,
     Event,
+    ProjectRead,
     Retried,
     UpdateStarted,
     Warned,
@@ -66,6 +69,7 @@ class Live(Shop):
         self.file("qanat.yml", "name: live\nthreads: 2\n")
         self.sql(SQL)
         self.put("0", range(10))
+        self.works: Callable[[], bool] = lambda: True
 
     def put(self, name: str, ids: range) -> None:
         """A file that appears whole."""
@@ -81,9 +85,10 @@ class Live(Shop):
             return []
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Wait for something; the test fails if it does not come."""
+        """Wait for something; the test fails if it does not come, or if what runs has ended."""
         end = time.monotonic() + LONG
         while not holds():
+            assert self.works(), "it has ended"
             assert time.monotonic() < end, "it did not come"
             time.sleep(0.05)
 
@@ -144,9 +149,11 @@ def kept_up_to_date(live: Live, **arguments: Any) -> Iterator[tuple[Heard, list[
 
     thread = threading.Thread(target=keep)
     thread.start()
+    live.works = thread.is_alive
     try:
         yield heard, ended
     finally:
+        live.works = lambda: True
         stop.set()
         thread.join(LONG)
         assert not thread.is_alive()
@@ -475,6 +482,75 @@ def test_metrics_for_a_scraper(live: Live) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=LONG)
     assert process.returncode == 0
+
+
+def test_a_long_epoch_holds_up_nobody_when_the_project_is_read_again(live: Live) -> None:
+    live.python(HELD.replace("FOLDER", str(live.folder)))
+    live.file("hold", "")
+    with kept_up_to_date(live) as (heard, _):
+        live.has(range(10))
+        live.until((live.folder / "computes").exists)
+        live.sql(SQL + "CREATE OR REFRESH STREAMING TABLE more AS SELECT * FROM STREAM silver;")
+        # Once it has been read again, what is new waits for the long epoch, and the rest does not.
+        time.sleep(2.0)
+        live.put("1", range(10, 20))
+        live.has(range(20))
+        assert not heard.of(ProjectRead)
+        (live.folder / "hold").unlink()
+        live.has(range(20), "more")
+        assert len(heard.of(ProjectRead)) == 1
+
+
+def test_it_ends_where_its_storage_is_removed(live: Live) -> None:
+    with live.running() as process:
+        live.has(range(10))
+        shutil.rmtree(live.folder / "storage", ignore_errors=True)
+        _, err = process.communicate(timeout=LONG)
+    assert process.returncode == 1
+    assert "was removed or replaced while it was in use" in err
+    assert "trying again" not in err
+    # Nothing was begun in its place, maybe below a disk that is not mounted.
+    assert not (live.folder / "storage").exists()
+    live.run()
+    assert live.ids() == list(range(10))
+
+
+def test_others_are_told_that_it_does_not_end_by_itself(live: Live) -> None:
+    with kept_up_to_date(live):
+        live.has(range(10))
+        with qanat.open(live.folder) as other:
+            with pytest.raises(UpdateRunningError, match="a continuous update") as refused:
+                other.run()
+            assert "goes on until it is stopped" in (refused.value.hint or "")
+            with pytest.raises(UpdateRunningError, match="still after") as refused:
+                other.run(wait=0.2)
+            assert "goes on until it is stopped" in (refused.value.hint or "")
+
+
+def test_a_pause_is_seen_though_nothing_waits(live: Live) -> None:
+    with kept_up_to_date(live) as (heard, _), qanat.open(live.folder) as other:
+        live.has(range(10))
+
+        def paused() -> bool:
+            return [e.paused for e in heard.of(DatasetProgress, "silver")][-1]
+
+        other.pause("silver", reason="the sensor is being moved")
+        live.until(paused)
+        assert "is being moved" in heard.of(DatasetProgress, "silver")[-1].message
+        other.resume("silver")
+        live.until(lambda: not paused())
+
+
+def test_a_file_that_is_being_written_is_left_until_it_is_old_enough(live: Live) -> None:
+    live.sql(SQL.replace("format => 'ndjson',", "format => 'ndjson', minFileAge => '1 hour',"))
+    path = live.folder / "in/0.json"
+    with kept_up_to_date(live) as (heard, _):
+        live.until(lambda: bool(heard.of(DatasetProgress, "bronze")))
+        time.sleep(0.5)
+        assert live.ids("bronze") == []
+        an_hour_ago = time.time() - 3700
+        os.utime(path, (an_hour_ago, an_hour_ago))
+        live.has(range(10))
 
 
 @pytest.mark.services

@@ -53,6 +53,10 @@ class Past:
     def replaceable(self) -> bool:
         return True
 
+    @property
+    def final(self) -> bool:
+        return False
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         return {}
 

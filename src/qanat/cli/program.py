@@ -193,6 +193,8 @@ ELSEWHERE = {
     "check": "qanat validate",
     "watch": "qanat run --continuous",
     "run --watch": "qanat run --continuous",
+    "run --profile": "qanat run --env NAME",
+    "run --target": "qanat run --env NAME",
 }
 """Commands and options of other tools, with what does the same here."""
 

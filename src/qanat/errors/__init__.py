@@ -45,6 +45,7 @@
     │   ├── TableCorruptError           Q4010
     │   ├── NotAppendOnlyError          Q4011
     │   ├── LedgerError                 Q4012
+    │   │   └── LedgerLostError         Q4014
     │   └── NotAllowedError             Q4013
     └── RunError                        Q5000  an update could not do its work
         ├── UpdateRunningError          Q5001
@@ -70,6 +71,7 @@ from qanat.errors.adapter import (
     FileUnreadableError,
     FileVanishedError,
     LedgerError,
+    LedgerLostError,
     MissingExtraError,
     NotAllowedError,
     NotAppendOnlyError,
@@ -159,6 +161,7 @@ __all__ = [
     "InvariantError",
     "LeaseLostError",
     "LedgerError",
+    "LedgerLostError",
     "Location",
     "MissingExtraError",
     "NotAllowedError",

@@ -107,6 +107,12 @@ class LedgerError(AdapterError):
     code = "Q4012"
 
 
+class LedgerLostError(LedgerError):
+    """The file of the ledger was removed, or another one put in its place, while it was in use."""
+
+    code = "Q4014"
+
+
 class NotAllowedError(AdapterError):
     """A file lies outside of the folders that the spec allows (`allowed_folders`).
 

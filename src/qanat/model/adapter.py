@@ -1,9 +1,8 @@
 """What an adapter says of itself before its code is loaded: its names, and its options.
 
-Each adapter's package has one such value, and one line in `qanat.plugins` (or an entry point of
-another package) names it. Classes are named as `package.module:Class` and imported when first
-used, so that a declaration costs no driver. What an author may write in SQL and in Python, how it
-is checked, what an error suggests and what the reference says all come from one tuple of `Option`.
+Each adapter's package has one such value; one line in `qanat.plugins` (or an entry point) names
+it. Classes are named as `package.module:Class` and imported when first used. What an author may
+write, how it is checked, and what errors and the reference say comes from one tuple of `Option`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import fold
 from qanat.model.query import SourceRef, dataset_ref
 from qanat.model.schema import Field
+from qanat.model.upkeep import parse_duration
 from qanat.text import SIZE, parse_size
 
 
@@ -31,6 +31,7 @@ class ValueType(StrEnum):
     BOOLEAN = "true or false"
     COUNT = "a whole number"
     SIZE = SIZE
+    DURATION = "a duration such as 10 seconds"
 
 
 _UNBOUNDED = 2**63 - 1  # the greatest that SQL's BIGINT has
@@ -57,13 +58,11 @@ class Option(Frozen):
         name: the canonical name, in snake_case.
         meaning: one line for the reference.
         spellings: other names; all names are compared without case and underscores.
+        least, most: the smallest and the greatest value of a number.
         type: of the value.
-        least: the smallest value of a count or size.
-        most: the greatest.
         choices: the values that there are, if they are few: canonical value by spelling.
         required: whether it must be given.
-        identity: whether two references that differ in it are two sources, each with a
-            position of its own.
+        identity: whether references that differ in it are two sources, each with its position.
         limits: whether it only limits how much one epoch takes, of what is there.
         effect: what it makes of the rows where it is on; None if it leaves them as they are.
         corrects: the value by which changes of a source replace what was read; empty if none does.
@@ -84,8 +83,8 @@ class Option(Frozen):
 
     @property
     def is_number(self) -> bool:
-        """True if its value is a count or a size."""
-        return self.type in (ValueType.COUNT, ValueType.SIZE)
+        """True if its value is a number."""
+        return self.type in (ValueType.COUNT, ValueType.SIZE, ValueType.DURATION)
 
     @property
     def wanted(self) -> str:
@@ -204,7 +203,8 @@ class OptionTable(Frozen):
         elif option.is_number:
             number = _number(option.type, text)
             if number is not None and option.least <= number <= option.most:
-                return number
+                # A duration stays text: a value may be checked twice, and a number has no unit.
+                return text if option.type is ValueType.DURATION else number
         elif _is_text(value) and (
             option.type is ValueType.TEXT or (option.type is ValueType.NAME and text)
         ):
@@ -220,15 +220,15 @@ class OptionTable(Frozen):
 
 
 def _is_text(value: Any) -> bool:
-    """True if a value may stand for text: YAML and SQL write some text as numbers."""
+    """True if a value may stand for text: YAML and SQL write some as numbers."""
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-def _number(type: ValueType, text: str) -> int | None:
+def _number(type: ValueType, text: str) -> float | None:
     if type is ValueType.COUNT:
         return int(text) if re.fullmatch("[0-9]{1,19}", text) else None
     try:
-        return parse_size(text)
+        return parse_duration(text) if type is ValueType.DURATION else parse_size(text)
     except ValueError:
         return None
 

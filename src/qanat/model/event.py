@@ -39,6 +39,7 @@ class LeaseAwaited(Frozen):
         holder: the identifier of the other one.
         datasets: all that it works on; empty: all that there are.
         since: when it took its lease, seconds since 1970 (UTC).
+        endless: whether it is known not to end by itself: it runs continuously.
     """
 
     holder: str
@@ -46,6 +47,7 @@ class LeaseAwaited(Frozen):
     pid: int
     datasets: tuple[str, ...]
     since: float = 0.0
+    endless: bool = False
 
 
 class UpdateStarted(Frozen):
@@ -142,6 +144,10 @@ class Warned(Frozen):
     message: str
 
 
+class ProjectRead(Frozen):
+    """The project's files have changed and were read again; what they say counts now."""
+
+
 Event: TypeAlias = (
     LeaseAwaited
     | UpdateStarted
@@ -154,6 +160,7 @@ Event: TypeAlias = (
     | Recovered
     | Retried
     | Warned
+    | ProjectRead
 )
 
 

@@ -254,6 +254,10 @@ class Pause(Frozen):
         return f"paused since {utc(self.since)}{because}"
 
 
+CONTINUOUS = "run --continuous"
+"""The command of updates that go on until they are stopped, as the history shows it."""
+
+
 class Lease(Frozen):
     """The right to update datasets of one project and environment.
 
@@ -262,6 +266,7 @@ class Lease(Frozen):
         holder: the identifier of the update that took it.
         expires, since: seconds since 1970 (UTC).
         datasets: what it is for; None: for all that there are.
+        command: of that update, as the history shows it; empty as long as it has written nothing.
     """
 
     scope: str
@@ -272,6 +277,12 @@ class Lease(Frozen):
     pid: int
     since: float = 0.0
     datasets: Names | None = None
+    command: str = ""
+
+    @property
+    def endless(self) -> bool:
+        """True if that update is known not to end by itself."""
+        return self.command == CONTINUOUS
 
     def __str__(self) -> str:
         return work_of(self.holder, self.host, self.pid, self.since, self.datasets or ())

@@ -40,6 +40,11 @@ class Past(Protocol):
         """Whether the rows of a file can go again, as far as that is known without the query."""
         ...
 
+    @property
+    def final(self) -> bool:
+        """Whether no later epoch takes what the next one leaves: the flow runs once."""
+        ...
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these paths of `Range.files`, those already read, as they were then."""
         ...

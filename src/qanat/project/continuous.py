@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from qanat.errors import QanatError, UpdateRunningError
-from qanat.model.event import Event, UpdateStarted, Warned
+from qanat.errors import LedgerLostError, QanatError, UpdateRunningError
+from qanat.model.event import Event, ProjectRead, UpdateStarted, Warned
 from qanat.ports.observer import Observer
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import Update, shown
@@ -83,6 +83,7 @@ class Continuous:
             ProblemsError: the declarations are wrong; nothing was run.
             SelectionError: a name matches nothing.
             UpdateRunningError: another update works on one of the datasets.
+            LedgerLostError: the file of the ledger was removed meanwhile.
 
         >>> import threading
         >>> stop = threading.Event()
@@ -104,7 +105,9 @@ class Continuous:
                 done = module.keep_updating(self.session, asked, ending, totals, told, wait)
                 if stop.is_set():
                     return shown(Update, replace(done, seconds=time.monotonic() - first))
-            except UpdateRunningError:
+            except (UpdateRunningError, LedgerLostError):
+                # Without its ledger, an update would read everything again, maybe into a folder
+                # whose disk is not mounted: that is for people to decide.
                 raise
             except QanatError as error:
                 if stop.is_set() or not begun.seen:
@@ -172,7 +175,7 @@ class _Watch:
         """What there is to go on with, once; None if there is nothing else."""
         found, self._next, self.found = self._next, None, False
         if found is not None:
-            _tell(self._observers, Warned(None, "the project has changed and was read again"))
+            _tell(self._observers, ProjectRead())
         return found
 
     def _due(self) -> bool:
@@ -193,6 +196,6 @@ class _Watch:
             _tell(self._observers, Warned(None, told))
 
 
-def _tell(observers: Sequence[Observer], event: Warned) -> None:
+def _tell(observers: Sequence[Observer], event: Event) -> None:
     for observer in observers:
         observer.on(event)

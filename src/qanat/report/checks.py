@@ -62,7 +62,9 @@ def _verdict(checks: Sequence[RuleCheck]) -> str:
     if not checks:
         return "No stored table has an expectation."
     wrong = len(broken(checks))
-    if not wrong:
-        checked = f"{count(len(checks), 'expectation')} checked"
-        return f"{checked}, none violated (those that only warn do not count)."
-    return f"{count(len(checks), 'expectation')} checked, {wrong:,} violated."
+    warns = sum(1 for c in checks if c.violations) - wrong
+    parts = [f"{count(len(checks), 'expectation')} checked"]
+    parts += [f"{wrong:,} violated"] if wrong else [] if warns else ["none violated"]
+    only = f"{warns:,} that only warn{'s' if warns == 1 else ''}"
+    parts += [f"besides {only}" if wrong else f"violated: {only}"] if warns else []
+    return f"{', '.join(parts)}."

@@ -7,8 +7,8 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
 `facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept in
 another way), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
-carries it out. `inputs` finds what a flow has not read, and binds it for the engine;
-`snapshots` finds which snapshot is due where a flow takes all that there is;
+carries it out. `inputs` finds what a flow has not read (`past`: what it has), and binds it for
+the engine; `snapshots` finds which snapshot is due where a flow takes all that there is;
 `columns` are those that a query gives, known without running it; `mistakes` are those of one
 dataset's declaration, which `validate`, plans and updates tell in the same words;
 `full_refresh` says what has to start over along with what, and what that would lose; `identity`

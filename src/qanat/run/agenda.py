@@ -23,6 +23,8 @@ _SHARE = 10
 _FIRST_RETRY = 1.0
 """Seconds before a dataset that failed is tried again; doubled each time."""
 _LONGEST_RETRY = 60.0
+_SHORT = 1.0
+"""Seconds that a look may last for which the end of an update is put off."""
 _REST = 5
 """A dataset that is computed as a whole rests for so many times as long as it took."""
 
@@ -66,6 +68,7 @@ class _State:
     retry: float = _FIRST_RETRY
     pause: float = _FIRST_LOOK
     cost: float = 0.0
+    took: float = 0.0
 
 
 @dataclass(slots=True)
@@ -90,6 +93,8 @@ class Agenda:
     clock: Callable[[], float] = time.monotonic
     _states: dict[str, _State] = field(init=False)
     _readers: dict[str, list[str]] = field(init=False)
+    _last: set[str] | None = None
+    """Once it winds down: what was being looked at then, and is still."""
 
     def __post_init__(self) -> None:
         now = self.clock()
@@ -107,6 +112,25 @@ class Agenda:
     def failures(self, name: str) -> int:
         """How often a dataset has failed since it last did not."""
         return self._states[name].failures
+
+    @property
+    def winding_down(self) -> bool:
+        """True once `wind_down` was called."""
+        return self._last is not None
+
+    @property
+    def ended(self) -> bool:
+        """True once it has been wound down, and nothing is being looked at any more."""
+        return self._last is not None and not self.running
+
+    def wind_down(self) -> None:
+        """Come to an end once all that is being looked at now has ended.
+
+        Until then the others have their turns, if those are short: they do not stand still for as
+        long as the longest one takes, and the end does not wait for them.
+        """
+        if self._last is None:
+            self._last = set(self.running)
 
     def due(self) -> list[str]:
         """What is to be looked at now, the longest overdue first.
@@ -131,12 +155,16 @@ class Agenda:
         """A look at a dataset has ended; seconds until the next one, 0 if news decide."""
         state, entry, now = self._states[name], self.entries[name], self.clock()
         started = now if state.started is None else state.started
-        state.started = None
+        state.started, state.took = None, now - started
+        if self._last is not None:
+            self._last.discard(name)
         if outcome is Outcome.FAILED:
             wait = min(state.retry, _LONGEST_RETRY)
             state.failures, state.retry = state.failures + 1, 2 * wait
             # Others' news do not make it come earlier: they may be what it fails for.
             state.due = state.earliest = now + wait
+            # It may have committed epochs before it failed; its next look would find nothing new.
+            self._wake(name, now)
             return wait
         state.failures, state.retry, state.alive = 0, _FIRST_RETRY, True
         if outcome is Outcome.PAUSED:
@@ -157,10 +185,13 @@ class Agenda:
 
     def _waiting(self) -> Iterator[tuple[str, float]]:
         for name, state in self._states.items():
-            if state.due is not None and state.started is None:
+            if state.due is not None and state.started is None and self._may_begin(state):
                 reads = self.entries[name].reads
                 if state.alive or all(self._states[r].alive for r in reads):
                     yield name, max(state.due, state.earliest)
+
+    def _may_begin(self, state: _State) -> bool:
+        return self._last is None or (bool(self._last) and state.alive and state.took <= _SHORT)
 
     def _wake(self, name: str, now: float) -> None:
         for reader in self._readers[name]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from qanat.errors import SelectionError, nearest
 from qanat.model.location import is_url
 from qanat.model.query import Read
-from qanat.run.inputs import FlowPast
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import FlowPast
 from qanat.run.session import Session
 
 

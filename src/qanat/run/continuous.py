@@ -8,6 +8,7 @@ the history stays readable, and what is left by a failure is recovered.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from qanat.frozen import Frozen
 from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Retried
 from qanat.model.name import Names
 from qanat.model.pipeline import TRIGGER_INTERVAL, Dataset, DatasetKind
-from qanat.model.record import UpdateStatus
+from qanat.model.record import CONTINUOUS, UpdateStatus
 from qanat.model.upkeep import parse_duration
 from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
@@ -46,6 +47,8 @@ _MOST = 5000
 """Epochs after which it does: the ledger keeps ten thousand events of an update."""
 _STUCK = 60.0
 """Seconds after which it does where an epoch that a crash left open cannot be ended."""
+_PAUSES = 0.5
+"""Seconds between two looks whether a dataset was paused, or told to go on."""
 _TICK = 0.2
 """Seconds between two looks whether it is to end."""
 
@@ -136,7 +139,7 @@ def keep_updating(
         session,
         choose,
         observers,
-        command="run --continuous",
+        command=CONTINUOUS,
         wait=wait,
         lasts=LEASE,
         stop=ending.stop,
@@ -191,12 +194,12 @@ class _Turns:
     epochs: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, name: str) -> Turn:
+    def take(self, name: str, running: RunningUpdate) -> Turn:
         """Bring one dataset up to date with what is there now."""
-        session, started = self.running.session, time.monotonic()
+        session, started = running.session, time.monotonic()
         dataset = self.totals[name].dataset
-        running = replace(self.running, at_ns=time.time_ns())
-        if self.running.session.project.reads_from is not None or _foreign(session, name):
+        running = replace(running, at_ns=time.time_ns())
+        if session.project.reads_from is not None or _foreign(session, name):
             session.look_again()
         session.look_at_pauses()
         run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
@@ -219,6 +222,11 @@ class _Turns:
             return Turn(name, Outcome.PAUSED)
         return Turn(name, Outcome.NEWS if run.epochs else Outcome.NOTHING)
 
+    def end_those_begun(self) -> None:
+        """Let turns that have begun end after their epoch, however much there is to take."""
+        self.running.ending.set()
+        self.running = replace(self.running, ending=threading.Event())
+
     def _recorded(self, dataset: Dataset) -> None:
         """Know what the ledger has been told of a dataset, if that is another definition now."""
         session = self.running.session
@@ -239,19 +247,23 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
     for name in names:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
     finished: SimpleQueue[Future[Turn]] = SimpleQueue()
+    left_open, pauses = False, _Pauses(running, names)
     until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
-            while not _ends(turns, ending, until):
+            while not (ending.stop.is_set() or agenda.ended):
+                if not agenda.winding_down and (left_open or _ends(turns, ending, until)):
+                    turns.end_those_begun()
+                    agenda.wind_down()
+                pauses.look()
                 free = session.threads - len(agenda.running)
                 for name in agenda.due()[: max(0, free)]:
                     agenda.start(name)
-                    pool.submit(turns.take, name).add_done_callback(finished.put)
+                    pool.submit(turns.take, name, turns.running).add_done_callback(finished.put)
                 left = agenda.wait()
                 turn = _next(finished, _TICK if left is None else min(left, _TICK))
-                if turn is not None and _after(turns, agenda, turn):
-                    break
-            running.ending.set()
+                left_open |= turn is not None and _after(turns, agenda, turn)
+            turns.end_those_begun()
             while agenda.running:
                 if (turn := _next(finished, _TICK)) is not None:
                     agenda.end(turn.dataset, turn.outcome)
@@ -279,9 +291,10 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
     if turn.error is None:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
-        total = turns.totals[name]
-        state = total.reason if total.paused else "waiting for news"
-        running.tell(DatasetProgress(name, state, paused=total.paused))
+        # Also one that had nothing to take.
+        pause = running.session.paused.get(name)
+        state = "waiting for news" if pause is None else str(pause)
+        running.tell(DatasetProgress(name, state, paused=pause is not None))
         return False
     if not failures:
         failure = failure_of(turn.error)
@@ -292,9 +305,32 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
 
 
 def _ends(turns: _Turns, ending: Ending, until: float) -> bool:
-    if ending.stop.is_set() or ending.renewed() or time.monotonic() > until:
-        return True
-    return turns.epochs >= _MOST
+    """True if another update is to begin: this one winds down, see `Agenda.wind_down`."""
+    return ending.renewed() or time.monotonic() > until or turns.epochs >= _MOST
+
+
+@dataclass(slots=True)
+class _Pauses:
+    """Knows which datasets are paused by now, and tells it when that changes."""
+
+    running: RunningUpdate
+    names: Sequence[str]
+    _told: frozenset[str] = frozenset()
+    _looked: float = -math.inf
+
+    def look(self) -> None:
+        """Look whether people have paused or resumed a dataset, at most every half second."""
+        if (now := time.monotonic()) - self._looked < _PAUSES:
+            return
+        self._looked, session = now, self.running.session
+        session.look_at_pauses()
+        paused = frozenset(n for n in self.names if n in session.paused)
+        for name in self.names:
+            if name in paused - self._told:
+                self.running.tell(DatasetProgress(name, str(session.paused[name]), paused=True))
+            elif name in self._told - paused:
+                self.running.tell(DatasetProgress(name, "waiting for news"))
+        self._told = paused
 
 
 @contextmanager

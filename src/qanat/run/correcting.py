@@ -26,9 +26,10 @@ from qanat.model.staged import Staged
 from qanat.model.work import Correction, Output, Stale, Stored, Work
 from qanat.planning.graph import resolve, writers
 from qanat.run.earlier import known_sources
-from qanat.run.inputs import PROMOTED, FlowPast, key_of
+from qanat.run.inputs import PROMOTED, key_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.merging import has_feed
+from qanat.run.past import FlowPast
 from qanat.run.session import Session
 from qanat.text import listed
 

@@ -14,7 +14,8 @@ from qanat.model.pipeline import Dataset, DatasetKind, is_declared
 from qanat.model.record import Definition, Epoch
 from qanat.run.commits import sink_of
 from qanat.run.decide import fingerprint_of
-from qanat.run.inputs import PROMOTED, SNAPSHOT
+from qanat.run.inputs import PROMOTED
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 
 

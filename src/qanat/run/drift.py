@@ -36,7 +36,13 @@ def column_changes(attempt: Attempt) -> Iterator[str]:
     if session.store.version(table) is None:
         return
     before, after = session.store.snapshot(table), attempt.staged.table.schema
-    yield from (f"new column {f.name!r} ({f.type})" for f in _missing(before.schema, after))
+    new = list(_missing(before.schema, after))
+    if new and not attempt.epoch.replaces:
+        inherited = _inherited(attempt)
+        new = [f for f in new if f.name not in inherited]
+    if new:
+        listed = ", ".join(f"{f.name!r} ({f.type})" for f in new)
+        yield f"new column{'s' if len(new) > 1 else ''} {listed}"
     if attempt.epoch.replaces:
         yield from (f"column {f.name!r} is gone" for f in _missing(after, before.schema))
         yield from (
@@ -46,6 +52,15 @@ def column_changes(attempt: Attempt) -> Iterator[str]:
     else:
         yield from widenings(before, after, "were")
         yield from _emptied(attempt, before)
+
+
+def _inherited(attempt: Attempt) -> Names:
+    """The columns of the project's tables that a flow reads: those have told of what is new."""
+    session, compiled = attempt.session, attempt.compiled
+    names = [r.source.dataset for r in compiled.reads if r.source.dataset]
+    found = [session.readable(name) for name in names]
+    known = [r.store.snapshot(r.table).schema for r in found if r.version is not None]
+    return Names(name for schema in known for name in schema.names)
 
 
 def _emptied(attempt: Attempt, before: Snapshot) -> Iterator[str]:

@@ -16,8 +16,9 @@ from qanat.errors import RereadError, full_refresh
 from qanat.model.query import Read
 from qanat.model.work import Amount
 from qanat.run.decide import Decision
-from qanat.run.inputs import SNAPSHOT, Intake, will_change
+from qanat.run.inputs import Intake, will_change
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 from qanat.text import count, size
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from qanat.model.owner import is_of
 from qanat.model.pipeline import application
 from qanat.model.record import Epoch, EpochStatus
-from qanat.run.inputs import REFERENCE, SNAPSHOT
+from qanat.run.inputs import REFERENCE
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 
 

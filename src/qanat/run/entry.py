@@ -176,7 +176,8 @@ def patience(
 
     def tell_of(other: Lease) -> None:
         works_on = tuple(other.datasets or ())
-        tell(LeaseAwaited(other.holder, other.host, other.pid, works_on, other.since))
+        place = other.holder, other.host, other.pid
+        tell(LeaseAwaited(*place, works_on, other.since, other.endless))
 
     seconds = math.inf if wait is True else float(wait)
     return Patience(seconds, tell_of, stop or threading.Event())

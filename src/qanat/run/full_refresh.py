@@ -16,7 +16,7 @@ from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind, is_declare
 from qanat.model.query import Read
 from qanat.model.record import Epoch, EpochStatus
 from qanat.planning.graph import resolve, writers
-from qanat.run.inputs import SNAPSHOT
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 from qanat.text import count
 

@@ -22,9 +22,10 @@ from qanat.planning.graph import resolve
 from qanat.ports.source import ENVIRONMENT, Handover, SameRows
 from qanat.run.decide import fingerprint_of
 from qanat.run.full_refresh import kept_epochs
-from qanat.run.inputs import ONCE, PROMOTED, SNAPSHOT, key_of, references_now
+from qanat.run.inputs import ONCE, PROMOTED, key_of, references_now
 from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 from qanat.text import listed
 

@@ -23,8 +23,9 @@ from qanat.run.commits import published
 from qanat.run.decide import Decision
 from qanat.run.defined import settled
 from qanat.run.dropped import check_dropped, waiting_of
-from qanat.run.inputs import ONCE, SNAPSHOT, Intake, will_change
+from qanat.run.inputs import ONCE, Intake, will_change
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
 
 

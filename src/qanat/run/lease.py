@@ -313,7 +313,8 @@ class HeldLease:
             except UpdateRunningError as error:
                 left = end - time.monotonic()
                 if left <= 0 and self.waited:
-                    raise _still_running(error, self._patience.seconds) from error
+                    endless = any(o.endless and o.meets(wanted) for o in self._ledger.held())
+                    raise _still_running(error, self._patience.seconds, endless) from error
                 impatient = left <= 0 and not self._patience.seconds
                 if impatient or self._patience.stop.is_set():
                     raise
@@ -359,12 +360,13 @@ class HeldLease:
                 raise
 
 
-def _still_running(error: UpdateRunningError, seconds: float) -> UpdateRunningError:
+def _still_running(error: UpdateRunningError, seconds: float, endless: bool) -> UpdateRunningError:
     """The same error for one who has waited: that there is `--wait` is known."""
-    _, _, if_dead = (error.hint or "").partition("; ")
+    wait, semicolon, if_dead = (error.hint or "").partition("; ")
+    if not endless:
+        wait = "wait as long as it takes (--wait without a number)"
     return UpdateRunningError(
         f"{error.message}, still after {seconds:g} s of waiting",
         got=error.got,
-        hint="wait as long as it takes (--wait without a number)"
-        + (f"; {if_dead}" if if_dead else ""),
+        hint=f"{wait}{semicolon}{if_dead}",
     )

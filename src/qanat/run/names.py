@@ -19,8 +19,9 @@ from qanat.planning.graph import resolve
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update
-from qanat.run.inputs import REFERENCE, SNAPSHOT
+from qanat.run.inputs import REFERENCE
 from qanat.run.moves import carry_out
+from qanat.run.past import SNAPSHOT
 from qanat.run.readable import folder_name
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session

@@ -23,8 +23,9 @@ from qanat.model.record import Epoch, EpochStatus
 from qanat.model.schema import STRING, Array, Field, Primitive, Struct
 from qanat.model.work import Batch, Output, TableBatch, ViewWork, Work
 from qanat.ports.engine import RowPlace
-from qanat.run.inputs import PROMOTED, SNAPSHOT, bind
+from qanat.run.inputs import PROMOTED, bind
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import SNAPSHOT
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.text import size

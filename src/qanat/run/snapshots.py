@@ -32,8 +32,9 @@ from qanat.model.work import Amount
 from qanat.run.blame import blaming
 from qanat.run.decide import fingerprint_of
 from qanat.run.facts import Waiting
-from qanat.run.inputs import SNAPSHOT, FlowPast, Intake, find_unread
+from qanat.run.inputs import Intake, find_unread
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import SNAPSHOT, FlowPast
 from qanat.run.session import Session
 
 TAKEN = f"{SNAPSHOT}taken"

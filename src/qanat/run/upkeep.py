@@ -28,8 +28,9 @@ from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.epoch import run_epoch
-from qanat.run.inputs import REFERENCE, SNAPSHOT
+from qanat.run.inputs import REFERENCE
 from qanat.run.memo import CompiledFlow
+from qanat.run.past import SNAPSHOT
 from qanat.run.recovery import start_clean
 from qanat.run.session import Session
 from qanat.run.settling import carried_beside

@@ -19,9 +19,11 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from qanat.errors import AdapterError
 from qanat.testing.java import java, maven
+from qanat.testing.relay import Relay
 from qanat.testing.server import await_answer, free_ports
 
 VERSION = "4.4.0"
@@ -81,12 +83,15 @@ class Broker:
     Args:
         folder: of its data and its log.
         tls: whether it also listens with TLS, and with TLS and SASL.
+        relayed: whether clients can also come to it through a `Relay`.
     """
 
-    def __init__(self, folder: Path, tls: bool = False) -> None:
+    def __init__(self, folder: Path, tls: bool = False, relayed: bool = False) -> None:
         self._folder, self._jars = folder, jars()
-        port, controller, secure, login = free_ports(4)
+        port, controller, secure, login, behind = free_ports(5)
         self.address = f"127.0.0.1:{port}"
+        self.network: Relay | None = None
+        self.relayed_address = ""
         self.tls_address = f"127.0.0.1:{secure}" if tls else ""
         self.sasl_address = f"127.0.0.1:{login}" if tls else ""
         self.certificate = folder / "broker.pem"
@@ -94,14 +99,23 @@ class Broker:
         listeners = {"PLAINTEXT": port}
         if tls:
             listeners |= {"SSL": secure, "SASL_SSL": login}
+        if relayed:
+            listeners |= {"RELAYED": behind}
+            self.network = Relay(("127.0.0.1", behind))
+            self.relayed_address = f"127.0.0.1:{self.network.port}"
         addresses = {name: f"{name}://127.0.0.1:{number}" for name, number in listeners.items()}
+        told = addresses | ({"RELAYED": f"RELAYED://{self.relayed_address}"} if relayed else {})
+        kinds = {"RELAYED": "PLAINTEXT"}
         properties = {
             **_PROPERTIES,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": ",".join((*addresses.values(), f"CONTROLLER://127.0.0.1:{controller}")),
-            "advertised.listeners": ",".join(addresses.values()),
+            "advertised.listeners": ",".join(told.values()),
             "listener.security.protocol.map": ",".join(
-                ("CONTROLLER:PLAINTEXT", *(f"{name}:{name}" for name in listeners))
+                (
+                    "CONTROLLER:PLAINTEXT",
+                    *(f"{name}:{kinds.get(name, name)}" for name in listeners),
+                )
             ),
             "log.dirs": folder / "data",
             **(self._secured() if tls else {}),
@@ -128,6 +142,17 @@ class Broker:
                 cwd=self._folder,
             )
         await_answer("Kafka", self._server, self._answers, self._log)
+
+    def create(self, *topics: str, partitions: int = 1) -> None:
+        """Create topics.
+
+        Raises:
+            KafkaException: one is there already.
+        """
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        asked = admin.create_topics([NewTopic(name, partitions) for name in topics])
+        for made in asked.values():
+            made.result()
 
     def kill(self) -> None:
         """End it as a crash does (SIGKILL); `start` goes on with what it had stored."""
@@ -191,7 +216,7 @@ class Broker:
 
 
 @contextmanager
-def kafka(tls: bool = False) -> Iterator[Broker]:
+def kafka(tls: bool = False, relayed: bool = False) -> Iterator[Broker]:
     """A running broker, for as long as the context is open.
 
     Topics are not created by the mere use of their names.
@@ -199,18 +224,22 @@ def kafka(tls: bool = False) -> Iterator[Broker]:
     Args:
         tls: whether it also listens with TLS (`Broker.tls_address`), and with TLS and SASL's
             PLAIN for `USER` (`Broker.sasl_address`).
+        relayed: whether clients can also come to it (`Broker.relayed_address`) through a relay,
+            `Broker.network`, which cuts their connections or holds them back.
 
     Raises:
         AdapterError: Java or Maven is missing and cannot be installed, or it does not start.
     """
     # A killed broker may still be writing a file that is to be removed.
     with tempfile.TemporaryDirectory(prefix="qanat-kafka-", ignore_cleanup_errors=True) as folder:
-        broker = Broker(Path(folder), tls)
+        broker = Broker(Path(folder), tls, relayed)
         try:
             broker.start()
             yield broker
         finally:
             broker.stop()
+            if broker.network is not None:
+                broker.network.close()
 
 
 def jars() -> Path:

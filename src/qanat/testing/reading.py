@@ -78,6 +78,11 @@ class RememberedPast:
         """They can go again."""
         return True
 
+    @property
+    def final(self) -> bool:
+        """There may be more epochs."""
+        return False
+
     def seen(self, paths: Iterable[str]) -> Mapping[str, FileRef]:
         """Of these files, those of settled ranges."""
         return {p: self._files[p] for p in paths if p in self._files}

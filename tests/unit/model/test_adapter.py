@@ -19,6 +19,7 @@ VALUES: dict[ValueType, Any] = {
     ValueType.BOOLEAN: True,
     ValueType.COUNT: 1,
     ValueType.SIZE: 1,
+    ValueType.DURATION: "1 second",
 }
 
 

@@ -13,6 +13,7 @@ from qanat.model.event import (
     DatasetProgress,
     DatasetStarted,
     EpochCommitted,
+    ProjectRead,
     Retried,
     UpdateStarted,
     Warned,
@@ -63,14 +64,16 @@ def test_lines_come_now_and_then_and_failures_at_once() -> None:
         lines.on(_epoch("bronze", bad=1))
     lines.on(DatasetEnded("bronze", "failed", "no such column", 0.0))
     lines.on(Retried("bronze", 1, "no such column", 2.0))
-    lines.on(Warned(None, "the project has changed and was read again"))
+    lines.on(ProjectRead())
+    lines.on(Warned(None, "low on space"))
     lines.on(DatasetEnded("bronze", "updated", "new", 1.0))
     assert stream.getvalue().splitlines() == [
         "bronze: 1 epoch, 999 rows written, 1 quarantined",
         "bronze: 10 epochs, 9,990 rows written, 10 quarantined",
         "bronze: failed: no such column",
         "bronze: attempt 1 failed, trying again in 2.00 s: no such column",
-        "warning: the project has changed and was read again",
+        "the project has changed and was read again",
+        "warning: low on space",
         "bronze: 1 epoch, 999 rows written, 1 quarantined",
     ]
 

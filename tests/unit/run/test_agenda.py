@@ -137,3 +137,41 @@ def test_the_longest_overdue_comes_first() -> None:
     table.look("a", Outcome.NOTHING)
     table.clock.now += 5
     assert table.agenda.due() == ["b", "a"]
+
+
+def test_while_a_long_look_ends_only_those_that_are_short_go_on() -> None:
+    names = ("long", "short", "slow", "late")
+    table = Table({name: Entry(asks=True) for name in names})
+    agenda = table.agenda
+    table.look("short", Outcome.NEWS, seconds=0.2)
+    table.look("slow", Outcome.NEWS, seconds=5)
+    agenda.start("long")
+    agenda.wind_down()
+    # How long the first look at `late` takes, nobody knows.
+    assert agenda.due() == ["short"]
+    table.look("short", Outcome.NEWS, seconds=0.1)
+    assert agenda.due() == ["short"]
+    assert not agenda.ended
+    agenda.start("short")
+    agenda.end("long", Outcome.NEWS)
+    assert not agenda.ended
+    agenda.end("short", Outcome.NEWS)
+    assert agenda.due() == []
+    assert agenda.ended
+
+
+def test_nothing_begins_where_nothing_is_waited_for() -> None:
+    table = Table({"bronze": Entry(asks=True)})
+    table.look("bronze", Outcome.NEWS)
+    table.agenda.wind_down()
+    assert table.agenda.ended
+    assert table.agenda.due() == []
+
+
+def test_what_fails_wakes_its_readers_as_it_may_have_committed_something_first() -> None:
+    table = Table(CHAIN)
+    for name in CHAIN:
+        table.look(name, Outcome.NOTHING)
+    table.clock.now += 60
+    table.look("bronze", Outcome.FAILED)
+    assert table.agenda.due() == ["silver"]

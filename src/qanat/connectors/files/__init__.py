@@ -102,6 +102,13 @@ _READ = OptionTable(
             type=ValueType.BOOLEAN,
         ),
         Option(
+            "min_file_age",
+            "a stream takes a file only once it has not changed for so long, such as 10 seconds;"
+            " for files that are written in place",
+            ("minimum_file_age",),
+            ValueType.DURATION,
+        ),
+        Option(
             "max_files_per_trigger",
             "at most so many files in one epoch",
             type=ValueType.COUNT,

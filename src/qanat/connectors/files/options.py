@@ -11,6 +11,7 @@ from qanat.errors import OptionError
 from qanat.frozen import Frozen
 from qanat.model.envelope import OPTION as ENVELOPE, envelope_of
 from qanat.model.query import SourceRef
+from qanat.model.upkeep import parse_duration
 
 _OWN = frozenset(
     {
@@ -20,6 +21,7 @@ _OWN = frozenset(
         "format",
         "max_bytes_per_trigger",
         "max_files_per_trigger",
+        "min_file_age",
         "modified_after",
         "modified_before",
         "on_overwrite",
@@ -47,6 +49,7 @@ class ReadOptions(Frozen):
         format: as the author said, None to go by the file names.
         modified_after_ns, modified_before_ns: nanoseconds since 1970 (UTC), exclusive.
         on_overwrite: what is done with a file that comes back with new content.
+        min_age: seconds for which a file must not have changed before a stream takes it.
         max_files, max_bytes: how much one epoch takes at most (at least one file).
         schema: the declared columns as text.
         dialect: the SQL dialect that `schema` is written in.
@@ -60,6 +63,7 @@ class ReadOptions(Frozen):
     path_glob_filter: str | None
     modified_after_ns: int | None
     modified_before_ns: int | None
+    min_age: float
     max_files: int | None
     max_bytes: int | None
     on_overwrite: Overwrite
@@ -91,6 +95,7 @@ def read_options(ref: SourceRef) -> ReadOptions:
         path_glob_filter=given.get("path_glob_filter"),
         modified_after_ns=_moment("modified_after", given.get("modified_after")),
         modified_before_ns=_moment("modified_before", given.get("modified_before")),
+        min_age=parse_duration(given.get("min_file_age", "0 seconds")),
         max_files=given.get("max_files_per_trigger"),
         max_bytes=given.get("max_bytes_per_trigger"),
         on_overwrite=_on_overwrite(given.get("on_overwrite"), given.get("allow_overwrites")),

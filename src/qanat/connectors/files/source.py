@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -72,7 +73,7 @@ class FilesSource(Everywhere):
             if self._was_read(ref.place, past):
                 return None
             raise
-        found = [f for f in found if f.path not in without]
+        found = _settled([f for f in found if f.path not in without], options.min_age, past)
         before = self._seen(past, [f.path for f in found])
         fresh: list[FileRef] = []
         changed: list[FileRef] = []
@@ -331,6 +332,19 @@ def _wanted(files: list[FileRef], options: ReadOptions) -> list[FileRef]:
     if (before := options.modified_before_ns) is not None:
         files = [f for f in files if f.modified_ns < before]
     return files
+
+
+def _settled(files: list[FileRef], age: float, past: Past) -> list[FileRef]:
+    """The files that have not changed for `age` seconds: nobody is writing them any more.
+
+    A flow that runs once waits for all of them. A file from the future has been given its time, or
+    comes from a machine whose clock is ahead: it would never be old enough.
+    """
+    if not age:
+        return files
+    now = time.time_ns()
+    settled = [f for f in files if abs(now - f.modified_ns) >= age * 1e9]
+    return [] if past.final and len(settled) < len(files) else settled
 
 
 def _capped(files: Sequence[FileRef], options: ReadOptions) -> tuple[FileRef, ...]:

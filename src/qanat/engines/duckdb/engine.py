@@ -305,6 +305,8 @@ class DuckDBEngine:
             folders = ", ".join(literal(folder) for folder in (*self._folders, str(self._scratch)))
             con.execute(f"SET allowed_directories = [{folders}]")
             con.execute("SET enable_external_access = false")
+        # It keeps an entry for every file that was ever read, and nothing of files on a disk.
+        con.execute("SET enable_external_file_cache = false")
         con.execute("SET enable_progress_bar = true")
         con.execute("SET enable_progress_bar_print = false")
         return con

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, MutableMapping
 from importlib import import_module
+from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
 
@@ -42,6 +43,7 @@ class Footers:
 
     def __init__(self) -> None:
         self._written: dict[str, tuple[Schema, bool]] = {}
+        self._newest: dict[Path, tuple[Schema, bool]] = {}
         self._described: dict[tuple[tuple[str, ...], tuple[str, ...]], Types] = {}
         self._lock = Lock()
 
@@ -49,6 +51,10 @@ class Footers:
         """Remember the columns of files that were written."""
         with self._lock:
             known = table.schema, table.by_column
+            # One value for all files of a table, not one for each epoch.
+            if (before := self._newest.get(output.folder)) == known:
+                known = before
+            self._newest[output.folder] = known
             for file in table.all_files:
                 self._written[str(output.folder / file.path)] = known
             while len(self._written) > _FILES:

@@ -78,6 +78,8 @@ class Splitter(Frozen):
         existing: SELECT text of what the table holds already, for UNIQUE; None if nothing.
         references: SELECT texts by dataset, for REFERENCES.
         place: SQL of a number that tells which row `r` is the first.
+        few: whether there are so few rows that planning a statement costs more than a pass over
+            them: then it pays to look first whether any breaks a rule.
     """
 
     con: DuckDBPyConnection
@@ -88,9 +90,12 @@ class Splitter(Frozen):
     existing: str | None
     references: Mapping[Name, str]
     place: str = f"r.{RID}"
+    few: bool = False
 
     def split(self) -> Split:
         """Find, count and remember the rows that break rules."""
+        if self.few and (split := self._if_all_hold()) is not None:
+            return split
         total = self._count(f"SELECT count(*) FROM ({self.relation})")
         bad = self._table("bad")
         self._mark_predicates(bad)
@@ -107,6 +112,29 @@ class Splitter(Frozen):
         )
 
     # -- the passes ------------------------------------------------------------------------
+
+    def _if_all_hold(self) -> Split | None:
+        """The split of rows that all keep the rules, by one statement; None if some do not."""
+        conditions = [
+            f"({exact_casts(e.rule.sql)}\n)"
+            for e in self.expectations
+            if isinstance(e.rule, Predicate)
+        ]
+        if len(conditions) < len(self.expectations):
+            return None
+        try:
+            row = self.con.execute(
+                f"SELECT count(*), count(*) FILTER (({' AND '.join(conditions)}) IS NOT TRUE) "
+                f"FROM ({self.relation}) AS r"
+            ).fetchone()
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            return None  # The passes find out which rule it is.
+        if not row or row[1]:
+            return None
+        rules = (RuleCount(self.dataset, e.name, str(e.action), 0) for e in self.expectations)
+        return Split(row[0], None, 0, 0, tuple(rules), self._mask_names())
 
     def _mark_predicates(self, bad: str) -> None:
         """One pass for all conditions; which of them failed is asked of failing rows only."""

@@ -42,6 +42,9 @@ from qanat.text import quote
 T = TypeVar("T")
 _ABOUT_FILES = (FileUnreadableError, FileVanishedError, SchemaDriftError)
 
+_FEW = 10_000
+"""Rows, see `Splitter`."""
+
 
 @dataclass(slots=True)
 class Staging(Querying):
@@ -382,6 +385,7 @@ class Staging(Querying):
             current,
             references,
             number_of(result.hidden, "r"),
+            few=sum(b.rows or _FEW for b in self.bindings.bound.values()) < _FEW,
         )
         split = splitter.split()
         self.rules.extend(split.rules)

@@ -16,13 +16,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from qanat.errors import EpochConflictError, LeaseLostError, LedgerError, UpdateRunningError
+from qanat.errors import EpochConflictError, LeaseLostError, LedgerError
 from qanat.ledgers.sql.database import Database, Transaction, WaitingEvents, write_events
 from qanat.ledgers.sql.process import Process, this_process
 from qanat.ledgers.sql.reader import SqlLedgerReader
+from qanat.ledgers.sql.refusal import refusal, with_command
 from qanat.model.name import Names
 from qanat.model.record import Epoch, EpochStatus, Lease
-from qanat.text import count, listed, utc
+from qanat.text import count
 
 
 class SqlLeases(SqlLedgerReader):
@@ -238,7 +239,9 @@ def _living(transaction: Transaction, scope: str) -> list[Lease]:
     """The leases as they are held now, by processes that are not known to be dead."""
     now = transaction.now()
     return [
-        lease for lease, owner in _read_leases(transaction, scope) if _lives(lease, owner, now)
+        with_command(transaction, lease)
+        for lease, owner in _read_leases(transaction, scope)
+        if _lives(lease, owner, now)
     ]
 
 
@@ -321,17 +324,7 @@ def _check_free(transaction: Transaction, lease: Lease, now: float) -> None:
         if other.holder == lease.holder or not _lives(other, owner, now):
             _release(transaction, other)
         elif other.meets(lease.datasets):
-            raise UpdateRunningError(
-                f"another update works on {_common(other, lease)}",
-                got=str(other),
-                hint="wait for it (the same command with --wait); if that machine is gone, its"
-                f" lease ends by itself at {utc(other.expires)}",
-            )
-
-
-def _common(other: Lease, lease: Lease) -> str:
-    both = [n for n in lease.datasets or other.datasets or () if other.covers(n)]
-    return listed(both) if both else lease.scope
+            raise refusal(with_command(transaction, other), lease)
 
 
 def _write_datasets(transaction: Transaction, lease: Lease) -> None:

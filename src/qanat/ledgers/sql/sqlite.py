@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qanat.disk import sync_path
-from qanat.errors import LedgerError, StorageFullError
+from qanat.errors import LedgerError, LedgerLostError, StorageFullError
 from qanat.ledgers.sql.database import Row, check_version, migrate
 from qanat.ledgers.sql.ledger import SqlLedger
 from qanat.ledgers.sql.tables import VERSION
@@ -52,10 +52,12 @@ class SqliteDatabase:
         self._writable = not path.exists() or (
             os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
         )
+        self._identity: tuple[int, int] | None = None
         with ExitStack() as undo:
             undo.callback(self.close)
             with self._errors():
                 self._create()
+                self._identity = _identity(path)
             undo.pop_all()
 
     @contextmanager
@@ -109,6 +111,7 @@ class SqliteDatabase:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         if self._writable:
+            self._check_there()
             yield self._connection()
             return
         # Without its write-ahead log the file is complete, but SQLite wants to make one even to
@@ -117,6 +120,20 @@ class SqliteDatabase:
         uri = f"{self._path.absolute().as_uri()}?{'mode=ro' if log.exists() else 'immutable=1'}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
             yield connection
+
+    def _check_there(self) -> None:
+        """Refuse to go on with a file that has lost its name: what is written there is gone.
+
+        Raises:
+            LedgerLostError: the file was removed, or is another one.
+        """
+        if self._identity in (None, _identity(self._path)):
+            return
+        raise LedgerLostError(
+            f"the ledger {self._path} was removed or replaced while it was in use",
+            hint="if its disk is not mounted, mount it; if you have removed the project's storage"
+            " to start over, run again",
+        )
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -185,6 +202,15 @@ class SqliteTransaction:
     def now(self) -> float:
         """Seconds since 1970 by this machine's clock: all users of the file share it."""
         return time.time()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is; None if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _enter_wal(connection: sqlite3.Connection) -> None:

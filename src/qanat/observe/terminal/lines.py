@@ -16,6 +16,7 @@ from qanat.model.event import (
     EpochCommitted,
     Event,
     LeaseAwaited,
+    ProjectRead,
     Recovered,
     Retried,
     UpdateStarted,
@@ -31,8 +32,9 @@ def remark(event: Event) -> str | None:
     'silver: warning: the clock was set back'
     """
     match event:
-        case LeaseAwaited(holder, host, pid, datasets, since):
+        case LeaseAwaited(holder, host, pid, datasets, since, endless):
             text = f"waiting for {work_of(holder, host, pid, since, datasets)}"
+            text += "; it runs continuously, until it is stopped" if endless else ""
         case DatasetPaused(dataset, reason):
             text = f"{dataset}: paused: {reason}"
         case Recovered(dataset, flow, epoch, how):
@@ -40,6 +42,8 @@ def remark(event: Event) -> str | None:
         case Retried(dataset, attempt, error, wait_seconds):
             wait = duration(wait_seconds)
             text = f"{dataset}: attempt {attempt} failed, trying again in {wait}: {error}"
+        case ProjectRead():
+            text = "the project has changed and was read again"
         case Warned(None, message):
             text = f"warning: {message}"
         case Warned(dataset, message):

@@ -17,7 +17,7 @@ from qanat.storage.delta.vectors import with_vectors
 
 _ENTRIES = 100
 """Behind more of them, a checkpoint is read sooner."""
-_KEPT_FILES = 10_000
+KEPT_FILES = 10_000
 """A state that lists more is read again each time, rather than kept in memory."""
 
 Load: TypeAlias = Callable[[str, int | None, str | None], TableState]
@@ -57,7 +57,7 @@ class States:
         if state is None:
             state = with_vectors(log, self._load(str(log.table), asked, application))
         # Another commit may have come in between.
-        if stamp and stamp[0] == state.version and len(state.files) <= _KEPT_FILES:
+        if stamp and stamp[0] == state.version and len(state.files) <= KEPT_FILES:
             self._kept[key] = stamp, state
         return state
 

@@ -34,7 +34,7 @@ from qanat.storage.delta.owner import owner_in
 from qanat.storage.delta.places import Places
 from qanat.storage.delta.retract import RENAMES, commit_of, settled
 from qanat.storage.delta.state import TableState
-from qanat.storage.delta.states import States
+from qanat.storage.delta.states import KEPT_FILES, States
 from qanat.storage.delta.upkeep import DeltaUpkeep
 
 _CHECKPOINT_EVERY = 100
@@ -67,6 +67,7 @@ class DeltaStore(DeltaUpkeep):
         self._owner = owner
         self._places = Places(folders)
         self._states = States(lambda *asked: _table().load(*asked))
+        self._snapshots: dict[TableRef, tuple[TableState, Snapshot]] = {}
 
     def look_again(self, tables: Sequence[TableRef] = ()) -> None:
         """Let no later answer be older than this call: of tables in object stores some may be."""
@@ -118,6 +119,16 @@ class DeltaStore(DeltaUpkeep):
             TableCorruptError: its log is damaged (names the file).
         """
         state = self._state(table, version)
+        kept = self._snapshots.get(table)
+        if kept is not None and kept[0] is state:
+            # An epoch asks three times, and the paths of all files are in it.
+            return kept[1]
+        snapshot = self._snapshot(table, state)
+        if len(state.files) <= KEPT_FILES:
+            self._snapshots[table] = state, snapshot
+        return snapshot
+
+    def _snapshot(self, table: TableRef, state: TableState) -> Snapshot:
         files = self._places.files(table.location)
         hidden = (OWNER, RENAMES, EVENTS)
         return Snapshot(

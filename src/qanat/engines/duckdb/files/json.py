@@ -40,11 +40,10 @@ from qanat.engines.duckdb.files.numbers import (
     find_mark,
     is_long,
 )
-from qanat.engines.duckdb.files.objects import blank, column_of, fault_of
 from qanat.engines.duckdb.files.proven import Proven, prove
+from qanat.engines.duckdb.files.sound import OBJECT, SOUND, blank, column_of, fault_of, odd
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
-    OBJECT,
     changes,
     converted,
     dump,
@@ -61,6 +60,8 @@ from qanat.text import quote
 
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
+_SMALL = 4 << 20
+"""Bytes of a batch of which it pays to look whether a text is odd."""
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -202,6 +203,21 @@ class _Objects:
                 self._check = None
             self.source = f"SELECT * FROM ({self.source}) WHERE {self.messages.raw} IS NOT NULL"
 
+    @cached_property
+    def _odd(self) -> bool:
+        """Whether one of `ODDITIES` may hold for a text; only asked of small batches."""
+        if self.texts.odd is not None:
+            return self.texts.odd
+        if sum(f.size for f in self.table.files) > _SMALL:
+            return True
+        asked = f"SELECT coalesce(bool_or({odd('text')}), false) FROM ({self.source})"
+        [(found,)] = self.table.con.execute(asked).fetchall()
+        return bool(found)
+
+    @property
+    def _object(self) -> str:
+        return OBJECT if self._odd else SOUND
+
     def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
         return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
 
@@ -211,7 +227,7 @@ class _Objects:
             return {}, False
         [row] = self.table.con.execute(
             "SELECT json_group_structure(CAST(text AS JSON)), "
-            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {OBJECT}"
+            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {self._object}"
         ).fetchall()
         structure = json.loads(row[0]) if row[0] else {}
         return (structure if isinstance(structure, dict) else {}), row[1]
@@ -223,7 +239,7 @@ class _Objects:
         doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
         some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
         weighed = weigh(
-            self.table.con, f"SELECT * FROM ({some}) WHERE {OBJECT}", list(paths), mark
+            self.table.con, f"SELECT * FROM ({some}) WHERE {self._object}", list(paths), mark
         )
         strained = [
             path
@@ -236,7 +252,7 @@ class _Objects:
         ]
         if not strained:
             return weighed
-        every = f"SELECT text FROM ({self.source}) WHERE {OBJECT}"
+        every = f"SELECT text FROM ({self.source}) WHERE {self._object}"
         return {**weighed, **weigh(self.table.con, every, strained, mark)}
 
     @cached_property
@@ -249,10 +265,11 @@ class _Objects:
     ) -> None:  # fmt: skip
         various = any(spelled != [name] for name, spelled in keys.items())
         more = "".join(f"{name}, " for name in (*self.messages.more, *self.table.carried))
+        fault = fault_of(various, structure, self._odd)
         rows = (
             f"SELECT {self.messages.raw} AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "
-            f"FROM (SELECT *, coalesce({self.messages.refused}, {fault_of(various, structure)}) "
+            f"FROM (SELECT *, coalesce({self.messages.refused}, {fault}) "
             f"AS fault FROM ({self.source}) WHERE NOT {blank(self.messages.raw)})"
         )
         columns = [
@@ -281,13 +298,13 @@ class _Objects:
             for name, spelled in keys.items()
             if is_folder(self.table, name)
         }
-        fault = contradiction(self.table, layout, own, self.formats)
+        contradicts = contradiction(self.table, layout, own, self.formats)
         path = spools.write(
             source,
             values,
             extras,
             "raw_text",
-            "fault" if fault is None else f"coalesce(fault, {fault})",
+            "fault" if contradicts is None else f"coalesce(fault, {contradicts})",
         )
         spools.accept(path, {}, explicit=True)
 

@@ -44,6 +44,7 @@ class Texts:
         paths: SELECTs of (text, file, line), one for each Parquet file.
         bad: Parquet files with what is no text (see `Spools.bad`).
         put_aside: adds to `bad` what the texts have no text of (NULL); only called if some may.
+        odd: whether one of them may be odd (see `sound.odd`); None if that is not known.
     """
 
     table: FileTable
@@ -52,6 +53,7 @@ class Texts:
     paths: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
     put_aside: Callable[[], None] | None = None
+    odd: bool | None = None
     salvage: Salvage = field(init=False)
 
     def __post_init__(self) -> None:

@@ -21,8 +21,9 @@ from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.cast import Value
 from qanat.engines.duckdb.files.connect import Decoder, decoded, merged, row_of
 from qanat.engines.duckdb.files.numbers import NO_MARK, REWRITTEN, Mark, find_mark
+from qanat.engines.duckdb.files.sound import OBJECT
 from qanat.engines.duckdb.files.spool import OPTIONS
-from qanat.engines.duckdb.files.structure import OBJECT, dump
+from qanat.engines.duckdb.files.structure import dump
 from qanat.frozen import Frozen
 from qanat.model.envelope import DELETED, ENVELOPES, OP, OPTION, SOURCE, TIMES, TRANSACTION
 from qanat.model.name import Named

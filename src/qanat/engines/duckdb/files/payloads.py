@@ -29,9 +29,9 @@ from qanat.engines.duckdb.files.bound import (
 )
 from qanat.engines.duckdb.files.json import bind_texts
 from qanat.engines.duckdb.files.lines import Texts
-from qanat.engines.duckdb.files.objects import blank
 from qanat.engines.duckdb.files.records import NOT_UTF_8
 from qanat.engines.duckdb.files.salvage import quoted
+from qanat.engines.duckdb.files.sound import blank, odd
 from qanat.engines.duckdb.files.spool import OPTIONS, blaming
 from qanat.engines.duckdb.files.wide import HEADERS
 from qanat.engines.duckdb.typenames import to_duckdb
@@ -256,14 +256,23 @@ def _json(
             f"{', '.join(table.carried)}, file, line FROM ({messages})"
             f"{' WHERE value IS NOT NULL' if enveloped else ''}"
         )
-        texts.put_aside = partial(_put_aside, table, texts, messages)
+        texts.put_aside = partial(_put_aside, table, texts, messages, enveloped)
     bound = bind_texts(table, batch, scratch, texts)
     return _with_lost(bound, lost)
 
 
-def _put_aside(table: PayloadTable, texts: Texts, messages: str) -> None:
+def _put_aside(table: PayloadTable, texts: Texts, messages: str, enveloped: bool) -> None:
     """Make malformed rows of messages that are no text, or one of spaces alone."""
-    empty = blank("TRY(decode(value))")
+    text = "TRY(decode(value))"
+    empty = blank(text)
+    [(count, strange)] = table.con.execute(
+        f"SELECT count(*) FILTER (({_UNDECODED}) OR {empty}), "
+        f"coalesce(bool_or({odd(text)}), false) FROM ({messages})"
+    ).fetchall()
+    # An envelope's texts are parts of these, whose brackets may have been escaped.
+    texts.odd = None if enveloped else strange
+    if not count:
+        return
     target = str(texts.scratch / f"{table.name}_undecoded.parquet")
     table.con.execute(
         f"COPY (SELECT file, line AS row, to_base64(value) AS raw, {literal(_BASE64)} AS error "
@@ -271,11 +280,7 @@ def _put_aside(table: PayloadTable, texts: Texts, messages: str) -> None:
         f"SELECT file, line, decode(value), {literal(_BLANK)} FROM ({messages}) WHERE {empty}) "
         f"TO {literal(target)} ({OPTIONS})"
     )
-    [(count,)] = table.con.execute(
-        f"SELECT count(*) FROM read_parquet({literal(target)})"
-    ).fetchall()
-    if count:
-        texts.bad.append(target)
+    texts.bad.append(target)
 
 
 def _plain(

@@ -12,9 +12,9 @@ from typing import Any
 
 from qanat.engines.duckdb.files.bound import ROW, BoundFiles, FileTable
 from qanat.engines.duckdb.files.csv import bind_csv
-from qanat.engines.duckdb.files.objects import blank
 from qanat.engines.duckdb.files.partitions import Partitions
 from qanat.engines.duckdb.files.records import NOT_UTF_8
+from qanat.engines.duckdb.files.sound import blank
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.model.work import FilesBatch, LocalFile
