@@ -49,8 +49,8 @@ def show(
     if table.kind == QUARANTINED and asks_origin(where):
         owner = dataset_of(session.pipeline, dataset).name
         with QuarantineExport(session, owner, where, version=version).read(limit) as reading:
-            rows = tuple(row for chunk in reading.chunks() for row in chunk)
-            return table.first_rows(reading.schema, rows)
+            traced = tuple(row for chunk in reading.chunks() for row in chunk)
+            return table.first_rows(reading.schema, traced)
     fetched = session.engine.fetch(table.snapshot.batch, limit, condition_of(session, where))
     schema, rows = fetched.schema, fetched.values
     declared = table.snapshot.schema

@@ -18,7 +18,6 @@ from qanat.run.results import FirstRows, Selection
 from qanat.run.session import Session
 from qanat.text import neither
 
-
 QUARANTINED = "quarantine"
 """What kind of table a quarantine is."""
 
