@@ -516,3 +516,55 @@ def test_a_moment_with_an_offset_is_no_timestamp(tmp_path: Path, nested: bool) -
     assert shop.rows("t") == list(enumerate([[t] for t in texts] if nested else texts, 1))
     assert [i for i, _ in shop.rows("u")] == [1]
     assert shop.quarantined("u") == [(None, ["_malformed"])]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet"])
+@pytest.mark.parametrize("partitioned", [False, True])
+@pytest.mark.parametrize(
+    ("folders", "type_", "values"),
+    [
+        (("1", "2.5"), "decimal(38,6)", ["1.000000", "2.500000"]),
+        (("1", "a"), "string", ["1", "a"]),
+        (("1", "2.5", "x"), "string", ["1", "2.5", "x"]),
+        (("2026-01-02", "2026-01-02 03:04:05"), "timestamp", None),
+        (("1", "__HIVE_DEFAULT_PARTITION__", "1e5"), "double", ["1.0", "100000.0", "None"]),
+    ],
+)
+def test_values_of_folders_widen_their_column(
+    tmp_path: Path,
+    kind: str,
+    partitioned: bool,
+    folders: tuple[str, ...],
+    type_: str,
+    values: list[str] | None,
+) -> None:
+    shop = Shop(tmp_path)
+    by = " PARTITIONED BY (m)" if partitioned else ""
+    shop.sql(
+        f"CREATE STREAMING TABLE bronze{by} AS SELECT * FROM"
+        f" STREAM read_files('data/**/*.{kind}', hive_partitioning => true);"
+    )
+    _file(shop, kind, folders[0])
+    shop.run()
+    for value in folders[1:]:
+        _file(shop, kind, value)
+    with Session.open(shop.folder) as session:
+        (planned,) = plan(session).datasets
+    assert planned.consequence.startswith("column 'm' widens from")
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        table = project.table("bronze")
+        assert str({f.name: f.type for f in table.columns}["m"]).startswith(type_)
+        rows = table.arrow().to_pylist()
+    assert len(rows) == len(folders)
+    if values is not None:
+        assert sorted(str(row["m"]) for row in rows) == values
+
+
+def _file(shop: Shop, kind: str, value: str) -> None:
+    name = f"data/m={value}/1.{kind}"
+    if kind == "parquet":
+        (shop.folder / name).parent.mkdir(parents=True)
+        pq.write_table(pa.table({"id": [1]}), shop.folder / name)
+        return
+    shop.file(name, "id\n1\n" if kind == "csv" else '{"id": 1}\n')
