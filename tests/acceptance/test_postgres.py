@@ -322,7 +322,9 @@ def test_columns_of_a_table_widen_as_those_of_files(
     shop: PostgresShop, before: str, after: str, value: str, type_: str, values: list[str] | None
 ) -> None:
     first = "'2026-01-01'" if before == "date" else "1"
-    shop.query(f"CREATE TABLE t (id int PRIMARY KEY, v {before})", f"INSERT INTO t VALUES (1, {first})")
+    shop.query(
+        f"CREATE TABLE t (id int PRIMARY KEY, v {before})", f"INSERT INTO t VALUES (1, {first})"
+    )
     shop.python("")
     shop.sql(
         "CREATE STREAMING TABLE bronze AS SELECT * FROM"

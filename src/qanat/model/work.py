@@ -188,10 +188,15 @@ def quarantine_fields(columns: Schema) -> tuple[Field, ...]:
 
 
 class Stored(Frozen):
-    """The rows of a table at a version."""
+    """The rows of a table at a version.
+
+    Args:
+        plain: whether its files may have no columns but those of the table.
+    """
 
     batch: Batch
     version: int
+    plain: bool = False
 
 
 class Output(Frozen):

@@ -135,7 +135,8 @@ class Widening:
         with keeping_order(self._con):
             for at, batch in enumerate(_parts(stored.batch) if stored else ()):
                 name = f"__rewritten_{self._name}_{at}"
-                bound = self._bindings.bind(name, batch, sourced=True, placed=placed_of(output))
+                tells = stored is not None and not stored.plain
+                bound = self._bindings.bind(name, batch, sourced=tells, placed=placed_of(output))
                 rows, hidden = bound.plain, tuple(h for h in bound.hidden if h in (SOURCE, PLACE))
                 if hidden:
                     rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"

@@ -1,7 +1,8 @@
 """Columns that come from the names of folders: their types, and rows that contradict their folder.
 
-A row contradicts its folder if in `m=1/x.csv` stands a column `m` with 99. Spark and DuckDB read the folder's value, and the other one is gone without a word. Here such a row
-goes to quarantine, where both can be seen.
+A row contradicts its folder if in `m=1/x.csv` a column `m` has 99. Spark and DuckDB read the
+folder's value, and the other one is gone without a word. Here such a row goes to quarantine, where
+both can be seen.
 """
 
 from __future__ import annotations
