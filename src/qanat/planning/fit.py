@@ -118,7 +118,7 @@ def fit(
                     hint=f"CAST it to {field.type} in the query, or start over:"
                     f" {full_refresh(dataset)}",
                 )
-        if declared and declared.comment:
+        if declared:
             field = replace(field, comment=declared.comment)
         fitted.append((field, mine))
     fitted += [(Field(c.name, c.type), c) for c in found.values() if c.type is not None]

@@ -193,7 +193,7 @@ def _describe(draft: Draft, commit: Commit) -> None:
     draft.schema = next(same, schema)
     draft.spec = _partitioned(draft, commit)
     wanted = {**commit.properties, MAPPING: identifiers.mapping()}
-    if commit.comment is not None:
+    if commit.comment or (commit.comment is not None and COMMENT in properties):
         wanted[COMMENT] = commit.comment
     draft.properties |= {k: v for k, v in wanted.items() if properties.get(k) != v}
 

@@ -64,7 +64,7 @@ class Reader:
             rows=None if parts.masked else sum(e.data_file.record_count for e in entries),
             bytes=sum(e.data_file.file_size_in_bytes for e in entries),
             files=len(entries),
-            comment=properties.get("comment"),
+            comment=properties.get("comment") or None,
             properties={k: v for k, v in properties.items() if k not in RESERVED},
             id=self._history.uuid,
         )
