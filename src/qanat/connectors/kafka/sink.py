@@ -28,6 +28,7 @@ from qanat.connectors.kafka.produce import (
     from_rows,
 )
 from qanat.connectors.kafka.settings import Settings
+from qanat.connectors.kafka.topics import means
 from qanat.disk import explained as written
 from qanat.errors import (
     CommitConflictError,
@@ -39,6 +40,7 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
+from qanat.model.query import SourceRef
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
 from qanat.ports.sink import Delivery
@@ -189,6 +191,12 @@ class KafkaSink:
         """The brokers, as they are written, and the topic."""
         to = _target(target)
         return to.settings.servers, to.topic
+
+    def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
+        """True if the topic is one that is read, from the same brokers."""
+        to = _target(target)
+        servers = Settings.of(ref.options).servers
+        return to.settings.servers == servers and means(ref, (to.topic, 0))
 
     def output(self, delivery: Delivery) -> Output:
         """A folder for the rows; from now on no earlier process can commit.

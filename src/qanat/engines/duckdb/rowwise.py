@@ -323,8 +323,9 @@ class RowWise(Frozen):
 def _triable(expression: exp.Expr) -> exp.Expr:
     """An expression that fails where another does, for TRY.
 
-    Queries of Spark's dialect call `error(…)` where Spark would fail; DuckDB takes it for volatile,
-    and TRY takes nothing volatile. A text that is no BOOLEAN does the same, also in its type: NULL.
+    Queries of Spark's dialect call `error(…)` where Spark would fail. DuckDB takes that for
+    volatile, and TRY takes nothing volatile. To cast a text that is no BOOLEAN fails as well, and
+    the CASE around it has the same type: NULL.
     """
 
     def failing(node: exp.Expr) -> exp.Expr:
