@@ -26,6 +26,7 @@ from qanat.model.schema import NO_COLUMNS
 from qanat.model.staged import Staged, StagedTable
 from qanat.model.table import Snapshot
 from qanat.model.work import Output, Recomputation, Stored, ViewWork, Work
+from qanat.planning.fit import redeclared
 from qanat.ports.sink import Delivery
 from qanat.run.correcting import correction_of, sourced
 from qanat.run.inputs import BoundInputs, drift_of, files_again
@@ -253,7 +254,9 @@ def work_of(attempt: Attempt) -> Work:
     merge = merge_of(session, compiled, epoch, prefix, attempt.running.at_ns)
     output = _output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix)
     widens = may_widen(session, compiled)
-    quarantine = _quarantine(session, compiled.dataset, prefix, epoch.replaces, widens)
+    own = output if merge is None else merge.target
+    wider = widens or bool(redeclared(own.schema, own.declared))
+    quarantine = _quarantine(session, compiled.dataset, prefix, epoch.replaces, wider)
     views = _views(session, compiled, prefix)
     waiting = {compiled.dataset.name: quarantine, **{v.name: v.quarantine for v in views}}
     return Work(
@@ -332,7 +335,9 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         plain,
         schema=snapshot.schema,
         existing=snapshot.batch if unique else None,
-        stored=_stored(session, snapshot) if widens else None,
+        stored=_stored(session, snapshot)
+        if widens or redeclared(snapshot.schema, plain.declared)
+        else None,
         placed_ms=placed_ms(session, compiled, snapshot.newest_ms),
     )
 

@@ -231,9 +231,10 @@ class Staging(Querying):
     def _fitted(self, result: Result) -> Fitted:
         """The columns of a query made those of the table, which may get wider types for them."""
         work, types = self.work, None
-        if work.output.stored is not None and (work.unchanged or self.bindings.widened):
+        if work.output.stored is not None:
+            by_rows = work.widens and (work.unchanged or self.bindings.widened)
             columns = columns_of(result.names, result.types)
-            types = self._widening().types([(columns, result.select)])
+            types = self._widening().types([(columns, result.select)] if by_rows else [])
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:
