@@ -278,6 +278,7 @@ class Merge(Frozen):
         forgets_ns: events that have been kept since before then (nanoseconds since 1970, UTC) are
             forgotten.
         feed: whether files for readers of changes are written.
+        adopts: the rows of another environment's table; None: it is none that takes them over.
         version: of the snapshot that the rows are; None if they are none, or only their columns
             are asked for.
     """
@@ -288,6 +289,7 @@ class Merge(Frozen):
     forgets_ns: int
     feed: bool
     version: Version | None = None
+    adopts: Batch | None = None
 
 
 class Stale(Frozen):

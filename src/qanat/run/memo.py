@@ -36,6 +36,7 @@ from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
+from qanat.model.table import Snapshot
 from qanat.model.upkeep import Layout
 from qanat.planning.graph import Graph
 from qanat.secret import remember
@@ -62,6 +63,8 @@ class CompiledFlow(Frozen):
         known: by key, the columns of sources that its epochs do not read themselves.
         changes: how its rows change the target, with expressions in the engine's dialect; None:
             they are added to it. Then `expectations` has the rules that every change must keep.
+        adopts: the table of another environment, whose rows are taken over as changes have made
+            them there.
         layouts: by table, the files that are written again; then it brings no rows.
     """
 
@@ -78,6 +81,7 @@ class CompiledFlow(Frozen):
     known: Mapping[str, Schema] = field(default_factory=dict)
     changes: Changes | None = None
     layouts: Mapping[str, Layout] = field(default_factory=dict)
+    adopts: Snapshot | None = None
 
     @property
     def brings_rows(self) -> bool:
