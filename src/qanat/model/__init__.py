@@ -7,9 +7,9 @@ nobody declared), `query` (and what it reads),
 others are told), `snapshots`, `keyed`, `merge_into` and `adopted` (other kinds of changes),
 `function` (what SQL can call), `pipeline` (expectations, datasets, flows, the project). What
 adapters say of themselves: `adapter` (options and connectors), `envelope` (what messages are
-wrapped in), `kind` (the others). What happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the
-data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of that
-may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
-`table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets
-another name, or goes), `event` (what an update tells while it runs).
+wrapped in), `kind` (the others). What happens when a pipeline runs: `upkeep` (how tables are
+maintained), `work` (the data of one epoch, bound for an engine), `staged` (what that made of it),
+`limit` (how much of that may go to quarantine), `record` (what the ledger remembers, such as how
+far a flow has read), `table` (a stored table, and what an epoch does to it), `owner` (whose it
+is), `move` (what gets another name, or goes), `event` (what an update tells while it runs).
 """
