@@ -45,7 +45,7 @@ class Sink(Protocol):
         ...
 
     def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
-        """True if a source of the same connector would read what is sent to a target."""
+        """True if a source, of any connector, would read what is sent to a target."""
         ...
 
     def output(self, delivery: Delivery) -> Output:

@@ -26,7 +26,7 @@ def check_apart(session: Session, dataset: Dataset) -> None:
     if target is None or not session.project.sinks:
         return
     sink = session.sink(target)
-    for read in _reads_above(session, dataset, target):
+    for read in _reads_above(session, dataset):
         with located(dataset.location):
             again = sink.feeds(target, read.source)
         if again:
@@ -50,14 +50,12 @@ def check_apart(session: Session, dataset: Dataset) -> None:
             )
 
 
-def _reads_above(session: Session, dataset: Dataset, target: SinkTarget) -> Iterator[Read]:
-    """What the rows of a sink come from, of the same connector."""
+def _reads_above(session: Session, dataset: Dataset) -> Iterator[Read]:
+    """What the rows of a sink come from, also through others."""
     for name in (dataset.name, *session.graph.upstream(dataset.name)):
         for flow in session.pipeline.flows_into(name):
             compiled = session.analysis.flows.get(flow.name)
-            for read in compiled.reads if compiled else ():
-                if read.source.connector == target.connector:
-                    yield read
+            yield from compiled.reads if compiled else ()
 
 
 def _elsewhere(target: SinkTarget, configuration: Mapping[str, str]) -> SinkTarget | None:

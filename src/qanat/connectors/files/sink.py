@@ -73,7 +73,7 @@ class FilesSink:
 
     def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
         """True if a path or pattern means files in the folder, as an epoch publishes them."""
-        if is_url(ref.place):
+        if ref.connector != target.connector or is_url(ref.place):
             return False
         own = Path(os.path.realpath(self._folder(target)))
         epoch, ending = own / _name("flow", 1), target.format.lower()

@@ -194,6 +194,8 @@ class KafkaSink:
 
     def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
         """True if the topic is one that is read, from the same brokers."""
+        if ref.connector != target.connector:
+            return False
         to = _target(target)
         servers = Settings.of(ref.options).servers
         return to.settings.servers == servers and means(ref, (to.topic, 0))

@@ -81,6 +81,8 @@ class PostgresSink:
 
     def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
         """True if the table itself is read, in the same database; queries are not looked at."""
+        if ref.connector != target.connector:
+            return False
         to = _target(target)
         if str(to.url) != str(ref.option("url")) or Relation.of(ref.place).table is None:
             return False
