@@ -708,3 +708,27 @@ def test_columns_of_a_wrong_declaration_are_not_those_of_its_table(
     shop.run()
     shop.sql(ORDERS.replace("AS SELECT *", clause) + reader.format("id, more"))
     assert len(shop.problems()) == 1
+
+
+@pytest.mark.parametrize("table_format", ["delta", "iceberg"])
+@pytest.mark.parametrize("kind", ["STREAMING TABLE", "MATERIALIZED VIEW"])
+def test_a_comment_that_is_removed_goes(tmp_path: Path, table_format: str, kind: str) -> None:
+    shop = Shop(tmp_path)
+    shop.file("qanat.yml", f"name: shop\ntable_format: {table_format}\n")
+    stream = "STREAM " if kind.startswith("STREAM") else ""
+    source = f"AS SELECT * FROM {stream}read_files('data/*.csv');"
+    shop.sql(
+        f"CREATE {kind} t (id BIGINT COMMENT 'why', b BIGINT COMMENT 'b') COMMENT 'all' {source}"
+    )
+    shop.file("data/1.csv", "id,b\n1,1\n")
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        found = project.table("t").show()
+        assert (found.comment, found.schema.fields[0].comment) == ("all", "why")
+    shop.sql(f"CREATE {kind} t (id BIGINT, b BIGINT COMMENT 'c') {source}")
+    shop.file("data/2.csv", "id,b\n2,2\n")
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        found = project.table("t").show()
+        assert found.comment is None
+        assert [f.comment for f in found.schema.fields] == [None, "c"]

@@ -117,6 +117,7 @@ NOT_FOLLOWED = {
         "storage/delta/merges.py: another writer committed",
         "storage/delta/retract.py: another writer committed",
         "storage/delta/store.py: another update",
+        "storage/iceberg/commit.py: another writer committed",
         "storage/iceberg/catalog.py: wait until it has finished",
         "storage/iceberg/refusals.py: it was stopped",
         "storage/iceberg/store.py: another update",

@@ -12,6 +12,7 @@ import pytest
 import qanat
 from qanat.errors import ColumnNotFoundError
 from qanat.run import origins
+from qanat.run.discard import discarding
 from qanat.run.quarantine import replay
 from qanat.run.rename import rename
 from qanat.run.session import Session
@@ -136,6 +137,28 @@ def test_an_export_of_rows_of_some_lines(shop: Shop, where: str) -> None:
         with pytest.raises(ColumnNotFoundError) as raised:
             project.quarantine("silver").traced("_quarantine_origin.line = 4").arrow()
     assert str(raised.value.location).startswith("--where:1")
+
+
+def test_a_condition_of_show_and_discard_may_ask_for_it(shop: Shop) -> None:
+    where = "_quarantine_origin.file LIKE '%/2.csv' AND id < 0"
+    with qanat.open(shop.folder) as project:
+        shown = project.table("silver__quarantine").show(where=where)
+        (row,) = (dict(zip(shown.schema.names, r, strict=True)) for r in shown.rows)
+        assert (row["id"], row["_quarantine_origin"]["row"]) == (-6, 4)
+        assert not project.table("silver__quarantine", 0).show(where=where).rows
+        quarantine = project.quarantine("silver")
+        assert quarantine.discard(where="_quarantine_origin.row = 77").discarded == 0
+        done = quarantine.discard(where=where)
+        assert (done.discarded, done.remaining) == (1, 1)
+        with pytest.raises(ColumnNotFoundError):
+            quarantine.discard(where="_quarantine_origin.line = 4")
+    assert [place[1] for place in places(shop)] == [3]
+
+
+def test_discard_asks_about_the_rows_of_a_line(shop: Shop) -> None:
+    with Session.open(shop.folder) as session:
+        assert discarding(session, "silver", "pos", "_Quarantine_Origin.row = 3") == 1
+        assert discarding(session, "silver", None, "_quarantine_origin.row > 2") == 2
 
 
 def test_a_wrong_condition_is_told_where_it_was_typed(shop: Shop) -> None:

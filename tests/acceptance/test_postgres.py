@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+import qanat
 from qanat.connectors.postgres.sink import PostgresSink
 from qanat.errors import SourceUnavailableError
 from qanat.run.lineage import lineage
@@ -303,3 +304,43 @@ def test_rows_that_cannot_change_a_copy(copying: CopyShop, query: str, said: str
     copying.events(1, "1,ada,i,1", "2,bob,i,1")
     assert said in str(copying.failures()["copy"])
     assert copying.query("SELECT to_regclass('copy')::text") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value", "type_", "values"),
+    [
+        ("int", "bigint", "3000000000", "bigint", ["1", "3000000000"]),
+        ("bigint", "numeric(10, 2)", "2.50", "decimal(21,2)", ["1.00", "2.50"]),
+        ("numeric(10, 2)", "numeric(12, 4)", "2.5001", "decimal(12,4)", ["1.0000", "2.5001"]),
+        ("int", "float8", "0.5", "double", ["0.5", "1.0"]),
+        ("int", "text", "'a'", "string", ["1", "a"]),
+        ("numeric(10, 2)", "numeric", "2.123456", "string", ["1", "2.123456"]),
+        ("date", "timestamp", "'2026-01-02 03:04'", "timestamp_ntz", None),
+    ],
+)
+def test_columns_of_a_table_widen_as_those_of_files(
+    shop: PostgresShop, before: str, after: str, value: str, type_: str, values: list[str] | None
+) -> None:
+    first = "'2026-01-01'" if before == "date" else "1"
+    shop.query(
+        f"CREATE TABLE t (id int PRIMARY KEY, v {before})", f"INSERT INTO t VALUES (1, {first})"
+    )
+    shop.python("")
+    shop.sql(
+        "CREATE STREAMING TABLE bronze AS SELECT * FROM"
+        " STREAM read_postgres('t', url => '${shop}', cursor => 'id');"
+        "CREATE STREAMING TABLE silver AS SELECT id, v FROM STREAM bronze;"
+    )
+    shop.run()
+    shop.query(f"ALTER TABLE t ALTER v TYPE {after}", f"INSERT INTO t VALUES (2, {value})")
+    with Session.open(shop.folder) as session:
+        planned = [d.consequence for d in plan(session).datasets]
+    assert all(text.startswith("column 'v' widens from") for text in planned), planned
+    shop.run()
+    for name in ("bronze", "silver"):
+        with qanat.open(shop.folder) as project:
+            assert str(project.table(name).columns[1].type) == type_
+        rows = shop.rows(name)
+        assert len(rows) == 2
+        if values is not None:
+            assert sorted(str(v) for _, v in rows) == values

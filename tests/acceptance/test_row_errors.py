@@ -365,3 +365,42 @@ def test_a_view_that_something_else_reads_too_loses_no_row(shop: Shop) -> None:
         " LEFT JOIN (SELECT id, CAST(delay AS INT) AS d FROM v) AS x USING (id);"
     )
     assert set(shop.failures()) == {"m", "o"}
+
+
+@pytest.mark.parametrize(
+    ("join", "kept", "failed"),
+    [
+        ("", [(1, 7), (3, 4)], 1),
+        ("LEFT SEMI JOIN o ON a.id = o.id", [(1, 7)], 1),
+        ("LEFT ANTI JOIN o ON a.id = o.id", [(3, 4)], 0),
+        ("SEMI JOIN o ON a.id = o.id WHERE CAST(delay AS INT) > 0", [(1, 7)], 1),
+    ],
+)
+def test_rows_that_spark_would_refuse(
+    shop: Shop, join: str, kept: list[tuple[int, int]], failed: int
+) -> None:
+    """DuckDB takes the `error(…)` of translated casts for volatile, which TRY does not take."""
+    shop.file("qanat.yml", "name: shop\ndialect: spark\n")
+    shop.file("o.csv", "id\n1\n2\n")
+    source = (
+        "STREAM read_files('data/*.csv', format => 'csv', header => true,"
+        " schema => 'id BIGINT, delay STRING')"
+    )
+    declared = (
+        "CREATE MATERIALIZED VIEW o AS SELECT * FROM read_files('o.csv', format => 'csv',"
+        " header => true);\n"
+        "CREATE STREAMING TABLE silver AS SELECT a.id, {cast}(delay AS INT) AS delay"
+        f" FROM {source} AS a {join};"
+    )
+    shop.sql(declared.replace("{cast}", "CAST"))
+    shop.run()
+    assert shop.rows("silver") == kept
+    if not failed:
+        return
+    assert [rules for _, rules in shop.quarantined("silver")] == [["_failed"]]
+    with qanat.open(shop.folder) as project:
+        found = str(project.quarantine("silver").rows())
+    assert "a string is no INTEGER; use try_cast for NULL instead for delay = 'abc'" in found
+    shop.sql(declared.replace("{cast}", "TRY_CAST").partition(" WHERE")[0])
+    with Session.open(shop.folder) as session:
+        assert [r.replayed for r in replay(session)] == [1]

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import qanat
 from qanat.connectors.files.sink import FilesSink
 from qanat.errors import HistoryMismatchError, PlanError, QanatError
 from qanat.ledgers.sql.ledger import SqlLedger
@@ -410,3 +411,37 @@ def test_a_value_that_the_configuration_lacks(shop: Shop) -> None:
     (problem,) = shop.validation().problems
     assert problem.message == "no configuration 'stgae'"
     assert problem.nearest == "stage"
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "format_", "again"),
+    [
+        ("data/*.csv", "data", "csv", True),
+        ("data/*.csv", "./data/", "csv", True),
+        ("data/*.csv", "data", "json", False),
+        ("data/*.csv", "data/out", "csv", False),
+        ("data/**/*.csv", "data/out", "csv", True),
+        ("data", "data", "csv", True),
+        ("data", "link", "csv", True),
+        ("{data,more}/*.csv", "more", "csv", True),
+        ("data/january*.csv", "data", "csv", False),
+    ],
+)
+def test_no_sink_sends_to_where_its_rows_come_from(
+    shop: Shop, source: str, path: str, format_: str, again: bool
+) -> None:
+    """Each update would read what the one before has sent, and send it again."""
+    (shop.folder / "more").mkdir()
+    (shop.folder / "link").symlink_to("data")
+    shop.sql(ORDERS.replace("data/*.csv'", f"{source}', format => 'csv'"))
+    sink(shop, format_, {"path": path})
+    if not again:
+        shop.run()
+        return
+    with qanat.open(shop.folder) as project:
+        (problem,) = project.validate().problems
+        assert project.plan().blocked
+    assert problem.message.startswith("out would send its rows to where they come from: ")
+    with pytest.raises(AssertionError, match="would send its rows"):
+        shop.run()
+    assert not list((shop.folder / "data").glob("leave*"))

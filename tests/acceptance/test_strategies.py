@@ -10,7 +10,6 @@ import pytest
 from deltalake import DeltaTable
 
 import qanat
-from qanat.errors import PromotionError
 from qanat.model.event import Warned
 from qanat.run.plan import plan
 from qanat.run.session import Session
@@ -344,20 +343,6 @@ def test_maintenance_keeps_what_a_replay_needs(shop: Shop) -> None:
     shop.sql(MERGE.replace("<> '?'", "IS NOT NULL"))
     replayed(shop, "customers")
     assert shop.rows("customers") == [(1, "ann"), (2, "bob"), (3, "?"), (4, "dan")]
-
-
-def test_a_promotion_is_refused_and_says_what_to_do(shop: Shop) -> None:
-    shop.file(
-        "qanat.yml",
-        "name: shop\nthreads: 1\nenvironments:\n  dev: {storage: dev}\n  prod: {storage: prod}\n",
-    )
-    shop.sql(MERGE)
-    put(shop, 1, "1,ann\n")
-    shop.run("dev")
-    with qanat.open(shop.folder, "prod") as project, pytest.raises(PromotionError) as refused:
-        project.promote("customers", origin="dev")
-    assert "customers is kept by changes" in refused.value.message
-    assert refused.value.hint is not None
 
 
 def test_rows_come_in_the_order_of_a_table_that_is_read(shop: Shop) -> None:

@@ -42,6 +42,23 @@ def test_help(transcript: Any) -> None:
     assert transcript.type("qanat init --help") == 0
 
 
+def test_an_interrupt_while_modules_are_loaded() -> None:
+    """Ctrl-C in the first tenth of a second: there is nothing yet to tell more by."""
+    code = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from qanat.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nInterrupted.\n")
+
+
 def test_wrong_command_line(transcript: Any) -> None:
     for line in (
         "qanat rnu",

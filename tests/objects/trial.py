@@ -6,11 +6,10 @@ import re
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from http.client import HTTPException
 from random import Random
 
-from qanat.crash.case import Verdict
+from qanat.crash.case import Findings, Verdict
 from qanat.errors import (
     CommitConflictError,
     LeaseLostError,
@@ -52,20 +51,6 @@ class Reference(Frozen):
 
     requests: Sequence[Request]
     rows: Rows
-
-
-@dataclass(slots=True)
-class _Findings:
-    """The parts of a verdict, while the case is tried; the fields are those of `Verdict`."""
-
-    hits: int = 0
-    depth: int = 0
-    sites: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
-    complaints: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
 
 
 class Late:
@@ -206,7 +191,7 @@ class Trial:
             AssertionError: it fails.
         """
         requests = self.requests(scenario)
-        found = _Findings()
+        found = Findings()
         self._recover(scenario, found, [])
         rows = self._judge(found, [], {})
         assert not found.complaints, f"{scenario.name}: {found.complaints}"
@@ -230,7 +215,7 @@ class Trial:
 
     def attempt(self, scenario: Scenario, case: Case, reference: Reference) -> Verdict:
         """Try a case."""
-        found = _Findings()
+        found = Findings()
         self._site.restore(scenario.image)
         late: list[Late] = []
         foreign: list[str] = []
@@ -254,19 +239,9 @@ class Trial:
             for key in foreign:
                 if self._site.read(key) != _FOREIGN:
                     found.complaints.append(f"{key} of another tool was replaced")
-        return Verdict(
-            str(case),
-            found.hits,
-            found.depth,
-            tuple(found.sites),
-            tuple(found.errors),
-            found.lost,
-            found.doubled,
-            tuple(found.complaints),
-            tuple(found.seconds),
-        )
+        return found.verdict(case)
 
-    def _meet(self, scenario: Scenario, words: Words, attempt: Attempt, found: _Findings) -> None:
+    def _meet(self, scenario: Scenario, words: Words, attempt: Attempt, found: Findings) -> None:
         """Do a command that meets a fault, and what runs beside it."""
         fault = attempt.fault
         with self._site.proxy(attempt.meet) as proxy:
@@ -299,13 +274,13 @@ class Trial:
             return None
         return self._site.start(self._site.plain, scenario.beside, impatient, self._patch)
 
-    def _rival(self, scenario: Scenario, found: _Findings) -> None:
+    def _rival(self, scenario: Scenario, found: Findings) -> None:
         rival = self._site.start(self._site.plain, scenario.then[0], True, self._patch, True)
         code = rival.wait()
         if not (scenario.done and scenario.done.search(rival.said())):
             self._note("rival", rival, code, found, fails=True)
 
-    def _recover(self, scenario: Scenario, found: _Findings, late: Sequence[Late]) -> None:
+    def _recover(self, scenario: Scenario, found: Findings, late: Sequence[Late]) -> None:
         """Do what recovers, until nothing is left to do; what is still under way arrives."""
         if scenario.edit:
             (self._site.project / DECLARED).write_text(scenario.edit, encoding="utf-8")
@@ -335,7 +310,7 @@ class Trial:
             new = ", ".join(sorted(after.keys() ^ before.keys())) or "an object"
             found.complaints.append(f"an update that has nothing to do changes {new}")
 
-    def _note(self, what: str, client: Client, code: int, found: _Findings, fails: bool) -> None:
+    def _note(self, what: str, client: Client, code: int, found: Findings, fails: bool) -> None:
         """Note how a command has ended, and complain if no fault explains it."""
         said = client.said()
         codes = sorted(set(_CODE.findall(said))) if code else []
@@ -344,7 +319,7 @@ class Trial:
         if wrong or code not in ((0, 1) if fails else (0,)):
             found.complaints.append(f"{what}: exit code {code}: {said[-1500:]}")
 
-    def _judge(self, found: _Findings, late: Sequence[Late], wanted: Rows) -> Rows:
+    def _judge(self, found: Findings, late: Sequence[Late], wanted: Rows) -> Rows:
         left = look(self._site)
         for key in left.orphans:
             moments = [one.moment for one in late if one.key == key]

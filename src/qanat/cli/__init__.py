@@ -9,6 +9,23 @@ project, `continuous` is what `run` does with `--continuous`, `crash_test` what 
 `--crash-test`. Results become text and JSON in `qanat.report`.
 """
 
-from qanat.cli.program import main
+import sys
+from collections.abc import Sequence
+from importlib import import_module
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave the process with its exit code, as `program.main` does.
+
+    Args:
+        arguments: without the program's name; default: those of the process.
+    """
+    try:
+        run = import_module("qanat.cli.program").main
+    except KeyboardInterrupt:
+        # Nothing has begun yet, and nothing that could say it better is loaded.
+        sys.stderr.write("\nInterrupted.\n")
+        sys.exit(130)
+    run(arguments)

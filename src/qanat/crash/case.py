@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -252,3 +253,31 @@ class Verdict(Frozen):
             k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
         }
         return cls(**values)
+
+
+@dataclass(slots=True)
+class Findings:
+    """The parts of a verdict, while the case is tried; the fields are those of `Verdict`."""
+
+    hits: int = 0
+    depth: int = 0
+    sites: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    lost: int = 0
+    doubled: int = 0
+    complaints: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def verdict(self, case: object) -> Verdict:
+        """What was found of a case, which is known by its text."""
+        return Verdict(
+            str(case),
+            self.hits,
+            self.depth,
+            tuple(self.sites),
+            tuple(self.errors),
+            self.lost,
+            self.doubled,
+            tuple(self.complaints),
+            tuple(self.seconds),
+        )

@@ -10,12 +10,12 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from qanat.crash.case import Case, Operation, Scenario, Shot, Verdict
+from qanat.crash.case import Case, Findings, Operation, Scenario, Shot, Verdict
 from qanat.crash.disk_model import Disk
 from qanat.crash.ending import die_with
 from qanat.crash.excuse import NONE, OTHER, Excuses, excuses, explained
@@ -39,33 +39,6 @@ _OUTPUT_KEPT = 2000
 """Characters of a process's output that are kept: where it hung, it ends with what it did."""
 _ASLEEP = 0.3
 """Seconds that a stopped process sleeps; longer than its lease, so that a rival takes over."""
-
-
-@dataclass(slots=True)
-class _Findings:
-    """The parts of a verdict, while the case is tried; the fields are those of `Verdict`."""
-
-    hits: int = 0
-    depth: int = 0
-    sites: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    lost: int = 0
-    doubled: int = 0
-    complaints: list[str] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def verdict(self, case: Case) -> Verdict:
-        return Verdict(
-            str(case),
-            self.hits,
-            self.depth,
-            tuple(self.sites),
-            tuple(self.errors),
-            self.lost,
-            self.doubled,
-            tuple(self.complaints),
-            tuple(self.seconds),
-        )
 
 
 class Slot:
@@ -139,7 +112,7 @@ class Slot:
             case: the faults.
             reference: the scenario without a fault.
         """
-        found = _Findings()
+        found = Findings()
         self._patience = max(_PATIENCE, _SLOWER * reference.seconds)
         self.restore(scenario)
         for number, shot in enumerate(case.shots):
@@ -152,7 +125,7 @@ class Slot:
         return found.verdict(case)
 
     def _attempt_with_fault(
-        self, scenario: Scenario, case: Case, shot: Shot, found: _Findings, again: bool
+        self, scenario: Scenario, case: Case, shot: Shot, found: Findings, again: bool
     ) -> bool:
         """Do one attempt with a fault; returns False if it ended before the fault's call."""
         attempt = self._attempt(scenario, again)
@@ -184,7 +157,7 @@ class Slot:
         self._note_errors(outcome, found, allowed)
         return happened or stops
 
-    def _rival(self, scenario: Scenario, found: _Findings, again: bool) -> None:
+    def _rival(self, scenario: Scenario, found: Findings, again: bool) -> None:
         """Run another update of the same project while the first one is running or stopped."""
         aside = self._report.with_name("rival.json")
         attempt = Trial(self.project, scenario, aside, again)
@@ -196,7 +169,7 @@ class Slot:
         self._note_errors(_read(aside), found, OTHER)
 
     def _note_errors(
-        self, outcome: dict[str, Any] | None, found: _Findings, allowed: Excuses
+        self, outcome: dict[str, Any] | None, found: Findings, allowed: Excuses
     ) -> None:
         for error in (outcome or {"errors": ()})["errors"]:
             code, message = error["code"], error["message"]
@@ -208,7 +181,7 @@ class Slot:
         self,
         scenario: Scenario,
         reference: Reference,
-        found: _Findings,
+        found: Findings,
         disk: Disk | None = None,
         acknowledged: Sequence[str] = (),
     ) -> None:
@@ -231,7 +204,7 @@ class Slot:
     # -- power loss --------------------------------------------------------------------------
 
     def _powers(
-        self, scenario: Scenario, case: Case, reference: Reference, found: _Findings
+        self, scenario: Scenario, case: Case, reference: Reference, found: Findings
     ) -> None:
         """Record the last attempt, then check each disk that a power loss may leave."""
         before = len(sites(read_trace(self._trace))) if case.shots else 0

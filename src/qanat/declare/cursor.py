@@ -107,6 +107,15 @@ class SqlText(Frozen):
         while (match := _OPENING.search(self.text, offset)) is not None:
             closed = _CLOSED.match(self.text, match.start())
             if closed is None:
+                opening = match.group()
+                key = None if opening == "/*" else self._key_with(opening, match.start())
+                if key is not None:
+                    return SqlSyntaxError(
+                        f"the value of {self._written(key)} has the quote {opening}, so that a"
+                        " quote behind it is never closed",
+                        location=self.at(key),
+                        hint=f"write {opening}{opening} for it in the configuration",
+                    )
                 return SqlSyntaxError(
                     "what begins here is never closed",
                     location=self.at(match.start()),
@@ -116,6 +125,27 @@ class SqlText(Frozen):
         return SqlSyntaxError(
             "cannot read the SQL", location=self.at(0), got=" ".join(str(error).split())[-60:]
         )
+
+    def _key_with(self, quote: str, before: int) -> int | None:
+        """The offset of the last value of a `${key}` that has an odd number of some quote.
+
+        Args:
+            before: only values that begin before this offset.
+        """
+        ends = [*(start for start, _, _ in self.pieces[1:]), len(self.text)]
+        pieces = zip(self.pieces, ends, strict=True)
+        found = [
+            start
+            for (start, _, replaced), end in pieces
+            if replaced and start <= before and self.text.count(quote, start, end) % 2
+        ]
+        return found[-1] if found else None
+
+    def _written(self, offset: int) -> str:
+        """The `${key}` whose value begins at an offset."""
+        origin = next(o for start, o, replaced in self.pieces if replaced and start == offset)
+        match = KEY.match(self.whole, origin)
+        return match.group() if match else "a key"
 
     def missing_key(
         self, tokens: list[Token], configuration: Mapping[str, str]

@@ -201,12 +201,15 @@ class Discard(Frozen):
         reads: the quarantine, alone.
         rule: only rows that broke this one.
         where: only rows for which this condition is true, in the engine's dialect.
+        origins: a Parquet file with the columns `file` and `row`, as the quarantine has noted
+            them, and a column that `where` may name; None if it names none.
     """
 
     reads: tuple[Read]
     location: Location
     rule: str | None
     where: str | None
+    origins: str | None = None
 
 
 class Rearranging(Frozen):

@@ -140,6 +140,7 @@ class Commit(Frozen):
             version for that application is exactly `number - 1` (none counts as 0).
         gaps: the commit also happens if the table is at any smaller number: for quarantine
             tables (epochs without quarantined rows leave no commit there) and fresh starts.
+        comment: of the table; empty: it has none; None: it keeps the one that it has.
         properties: table properties to have set.
         info: extra facts for the log entry (the update, the flow).
         gate: the commit fails once another update has closed it. None: nothing can stop it.

@@ -153,10 +153,15 @@ class Input(Frozen):
 
 
 class Stored(Frozen):
-    """The rows of a table at a version."""
+    """The rows of a table at a version.
+
+    Args:
+        plain: whether its files may have no columns but those of the table.
+    """
 
     batch: Batch
     version: int
+    plain: bool = False
 
 
 class Output(Frozen):
@@ -238,6 +243,7 @@ class Merge(Frozen):
         forgets_ns: events that have been kept since before then (nanoseconds since 1970, UTC) are
             forgotten.
         feed: whether files for readers of changes are written.
+        adopts: the rows of another environment's table; None: it is none that takes them over.
         version: of the snapshot that the rows are; None if they are none, or only their columns
             are asked for.
     """
@@ -248,6 +254,7 @@ class Merge(Frozen):
     forgets_ns: int
     feed: bool
     version: Version | None = None
+    adopts: Batch | None = None
 
 
 class Stale(Frozen):

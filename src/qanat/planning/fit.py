@@ -105,10 +105,13 @@ def fit(
         if mine is not None and mine.type is not None:
             if declared is None:
                 field = replace(field, type=grown(field.type, mine.type))
+            wider = widened is not None and field.name in widened
+            if widened and wider:
+                field = replace(field, type=widened[field.name])
             # A declared type casts in every epoch: the first one made the table's column from it.
             cast = declared is not None and declared.type == field.type
-            if widened and field.name in widened:
-                field = replace(field, type=widened[field.name])
+            if wider and not cast:
+                pass
             elif not mine.nothing and not _fits(mine.type, field.type, declared=cast):
                 raise SchemaMismatchError(
                     f"column {mine.name!r} of {dataset} does not fit its table",
@@ -118,7 +121,7 @@ def fit(
                     hint=f"CAST it to {field.type} in the query, or start over:"
                     f" {full_refresh(dataset)}",
                 )
-        if declared and declared.comment:
+        if declared:
             field = replace(field, comment=declared.comment)
         fitted.append((field, mine))
     fitted += [(Field(c.name, c.type), c) for c in found.values() if c.type is not None]
@@ -155,6 +158,30 @@ def too_narrow(columns: Iterable[Column], output: Output) -> Named[tuple[DataTyp
             continue
         if types := wider(field.type, mine.type):
             found[field.name] = types
+    return found
+
+
+def redeclared(table: Schema, declared: Schema) -> Named[DataType]:
+    """The columns of a table that are declared with a wider type than they have.
+
+    Whether all values are the same in it, who asks has to try: a BIGINT may be too large for a
+    DECIMAL(10, 2).
+
+    >>> table = Schema((Field("id", Primitive("integer")), Field("a", STRING)))
+    >>> declared = Schema((Field("ID", Primitive("long")), Field("a", Primitive("long"))))
+    >>> [(name, str(type_)) for name, type_ in redeclared(table, declared).items()]
+    [('id', 'bigint')]
+    """
+    found: Named[DataType] = Named()
+    for field in table.fields:
+        wanted = declared.get(field.name)
+        if wanted is None or wanted.type == field.type:
+            continue
+        whole = isinstance(field.type, Primitive) and field.type.name in DIGITS
+        if wanted.type in wider(field.type, wanted.type) or (
+            whole and isinstance(wanted.type, Decimal)
+        ):
+            found[field.name] = wanted.type
     return found
 
 

@@ -248,11 +248,13 @@ class _Search(Frozen):
             side, kind, method = ((join.args.get(k) or "") for k in ("side", "kind", "method"))
             # A row of the side that is no stream stays unmatched until all of the stream is read.
             lost = side == "FULL" or (side == "LEFT" and moves) or (side == "RIGHT" and not moves)
-            if lost:
+            if kind in ("SEMI", "ANTI"):
+                # LEFT in front of them says nothing more.
+                if moves:
+                    yield self._at(f"{_an(kind)} JOIN on a stream", "JOIN", join.this)
+            elif lost:
                 what = f"a {side} JOIN that keeps unmatched rows of the other side"
                 yield self._at(what, "JOIN", join.this)
-            elif moves and kind in ("SEMI", "ANTI"):
-                yield self._at(f"{_an(kind)} JOIN on a stream", "JOIN", join.this)
             elif method == "POSITIONAL" or (moves and method == "ASOF"):
                 yield self._at(f"{_an(method)} JOIN", "JOIN", join.this)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from qanat.frozen import Frozen
 from qanat.model.pipeline import SinkTarget
+from qanat.model.query import SourceRef
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
 
@@ -41,6 +42,10 @@ class Sink(Protocol):
 
     def place(self, target: SinkTarget) -> object:
         """What targets that send to one place have in common; compared, and never shown."""
+        ...
+
+    def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
+        """True if a source, of any connector, would read what is sent to a target."""
         ...
 
     def output(self, delivery: Delivery) -> Output:

@@ -53,11 +53,6 @@ class TableStore(Protocol):
     """
 
     @property
-    def rewrites(self) -> bool:
-        """True if the same rows can take other files, with wider types (`Commit.rewritten`)."""
-        ...
-
-    @property
     def maintains(self) -> bool:
         """True if tables are maintained: `layout`, `stale`, `clean`, `Change.REARRANGE`."""
         ...

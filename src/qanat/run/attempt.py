@@ -20,11 +20,13 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import ON_ROW_ERROR, Dataset, DatasetKind, Drift, OnRowError, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError, Unique
 from qanat.model.record import Definition, Epoch
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.staged import Staged, StagedTable
+from qanat.model.table import Snapshot
 from qanat.model.work import Output, Recomputation, Stored, ViewWork, Work
+from qanat.planning.fit import redeclared
 from qanat.ports.sink import Delivery
 from qanat.run.correcting import correction_of, sourced
 from qanat.run.inputs import BoundInputs, drift_of, files_again
@@ -255,7 +257,9 @@ def work_of(attempt: Attempt) -> Work:
     merge = merge_of(session, compiled, epoch, prefix, attempt.running.at_ns)
     output = _output(attempt, prefix) if merge is None else Output(merge.target.folder, prefix)
     widens = may_widen(session, compiled)
-    quarantine = _quarantine(session, compiled.dataset, prefix, epoch.replaces, widens)
+    own = output if merge is None else merge.target
+    wider = widens or bool(redeclared(own.schema, own.declared))
+    quarantine = _quarantine(session, compiled.dataset, prefix, epoch.replaces, wider)
     views = _views(session, compiled, prefix)
     waiting = {compiled.dataset.name: quarantine, **{v.name: v.quarantine for v in views}}
     return Work(
@@ -335,7 +339,9 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         plain,
         schema=snapshot.schema,
         existing=snapshot.batch if unique else None,
-        stored=Stored(snapshot.batch, snapshot.version) if widens else None,
+        stored=_stored(session, snapshot)
+        if widens or redeclared(snapshot.schema, plain.declared)
+        else None,
         placed_ms=placed_ms(session, compiled, snapshot.newest_ms),
     )
 
@@ -349,8 +355,13 @@ def _quarantine(
     if replaces or session.store.version(table) is None:
         return plain
     snapshot = session.store.snapshot(table)
-    stored = Stored(snapshot.batch, snapshot.version) if widens else None
+    stored = _stored(session, snapshot) if widens else None
     return replace(plain, schema=snapshot.schema, stored=stored)
+
+
+def _stored(session: Session, snapshot: Snapshot) -> Stored:
+    """The rows of a table that may be written again."""
+    return Stored(snapshot.batch, snapshot.version, plain=not session.store.extends)
 
 
 def may_widen(session: Session, compiled: CompiledFlow) -> bool:
@@ -364,6 +375,5 @@ def may_widen(session: Session, compiled: CompiledFlow) -> bool:
         not compiled.readmits
         and dataset.sink is None
         and not dataset.schema.fields
-        and (session.store.rewrites or dataset.kind is DatasetKind.MATERIALIZED_VIEW)
         and drift_of(session, compiled) is Drift.EVOLVE
     )

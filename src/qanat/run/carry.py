@@ -38,6 +38,7 @@ def with_waiting(attempt: Attempt, work: Work, progress: Progress) -> Staged:
         views=(),
         sourced=frozenset({read.name} if work.sourced else ()),
         correction=None,
+        merge=None,
     )
     attempt.tried.append(copy)
     waiting = session.engine.stage(copy, progress).table

@@ -26,6 +26,7 @@ from qanat.model.work import (
     Work,
 )
 from qanat.planning.changes import missing_columns, probes
+from qanat.planning.fit import redeclared
 from qanat.planning.graph import resolve
 from qanat.ports.engine import Columns
 from qanat.run.attempt import may_widen
@@ -291,11 +292,12 @@ def _work(
             return None
         inputs[read.name] = batch
     widens, changes = may_widen(session, compiled), compiled.changes
+    wider = widens or bool(redeclared(_columns(table), compiled.dataset.schema))
     nowhere = Output(
         session.scratch / "validate",
         "none",
         schema=_columns(table),
-        stored=Stored(table.batch, table.version) if widens and table is not None else None,
+        stored=Stored(table.batch, table.version) if wider and table is not None else None,
         declared=compiled.dataset.schema,
         partition_by=compiled.dataset.partition_by,
     )

@@ -316,7 +316,7 @@ def _commit(
     return replace(
         commit,
         partition_by=dataset.partition_by,
-        comment=dataset.comment,
+        comment=dataset.comment or "",
         properties={**feed, **dict(dataset.properties)},
     )
 

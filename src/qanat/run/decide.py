@@ -16,7 +16,8 @@ from hashlib import blake2b
 
 from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
-from qanat.model.pipeline import RESET_ALLOWED, Dataset, DatasetKind
+from qanat.model.name import fold
+from qanat.model.pipeline import QUARANTINE, RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
 from qanat.planning.difference import difference
 from qanat.run.facts import Asked, Borrowed, Facts, FlowFacts, Waiting
@@ -202,7 +203,10 @@ def _view(facts: Facts, status: DefinitionStatus) -> tuple[Step, str]:
     if facts.asked is not Asked.ONLY_WHAT_IS_NEW:
         return Step.RECOMPUTE, "asked for"
     if facts.before is None or not facts.exists:
-        return Step.CREATE, NEVER_RUN
+        # Whether rows will go to quarantine nobody knows before.
+        perhaps = [n for n in flow.absent if fold(n).endswith(QUARANTINE)]
+        first = f", and {listed(perhaps)} may have rows by then" if perhaps else ""
+        return Step.CREATE, f"{NEVER_RUN}{first}"
     if status is DefinitionStatus.CHANGED:
         return Step.RECOMPUTE, "its definition changed"
     if flow.changing:

@@ -13,9 +13,10 @@ from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on
 from qanat.run.epoch import run_epoch
+from qanat.run.export import QuarantineExport, asks_origin
 from qanat.run.inputs import key_of
-from qanat.run.look import condition_of
 from qanat.run.quarantine import checked, known_rule, replayable, snapshot_of
+from qanat.run.query import condition_of
 from qanat.run.recovery import start_clean
 from qanat.run.replay import Way, replay_of
 from qanat.run.results import DiscardResult
@@ -37,6 +38,8 @@ def discarding(session: Session, dataset: str, rule: str | None, where: str | No
     rule = rule and known_rule(session, owner, snapshot, rule)
     if snapshot is None:
         return 0
+    if asks_origin(where):
+        return QuarantineExport(session, owner.name, where, rule).count()
     condition = condition_of(session, where)
     return session.engine.quarantined(snapshot.batch, rule, 0, condition).total or 0
 
@@ -53,7 +56,8 @@ def discard(
 
     Args:
         rule: only rows that broke this one.
-        where: only rows for which this condition, in the project's dialect, is true.
+        where: only rows for which this condition, in the project's dialect, is true; it may name
+            `_quarantine_origin`.
         observers: get every event as it happens.
         wait: seconds to wait for updates of the same dataset; True: as long as it takes.
 
@@ -94,6 +98,9 @@ def _discard(
     replay = replay_of(session, dataset, Way((), None))
     (read,) = replay.reads
     query = Discard((read,), dataset.location, rule, where.sql if where else None)
+    if where is not None and asks_origin(where.sql):
+        export = QuarantineExport(session, dataset.name, rule=rule)
+        query = replace(query, origins=str(export.write_origins(session.scratch)))
     done = run_epoch(
         running,
         replace(replay, query=query),

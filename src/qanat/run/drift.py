@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from qanat.errors import QanatError
 from qanat.model.name import Named, Names
 from qanat.model.quarantine import RESCUED
-from qanat.model.schema import Field, Schema, grown
+from qanat.model.schema import DataType, Field, Schema, grown, holds_text
 from qanat.model.staged import DataFile
 from qanat.model.table import Snapshot
 from qanat.run.attempt import Attempt
@@ -128,7 +128,7 @@ def widenings(before: Snapshot, after: Schema, verb: str) -> Iterator[str]:
         verb: `were` or `are`: the rows written again.
     """
     changes = [
-        f"column {name!r} widens from {old} to {new}"
+        f"column {name!r} widens from {old} to {new}{_formed(old, new)}"
         for name, old, new in _retyped(before.schema, after)
     ]
     if changes:
@@ -137,13 +137,25 @@ def widenings(before: Snapshot, after: Schema, verb: str) -> Iterator[str]:
         yield f"{', '.join(changes)}: {files}, {size(before.bytes)}, {verb} written again"
 
 
-def _retyped(before: Schema, after: Schema) -> Iterator[tuple[str, str, str]]:
+def _formed(old: DataType, new: DataType) -> str:
+    """What becomes of the texts of files for values that a table has had in another type."""
+    if not holds_text(new) or holds_text(old):
+        return ""
+    text = str(old)
+    if any(name in text for name in ("decimal", "double", "float")):
+        return " (what files wrote as 1.50 is the text 1.5, as numbers have it)"
+    if "timestamp" in text:
+        return " (what files wrote as 2026-01-02T03:04 is the text 2026-01-02 03:04:00)"
+    return ""
+
+
+def _retyped(before: Schema, after: Schema) -> Iterator[tuple[str, DataType, DataType]]:
     """The columns that get another type: name, old type, new type."""
     now = Named((f.name, f) for f in after.fields)
     for field in before.fields:
         found = now.get(field.name)
         if found is not None and found.type != grown(field.type, found.type):
-            yield field.name, str(field.type), str(found.type)
+            yield field.name, field.type, found.type
 
 
 def _missing(here: Schema, there: Schema) -> Iterator[Field]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from uuid import uuid4
 
 from qanat.model.name import fold
@@ -13,9 +14,8 @@ from qanat.model.pipeline import QUARANTINE, Drift
 from qanat.model.schema import NO_COLUMNS, STRING, Field, Primitive, Schema
 from qanat.model.work import Batch, FilesBatch, LocalFile, TableBatch
 from qanat.ports.engine import Reading
-from qanat.run.look import condition_of
 from qanat.run.origins import ORIGIN, find_origins
-from qanat.run.query import query
+from qanat.run.query import condition_of, query
 from qanat.run.scratch import make_folder
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
@@ -25,12 +25,18 @@ _ORIGINS = "_quarantine_origins"
 _COLUMNS = Schema((Field("file", STRING), Field("row", Primitive("long")), ORIGIN))
 
 
+def asks_origin(where: str | None) -> bool:
+    """True if a condition names the column that tells where a row comes from."""
+    return ORIGIN.name in fold(where or "")
+
+
 class QuarantineExport:
     """The rows of a quarantine with one more column, to be read any number of times.
 
     Args:
         where: only rows for which this condition, in the project's dialect, is true.
         rule: only rows that broke this one.
+        version: of the quarantine; default: as it is.
     """
 
     def __init__(
@@ -39,13 +45,15 @@ class QuarantineExport:
         dataset: str,
         where: str | None = None,
         rule: str | None = None,
+        version: int | None = None,
     ) -> None:
         self._session, self._dataset, self._where = session, dataset, where
+        self._version = version
         conditions = [f"_quarantine_rules[{literal(rule)}] IS NOT NULL"] if rule else []
         # The author's condition may end in a -- comment.
         condition = f"({where}\n)" if where else "true"
         # To ask where rows come from, all have to be traced.
-        asks = ORIGIN.name in fold(where or "")
+        asks = asks_origin(where)
         conditions += [] if asks else [condition]
         self._chosen = f"SELECT * FROM self WHERE {' AND '.join(conditions) or 'true'}"
         self._traced = condition if asks else "true"
@@ -72,9 +80,22 @@ class QuarantineExport:
         with query(self._session, text, limit, self._table, beside) as reading:
             yield reading
 
+    def count(self) -> int:
+        """How many rows there are."""
+        with self.read(None) as reading:
+            return sum(len(chunk) for chunk in reading.chunks())
+
+    def write_origins(self, folder: Path) -> Path:
+        """Write where rows come from into a Parquet file: `file`, `row` and `ORIGIN`."""
+        target = folder / f"{_ORIGINS}-{uuid4().hex}.parquet"
+        beside: Mapping[str, Batch] = {_ORIGINS: self._origins}
+        with query(self._session, f"SELECT * FROM {_ORIGINS}", beside=beside) as reading:
+            reading.write(target)
+        return target
+
     @cached_property
     def _table(self) -> Stored:
-        return stored(self._session, f"{self._dataset}{QUARANTINE}")
+        return stored(self._session, f"{self._dataset}{QUARANTINE}", self._version)
 
     @cached_property
     def _origins(self) -> Batch:

@@ -74,9 +74,17 @@ class Foresight:
         """True if a dataset may be wrong, or get other columns, though it was run before."""
         if decision.definition is not DefinitionStatus.UNCHANGED:
             return True
-        files = any(r.files for t in decision.takes for r in t.ranges.values())
+        taking = {t.flow for t in decision.takes}
+        flows = self.session.analysis.flows_into(dataset.name)
+        # Files, databases and topics may have other columns than they had.
+        outside = any(
+            read.source.dataset is None
+            for flow in flows
+            if flow.flow.name in taking
+            for read in flow.reads
+        )
         above = self.session.graph.upstream(dataset.name)
-        return files or any(name in above for name in self.columns)
+        return outside or any(name in above for name in self.columns)
 
     def _takes(self, decision: Decision) -> Mapping[str, Mapping[str, Range]]:
         """The flows that the update comes to, with what they read as far as it is there."""

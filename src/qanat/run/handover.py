@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from qanat.errors import PromotionError, QanatError, located, naming
 from qanat.frozen import Frozen
+from qanat.model.adopted import Adopted
 from qanat.model.name import Name, same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
 from qanat.model.query import DATASET, Read, SqlQuery, dataset_ref
@@ -27,6 +28,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.mismatch import check_history
 from qanat.run.past import SNAPSHOT
 from qanat.run.session import Session
+from qanat.run.snapshots import TAKEN
 from qanat.text import listed
 
 _ROWS, _WAITING = "__promoted", "__waiting"
@@ -70,9 +72,9 @@ def take_over(
     name, there = dataset.name, origin.project.environment
     version = check_there(session, origin, dataset)
     flow = _only_flow(session, dataset)
-    if flow.changes is not None:
+    if flow.changes is not None and not (session.store.merges and origin.store.merges):
         raise PromotionError(
-            f"{name} is kept by changes, and only its own table knows which of them came last",
+            f"{name} is kept by changes, which only tables of Delta Lake can be",
             location=dataset.location,
             hint=_here(session, dataset),
         )
@@ -115,12 +117,15 @@ def take_over(
         flow=Flow(flow.flow.name, name, query, flow.flow.location),
         dataset=dataset,
         query=query,
-        expectations=session.analysis.rules[name],
+        # Rules are about changes, and were checked there before they became rows.
+        expectations=() if flow.changes is not None else session.analysis.rules[name],
         views=(),
         reads=(rows,),
         view_reads=(),
         quarantined=None if waiting is None else waiting[0],
         known=known,
+        changes=None if flow.changes is None else Adopted(flow.changes),
+        adopts=None if flow.changes is None else snapshot,
     )
     return Taken(
         compiled,
@@ -337,8 +342,9 @@ def _ranges(
         whole = Range(placed.value, tuple(files.values()) or last.files, placed.positioned)
         with located(read.location), naming(flow.dataset.name):
             found[key] = session.source(read.source).promoted(read.source, whole, handover)
-    if (once := epochs[-1].ranges.get(ONCE)) is not None:
-        found[ONCE] = once
+    for key in (ONCE, TAKEN):
+        if (told := epochs[-1].ranges.get(key)) is not None:
+            found[key] = told
     return found
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qanat.dialect import predicate
-from qanat.errors import Location, UpdateNotFoundError, nearest
+from qanat.errors import UpdateNotFoundError, nearest
 from qanat.model.event import EventRecord, facts_of
 from qanat.model.name import same
-from qanat.model.pipeline import Predicate
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
+from qanat.run.export import QuarantineExport, asks_origin
+from qanat.run.query import condition_of
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
-from qanat.run.stored import stored
+from qanat.run.stored import QUARANTINED, stored
 
 LAST = "last"
 """Stands for the identifier of the newest update."""
@@ -36,7 +36,8 @@ def show(
     Args:
         dataset: a streaming table, a materialized view, or `<dataset>__quarantine`.
         limit: rows at most.
-        where: only rows for which this condition, in the project's dialect, is true.
+        where: only rows for which this condition, in the project's dialect, is true. Of a
+            quarantine it may name `_quarantine_origin`, which the rows then have, too.
         version: the table as it was then; default: as it is.
 
     Raises:
@@ -45,25 +46,16 @@ def show(
         ColumnNotFoundError, QueryError, SqlSyntaxError: `where` does not fit the table.
     """
     table = stored(session, dataset, version)
+    if table.kind == QUARANTINED and asks_origin(where):
+        owner = dataset_of(session.pipeline, dataset).name
+        with QuarantineExport(session, owner, where, version=version).read(limit) as reading:
+            traced = tuple(row for chunk in reading.chunks() for row in chunk)
+            return table.first_rows(reading.schema, traced)
     fetched = session.engine.fetch(table.snapshot.batch, limit, condition_of(session, where))
     schema, rows = fetched.schema, fetched.values
     declared = table.snapshot.schema
     # The log knows comments and NOT NULL, the engine only what it has read.
     return table.first_rows(declared if declared.names == schema.names else schema, rows)
-
-
-def condition_of(session: Session, where: str | None) -> Predicate | None:
-    """A condition that a user has typed, in the engine's dialect.
-
-    Raises:
-        SqlSyntaxError: it is none.
-    """
-    if where is None:
-        return None
-    rule = Predicate(where, session.project.dialect)
-    where_given = Location("--where", 1, 1)
-    sql = predicate(rule, session.dialect, where_given, session.pipeline.own)
-    return Predicate(sql, session.dialect)
 
 
 def history(

@@ -37,6 +37,7 @@ from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSp
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
 from qanat.model.stateful import Stateful
+from qanat.model.table import Snapshot
 from qanat.model.upkeep import Layout
 from qanat.planning.graph import Graph
 from qanat.secret import remember
@@ -63,6 +64,8 @@ class CompiledFlow(Frozen):
         known: by key, the columns of sources that its epochs do not read themselves.
         changes: how its rows change the target, with expressions in the engine's dialect; None:
             they are added to it. Then `expectations` has the rules that every change must keep.
+        adopts: the table of another environment, whose rows are taken over as changes have made
+            them there.
         layouts: by table, the files that are written again; then it brings no rows.
         stateful: the operator of its query that keeps rows from epoch to epoch; None: each epoch
             is computed by itself.
@@ -82,6 +85,7 @@ class CompiledFlow(Frozen):
     changes: Changes | None = None
     layouts: Mapping[str, Layout] = field(default_factory=dict)
     stateful: Stateful | None = None
+    adopts: Snapshot | None = None
 
     @property
     def brings_rows(self) -> bool:

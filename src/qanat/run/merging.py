@@ -53,7 +53,10 @@ def merge_of(
         events = snapshot.events
     kept_ns = parse_retention(dataset.table_property(RETENTION)) * 1_000_000_000
     feed, version = has_feed(dataset), version_of(epoch)
-    return Merge(compiled.changes, target, events, at_ns - kept_ns, feed, version)
+    adopts = None
+    if compiled.adopts is not None:
+        adopts, events = compiled.adopts.batch, compiled.adopts.events
+    return Merge(compiled.changes, target, events, at_ns - kept_ns, feed, version, adopts)
 
 
 def has_feed(dataset: Dataset) -> bool:

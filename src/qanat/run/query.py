@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
-from qanat.dialect import to_engine
-from qanat.errors import located
+from qanat.dialect import predicate, to_engine
+from qanat.errors import Location, located
 from qanat.model.name import same
+from qanat.model.pipeline import Predicate
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
 from qanat.ports.engine import Reading
@@ -69,3 +70,17 @@ def _found(session: Session, read: AskedTable, table: Stored | None) -> Stored:
     if table is None or not same(read.dataset, SELF):
         return stored(session, read.dataset, read.version)
     return table if read.version is None else stored(session, table.name, read.version)
+
+
+def condition_of(session: Session, where: str | None) -> Predicate | None:
+    """A condition that a user has typed, in the engine's dialect.
+
+    Raises:
+        SqlSyntaxError: it is none.
+    """
+    if where is None:
+        return None
+    rule = Predicate(where, session.project.dialect)
+    where_given = Location("--where", 1, 1)
+    sql = predicate(rule, session.dialect, where_given, session.pipeline.own)
+    return Predicate(sql, session.dialect)

@@ -13,10 +13,13 @@ from qanat.model.name import same
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.schema import Schema
 from qanat.model.table import Snapshot, TableRef
-from qanat.planning.lineage import QUARANTINE, dataset_of
+from qanat.planning.lineage import dataset_of
 from qanat.run.results import FirstRows, Selection
 from qanat.run.session import Session
 from qanat.text import neither
+
+QUARANTINED = "quarantine"
+"""What kind of table a quarantine is."""
 
 
 class Stored(Frozen):
@@ -77,7 +80,7 @@ def _stored(session: Session, dataset: Dataset, name: str, version: int | None) 
         raise TableNotFoundError(
             f"{name} has no version {version}", wanted=f"a version from 0 to {newest}"
         )
-    kind = QUARANTINE if quarantined else str(dataset.kind)
+    kind = QUARANTINED if quarantined else str(dataset.kind)
     try:
         snapshot = read.store.snapshot(read.table, version)
         older = version is not None and version < newest

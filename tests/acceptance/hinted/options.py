@@ -22,7 +22,26 @@ def property_(hint: str, wrong: str, value: str) -> Case:
 
 QUARANTINED = "malformed rows always go to quarantine, with file and line"
 
+LEAVING = (
+    IMPORT + "dp.create_sink('out', 'csv', {{'path': '{}'}})\n\n\n"
+    "@dp.append_flow(target='out')\ndef leave():\n    return 'SELECT * FROM STREAM orders'\n"
+)
+
 CASES = {
+    "a sink into its source": Case(
+        "qanat plan",
+        "send to another place",
+        before=({PYTHON: LEAVING.format("data")},),
+        follow={PYTHON: LEAVING.format("out")},
+        again="qanat run",
+    ),
+    "a quote in a value": Case(
+        "qanat validate",
+        "write '' for it in the configuration",
+        "CREATE MATERIALIZED VIEW gold AS SELECT '${name}' AS name;\n",
+        before=({"qanat.yml": 'name: shop\nconfiguration: {name: "it\'s"}\n'},),
+        follow={"qanat.yml": "name: shop\nconfiguration: {name: \"it''s\"}\n"},
+    ),
     **{
         f"option {name}": option(QUARANTINED, f"{name} => {value}", "")
         for name, value in {

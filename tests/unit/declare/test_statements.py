@@ -254,6 +254,17 @@ def test_messages(load: Load, sql: str, message: str) -> None:
     assert only_problem(declared) == f"transformations/a.sql:{message}"
 
 
+def test_a_quote_in_a_value_is_told_where_the_key_stands(load: Load) -> None:
+    sql = f"{V}AS SELECT\n  '${{name}}' AS n, 'x' AS y"
+    declared = load({"a.sql": sql}, 'configuration: {name: "it\'s"}')
+    assert only_problem(declared) == (
+        "transformations/a.sql:2:4: the value of ${name} has the quote ', so that a quote behind"
+        " it is never closed\n  hint: write '' for it in the configuration"
+    )
+    (view,) = load({"a.sql": sql}, "configuration: {name: \"it''s\"}").pipeline.datasets
+    assert view.name == "v"
+
+
 def test_one_problem_hides_no_other(load: Load) -> None:
     declared = load(
         {

@@ -71,6 +71,26 @@ def _link_out(path: Path, allowed: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
+def means(path: str, root: Path, recursive: bool, file: str) -> bool:
+    """True if a path, folder or pattern would mean a file, were it there.
+
+    Args:
+        root: where a relative path starts.
+        file: its absolute path, links followed.
+    """
+    absolute = str(root / expanded(path))
+    if not has_wildcard(path):
+        globs = [Glob.of(absolute, "**" if recursive else "*")]
+    else:
+        globs = [Glob.parse(each) for each in alternatives(absolute)]
+        globs += [Glob.of(g.base, *g.parts, "**") for g in globs if recursive]
+    for glob in globs:
+        base = os.path.realpath(glob.base)
+        if file.startswith(f"{base}/") and glob.accepts_path(file.removeprefix(f"{base}/")):
+            return True
+    return False
+
+
 class Folder:
     """A `Place`: the file system below (or outside of) a project's root."""
 

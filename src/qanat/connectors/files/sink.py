@@ -18,6 +18,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from qanat.connectors.files import FILES
+from qanat.connectors.files.folder import means
 from qanat.disk import explained, sync, sync_path
 from qanat.errors import (
     FileVanishedError,
@@ -30,6 +31,7 @@ from qanat.model.location import is_url
 from qanat.model.name import Named
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
+from qanat.model.query import SourceRef
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
 from qanat.ports.sink import Delivery
@@ -68,6 +70,15 @@ class FilesSink:
             OptionError, UnsupportedError: the place cannot be written to.
         """
         return os.path.realpath(self._folder(target))
+
+    def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
+        """True if a path or pattern means files in the folder, as an epoch publishes them."""
+        if ref.connector != target.connector or is_url(ref.place):
+            return False
+        own = Path(os.path.realpath(self._folder(target)))
+        epoch, ending = own / _name("flow", 1), target.format.lower()
+        files = [f"{epoch}-0.{ending}", f"{epoch}-0.{ending}.gz", f"{epoch}/part.{ending}"]
+        return any(means(ref.place, self._root, bool(ref.option("recursive")), f) for f in files)
 
     def output(self, delivery: Delivery) -> Output:
         """Where the engine stages the rows; what a crash had left there is removed.

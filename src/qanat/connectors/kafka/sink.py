@@ -30,7 +30,9 @@ from qanat.connectors.kafka.produce import (
     from_rows,
 )
 from qanat.connectors.kafka.registry import Access, RegistryClient
+from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.target import Target, target_of
+from qanat.connectors.kafka.topics import means
 from qanat.disk import explained as written
 from qanat.errors import (
     CommitConflictError,
@@ -42,6 +44,7 @@ from qanat.errors import (
 )
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
+from qanat.model.query import SourceRef
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
 from qanat.model.written import Written
@@ -186,6 +189,14 @@ class KafkaSink:
         """The brokers, as they are written, and the topic."""
         to = target_of(target)
         return to.settings.servers, to.topic
+
+    def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
+        """True if the topic is one that is read, from the same brokers."""
+        if ref.connector != target.connector:
+            return False
+        to = target_of(target)
+        servers = Settings.of(ref.options).servers
+        return to.settings.servers == servers and means(ref, (to.topic, 0))
 
     def output(self, delivery: Delivery) -> Output:
         """A folder for the rows; from now on no earlier process can commit.

@@ -12,7 +12,7 @@ from qanat.connectors.postgres import WRITE, upsert
 from qanat.connectors.postgres.arrow import arrow_type
 from qanat.connectors.postgres.bookkeeping import LOCK_SECONDS, Books
 from qanat.connectors.postgres.drivers import pa, parquet
-from qanat.connectors.postgres.relation import TableName
+from qanat.connectors.postgres.relation import Relation, TableName
 from qanat.connectors.postgres.server import Bulk, ask, bulk, control
 from qanat.connectors.postgres.target import (
     TargetColumn,
@@ -36,6 +36,7 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.owner import tag
 from qanat.model.pipeline import SinkTarget
+from qanat.model.query import SourceRef
 from qanat.model.schema import Schema
 from qanat.model.staged import StagedTable
 from qanat.model.work import Output
@@ -77,6 +78,15 @@ class PostgresSink:
         """The database, as its URL has it, and the table."""
         to = _target(target)
         return str(to.url), to.table
+
+    def feeds(self, target: SinkTarget, ref: SourceRef) -> bool:
+        """True if the table itself is read, in the same database; queries are not looked at."""
+        if ref.connector != target.connector:
+            return False
+        to = _target(target)
+        if str(to.url) != str(ref.option("url")) or Relation.of(ref.place).table is None:
+            return False
+        return TableName.of(ref.place) == to.table
 
     def output(self, delivery: Delivery) -> Output:
         """A folder for Parquet files; from now on no earlier attempt can commit.

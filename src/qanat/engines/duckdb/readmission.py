@@ -19,7 +19,7 @@ from qanat.model.name import Names, fold
 from qanat.model.query import Computation, Discard, Readmission, SqlQuery
 from qanat.model.schema import Schema
 from qanat.model.staged import Counts, Staged, StagedTable
-from qanat.text import quote
+from qanat.text import literal, quote
 
 
 class Readmitting(Staging):
@@ -195,7 +195,15 @@ class Discarding(Readmitting):
         names = ", ".join(quote(n) for n in work.quarantine.schema.names)
         gone = chosen(query.rule, query.where)
         own = f", {SOURCE}" if rows.sourced else ""
-        left = f"SELECT {names}{own} FROM ({rows.relation}) WHERE ({gone}) IS NOT TRUE"
+        relation = f"({rows.relation})"
+        if query.origins is not None:
+            told = f"read_parquet({literal(query.origins)})"
+            noted = "o.file = q._quarantine_source.file AND o.row = q._quarantine_source.row"
+            relation = (
+                f"(SELECT q.*, o.* EXCLUDE (file, row) FROM {relation} AS q "
+                f"LEFT JOIN {told} AS o ON {noted})"
+            )
+        left = f"SELECT {names}{own} FROM {relation} WHERE ({gone}) IS NOT TRUE"
         with explained(None if query.where is None else condition(query.where), rows.columns):
             rest = write(self.con, left, work.quarantine.schema, work.quarantine)
         total = self._count(rows.relation)

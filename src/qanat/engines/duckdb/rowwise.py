@@ -251,7 +251,7 @@ class RowWise(Frozen):
         return compiles(self._with() + tried) is not None
 
     def _fails(self, expression: exp.Expr) -> str:
-        return f"TRY(hash({self._exact(expression)})) IS NULL"
+        return f"TRY(hash({self._exact(_triable(expression))})) IS NULL"
 
     def _holds(self, condition: exp.Expr) -> str:
         """True if a condition is true, though a part of it that does not matter may fail."""
@@ -286,14 +286,17 @@ class RowWise(Frozen):
 
     def _tried(self, condition: exp.Expr, is_: str) -> str:
         """Whether a condition is true, or is not; NULL if it fails."""
-        test = f"({self._exact(condition)}) {is_}"
-        return test if condition.find(exp.Query) else f"TRY({test})"
+        if condition.find(exp.Query):
+            return f"({self._exact(condition)}) {is_}"
+        return f"TRY(({self._exact(_triable(condition))}) {is_})"
 
     def _reason(self, expression: exp.Expr, given: Names) -> str:
         # The parameter of a lambda looks like a column, too; those of a subquery are its own.
         columns = (c for c in expression.find_all(exp.Column) if not c.find_ancestor(exp.Query))
         used = (c for c in columns if c.name in given)
-        text = reason(self._sql(expression), dict.fromkeys(map(self._sql, used)))
+        # Of what a translation refuses its own words are shorter than the expression.
+        own = " or ".join(dict.fromkeys(_refusals(expression)))
+        text = reason(self._sql(expression), dict.fromkeys(map(self._sql, used)), own)
         for call in expression.find_all(exp.Anonymous):
             if fold(call.name) not in self.told or call.find_ancestor(exp.Lambda, exp.Query):
                 continue
@@ -317,13 +320,42 @@ class RowWise(Frozen):
         return str(node.sql(dialect=self.dialect, comments=False, normalize_functions=False))
 
 
-def reason(expression: str, columns: Collection[str]) -> str:
+def _triable(expression: exp.Expr) -> exp.Expr:
+    """An expression that fails where another does, for TRY.
+
+    Queries of Spark's dialect call `error(…)` where Spark would fail. DuckDB takes that for
+    volatile, and TRY takes nothing volatile. To cast a text that is no BOOLEAN fails as well, and
+    the CASE around it has the same type: NULL.
+    """
+
+    def failing(node: exp.Expr) -> exp.Expr:
+        if not _is_refusal(node):
+            return node
+        return exp.case().when(exp.cast(exp.Literal.string("fails"), "boolean"), exp.null())
+
+    return expression.copy().transform(failing)
+
+
+def _is_refusal(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Anonymous) and fold(node.name) == "error"
+
+
+def _refusals(expression: exp.Expr) -> Iterator[str]:
+    """The texts of the calls of `error(…)` in an expression."""
+    for call in expression.find_all(exp.Anonymous):
+        (*_, said) = call.expressions or (None,)
+        if _is_refusal(call) and isinstance(said, exp.Literal):
+            yield said.name
+
+
+def reason(expression: str, columns: Collection[str], says: str = "") -> str:
     """SQL of the text that says what fails, and for which values.
 
     Args:
         columns: SQL of the columns that the expression is computed from.
+        says: why it fails, if it tells.
     """
-    text = literal(masked(f"{expression} fails"))
+    text = literal(masked(says or f"{expression} fails"))
     values = [
         f"{literal(masked(f'{c} = '))} || "
         f"coalesce('''' || left(CAST({c} AS VARCHAR), {_LONGEST}) || '''', 'NULL')"

@@ -21,12 +21,12 @@ from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.files.widen import as_wider
+from qanat.engines.duckdb.rules import compile_rule, query_of
 from qanat.engines.duckdb.types import columns_of
 from qanat.errors import DatasetNotFoundError, InvariantError
 from qanat.frozen import Frozen
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
-from qanat.model.query import SqlQuery
 from qanat.model.schema import STRING
 from qanat.model.staged import RuleCount
 from qanat.planning.fit import Column
@@ -187,7 +187,7 @@ class Splitter(Frozen):
         for expectation in self.expectations:
             if isinstance(expectation.rule, Predicate):
                 sql = f"count(*) FILTER (WHERE {exact_casts(expectation.rule.sql)}\n)"
-                with explained(_query(expectation), (), expectation):
+                with explained(query_of(expectation), (), expectation):
                     self._count(f"SELECT {sql} FROM ({self.relation}) AS r")
 
     def _mark_orphans(
@@ -348,31 +348,6 @@ class Splitter(Frozen):
     def _count(self, sql: str) -> int:
         row = self.con.execute(sql).fetchone()
         return int(row[0]) if row else 0
-
-
-def compile_rule(
-    con: DuckDBPyConnection, relation: str, expectation: Expectation, sql: str
-) -> None:
-    """Compile one rule by itself, so that an error names that rule and its place.
-
-    Args:
-        relation: SELECT text with the columns of the table.
-        sql: what the rule computes for a row.
-
-    Raises:
-        ColumnNotFoundError, FunctionNotFoundError, QueryError: it does not compile.
-    """
-
-    def names() -> Iterator[str]:
-        yield from con.sql(f"SELECT * FROM ({relation}) LIMIT 0").columns
-
-    with explained(_query(expectation), names(), expectation):
-        con.sql(f"SELECT {sql} FROM ({relation}) AS r LIMIT 0")
-
-
-def _query(expectation: Expectation) -> SqlQuery:
-    text = str(expectation.rule)
-    return SqlQuery(text, text, "duckdb", (), expectation.location)
 
 
 def unbalanced(dataset: str, wanted: int, got: int) -> InvariantError:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, TypeVar
 
-from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
@@ -17,8 +16,9 @@ from qanat.engines.duckdb.order import keep_order
 from qanat.engines.duckdb.places import number_of, order_of
 from qanat.engines.duckdb.quarantine import unparsed_files
 from qanat.engines.duckdb.querying import Querying
+from qanat.engines.duckdb.rules import compile_predicates
 from qanat.engines.duckdb.sources import named, only_file
-from qanat.engines.duckdb.split import Split, Splitter, compile_rule, unbalanced
+from qanat.engines.duckdb.split import Split, Splitter, unbalanced
 from qanat.engines.duckdb.types import Fitted, Result, columns_of, fit
 from qanat.engines.duckdb.waiting import Waiting
 from qanat.engines.duckdb.widening import Widening, gone_of, without
@@ -32,7 +32,7 @@ from qanat.errors import (
     SchemaDriftError,
     SchemaMismatchError,
 )
-from qanat.model.pipeline import Expectation, Predicate
+from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
 from qanat.model.stateful import GROUP
@@ -85,14 +85,8 @@ class Staging(Querying):
         result = self._query(self.work.flow, self.work.query, False)
         fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
-        self._check_rules(relation)
+        compile_predicates(self.con, relation, self.work.expectations)
         return self._merged(fitted, relation)
-
-    def _check_rules(self, relation: str) -> None:
-        for expectation in self.work.expectations:
-            if isinstance(expectation.rule, Predicate):
-                condition = f"({exact_casts(expectation.rule.sql)}\n)"
-                compile_rule(self.con, relation, expectation, condition)
 
     def _run(self) -> Staged:
         return self._or_narrower(self._staged)
@@ -247,9 +241,10 @@ class Staging(Querying):
     def _fitted(self, result: Result) -> Fitted:
         """The columns of a query made those of the table, which may get wider types for them."""
         work, types = self.work, None
-        if work.output.stored is not None and (work.unchanged or self.bindings.widened):
+        if work.output.stored is not None:
+            by_rows = work.widens and (work.unchanged or self.bindings.widened)
             columns = columns_of(result.names, result.types)
-            types = self._widening().types([(columns, result.select)])
+            types = self._widening().types([(columns, result.select)] if by_rows else [])
         return fit(result.names, result.types, work.output, work.query, work.dataset, types)
 
     def _widening(self) -> Widening:

@@ -27,7 +27,7 @@ from qanat.model.query import Computation
 from qanat.model.schema import STRING, DataType, Schema, holds_text
 from qanat.model.staged import DataFile
 from qanat.model.work import Batch, Output, TableBatch
-from qanat.planning.fit import Column, too_narrow
+from qanat.planning.fit import Column, redeclared, too_narrow
 from qanat.text import literal
 
 _TOGETHER = 256 * 1024 * 1024
@@ -56,12 +56,19 @@ class Widening:
     ) -> Named[DataType]:
         """The types that columns of the table get, so that it takes the rows of relations.
 
+        Columns that are declared get those of their declaration, if it is wider.
+
         Args:
             parts: the columns of each relation, and its SELECT text.
             there: SELECT text of the rows that are there; None: of those of the table alone.
             ordering: columns whose values must keep their order, which texts of numbers have not.
         """
         found: Named[DataType] = Named()
+        for name, type_ in redeclared(self._output.schema, self._output.declared).items():
+            mine = self._output.schema.get(name)
+            old = mine and Column(mine.name, mine.type, to_duckdb(mine.type))
+            if old and self._fits(old, there, type_):
+                found[name] = type_
         wanted: Named[list[DataType]] = Named()
         for columns, _ in parts:
             for name, types in too_narrow(columns, self._output).items():
@@ -136,7 +143,8 @@ class Widening:
         with keeping_order(self._con):
             for at, batch in enumerate(_parts(stored.batch) if stored else ()):
                 name = f"__rewritten_{self._name}_{at}"
-                bound = self._bindings.bind(name, batch, sourced=True, placed=placed_of(output))
+                tells = stored is not None and not stored.plain
+                bound = self._bindings.bind(name, batch, sourced=tells, placed=placed_of(output))
                 rows, hidden = bound.plain, tuple(h for h in bound.hidden if h in (SOURCE, PLACE))
                 if hidden:
                     rows = f"SELECT * EXCLUDE ({FILE}, {ROW}, {RID}) FROM ({bound.full})"

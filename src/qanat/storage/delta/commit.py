@@ -159,11 +159,13 @@ def _head(
         yield features.action()
     if state is None:
         written = commit.schema.to_json()
-        yield _metadata(commit, str(uuid4()), None, now, written, properties, commit.comment)
+        yield _metadata(
+            commit, str(uuid4()), None, now, written, properties, commit.comment or None
+        )
         return
     if commit.change is not Change.REPLACE:
         commit.check_append(state.schema, state.partition_by, bool(state.files))
-    comment = state.comment if commit.comment is None else commit.comment
+    comment = state.comment if commit.comment is None else commit.comment or None
     before = (state.schema, state.partition_by, state.properties, state.comment)
     if before != (commit.schema, commit.partition_by, properties, comment):
         # The identifier stays: by it Spark's streaming readers know the table again.

@@ -54,7 +54,7 @@ class DeltaStore(DeltaUpkeep):
             temporary files.
     """
 
-    rewrites = extends = merges = True
+    extends = merges = True
 
     def __init__(
         self,

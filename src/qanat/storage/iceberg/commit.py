@@ -13,6 +13,7 @@ from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.transforms import IdentityTransform
 
 from qanat.disk import staged_file
+from qanat.errors import CommitConflictError
 from qanat.model.owner import OWNER
 from qanat.model.table import Change, Commit
 from qanat.storage.iceberg.catalog import Registered
@@ -26,11 +27,23 @@ from qanat.storage.iceberg.history import (
     NUMBER,
     RENAMES,
     RETRACTS,
+    REWRITES,
     TRANSACTIONS,
     History,
     SnapshotEntry,
 )
 from qanat.storage.iceberg.manifests import Content, changes, content, identity, owner, staged
+
+
+def drafted(commit: Commit, base: Registered, io: FileIO, staging: str) -> Draft:
+    """The next draft of a commit: the same rows with wider types first, where it has any.
+
+    Raises:
+        CommitConflictError: others have changed the rows that were written again.
+        QanatError: as `publishing` tells.
+    """
+    first = _has_to_rewrite(commit, base, io)
+    return (rewriting if first else publishing)(commit, base, io, staging)
 
 
 def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Draft:
@@ -47,6 +60,53 @@ def publishing(commit: Commit, base: Registered, io: FileIO, staging: str) -> Dr
     _describe(draft, commit)
     _exchange(draft, commit, io, staging)
     return draft
+
+
+def _has_to_rewrite(commit: Commit, base: Registered, io: FileIO) -> bool:
+    """True if the rows that are there have to take other files before the commit.
+
+    Raises:
+        CommitConflictError: they are not those any more that were written again.
+    """
+    if commit.rewritten is None:
+        return False
+    mine = _rewrites(commit)
+    for made in base.history.line():
+        if made.summary.get(REWRITES) == mine:
+            return False
+        if made.version <= (-1 if commit.rewrites is None else commit.rewrites):
+            return True
+        added, removed, masked = changes(io, made.manifests, made.id)
+        if added or removed or masked:
+            raise CommitConflictError(
+                f"{commit.table.name} has changed while its rows were written again with wider"
+                " types",
+                wanted=f"the files of version {commit.rewrites}",
+                got=f"version {made.version}",
+                hint="another writer committed to the table; run again",
+            )
+    return base.history.newest is not None
+
+
+def rewriting(commit: Commit, base: Registered, io: FileIO, staging: str) -> Draft:
+    """The draft that puts files with wider types in the place of all that are there."""
+    files = commit.rewritten or ()
+    for each in files:
+        staged_file(Path(staging, each.path), each.size)
+    draft = Draft(base, io)
+    _describe(draft, commit)
+    made = [staged(f, f"{staging}/{f.path}", draft.schema, draft.spec) for f in files]
+    ending = Ending(
+        base.history.numbers, narrow_types(commit.schema), {REWRITES: _rewrites(commit)}
+    )
+    draft.snapshot({None: made}, lambda e: True, ending, same_rows=True)
+    return draft
+
+
+def _rewrites(commit: Commit) -> str:
+    """For which commit rows are written again; of each attempt's the files have other names."""
+    names = [f.path for f in commit.rewritten or ()]
+    return json.dumps([commit.application, commit.number, *names[:1]])
 
 
 def retracting(
@@ -133,7 +193,7 @@ def _describe(draft: Draft, commit: Commit) -> None:
     draft.schema = next(same, schema)
     draft.spec = _partitioned(draft, commit)
     wanted = {**commit.properties, MAPPING: identifiers.mapping()}
-    if commit.comment is not None:
+    if commit.comment or (commit.comment is not None and COMMENT in properties):
         wanted[COMMENT] = commit.comment
     draft.properties |= {k: v for k, v in wanted.items() if properties.get(k) != v}
 

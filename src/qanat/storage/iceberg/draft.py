@@ -93,6 +93,7 @@ class Draft:
         self.spec: PartitionSpec = self.before.spec
         self.properties: dict[str, str] = {}
         self.snapshot_id = uuid4().int >> 65
+        self.same_rows = False
         self._made: dict[str, Any] = {}
         self._base = base
         self._io = io
@@ -113,10 +114,11 @@ class Draft:
 
     def snapshot(
         self,
-        added: Mapping[str, Sequence[DataFile]],
+        added: Mapping[str | None, Sequence[DataFile]],
         gone: Callable[[ManifestEntry], bool] | None,
         ending: Ending,
         restored: Iterable[ManifestEntry] = (),
+        same_rows: bool = False,
     ) -> None:
         """Add a snapshot: the files that stay, without those that go, and new ones.
 
@@ -124,16 +126,21 @@ class Draft:
             added: new files by the application that brings them.
             gone: whether a file goes; None if all stay, which need not be looked at then.
             restored: entries of earlier snapshots that come back as they were.
+            same_rows: whether the new files have the rows of those that go.
         """
         try:
             self._draw(added, gone, ending, list(restored))
+            self.same_rows = same_rows
+            if same_rows:
+                # pyiceberg has no counts for such a snapshot.
+                self._made["summary"]["operation"] = Operation.REPLACE.value
         except (OSError, QanatError):
             self.discard()
             raise
 
     def _draw(
         self,
-        added: Mapping[str, Sequence[DataFile]],
+        added: Mapping[str | None, Sequence[DataFile]],
         gone: Callable[[ManifestEntry], bool] | None,
         ending: Ending,
         restored: Sequence[ManifestEntry],

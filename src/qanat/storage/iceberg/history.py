@@ -31,6 +31,8 @@ RETRACTS = "qanat.retracts"
 """In summaries: the snapshot takes back what this application committed as this number."""
 RENAMES = "qanat.renames"
 """In summaries: JSON of two applications; what the first has committed is the second's now."""
+REWRITES = "qanat.rewrites"
+"""In summaries: for which commit the snapshot has the same rows in files with wider types."""
 FENCE = "qanat.fence"
 """In summaries: the snapshot changes nothing, and makes commits under way fail."""
 TYPES = "qanat.types"
@@ -57,6 +59,11 @@ class SnapshotEntry(Frozen):
     def version(self) -> int:
         """The version of the table that it made."""
         return self.sequence - 1
+
+    @property
+    def widens(self) -> bool:
+        """True if it has the same rows as the one before, in files with wider types."""
+        return REWRITES in self.summary
 
     @property
     def is_fence(self) -> bool:

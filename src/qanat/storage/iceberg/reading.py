@@ -7,6 +7,7 @@ deleted, no column has been renamed, and partition columns are in the names of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Reader:
             rows=None if parts.masked else sum(e.data_file.record_count for e in entries),
             bytes=sum(e.data_file.file_size_in_bytes for e in entries),
             files=len(entries),
-            comment=properties.get("comment"),
+            comment=properties.get("comment") or None,
             properties={k: v for k, v in properties.items() if k not in RESERVED},
             id=self._history.uuid,
         )
@@ -92,7 +93,7 @@ class Reader:
                     got=f"{path} is gone (removed with expired snapshots?)",
                     hint=f"start over from what is there: {full_refresh()}",
                 )
-        batch = self._plain(entries, last, schema, spec)
+        batch = self._over_time(entries, last, after, schema, spec)
         files = [e.data_file for e in entries]
         amount = Amount(
             len(files),
@@ -100,6 +101,43 @@ class Reader:
             sum(f.record_count for f in files),
         )
         return Added(batch or ArrowBatch(partial(self._rows, entries, last), schema), amount)
+
+    def _over_time(
+        self,
+        entries: Sequence[ManifestEntry],
+        last: SnapshotEntry,
+        after: int,
+        schema: Schema,
+        spec: PartitionSpec,
+    ) -> TableBatch | None:
+        """Files that versions have added, those from before columns got wider types as such.
+
+        Returns:
+            None if their own columns do not say what is in them.
+        """
+        widened = [made for made in reversed(self._since(last, after)) if made.widens]
+        parts: list[TableBatch] = []
+        rest = list(entries)
+        for made in widened:
+            before = None if made.parent is None else self._history.known.get(made.parent)
+            if before is None:
+                return None
+            older = [e for e in rest if self._sequence(e) < made.sequence]
+            rest = rest[len(older) :]
+            part = self._plain(older, before, self._schema(before), self._spec(older, before))
+            if part is None:
+                return None
+            parts.append(part)
+        batch = self._plain(rest, last, schema, spec)
+        if batch is None or not parts:
+            return batch
+        files = tuple(f for part in (*parts, batch) for f in part.files)
+        return replace(batch, files=files, narrower=tuple(p for p in parts if p.files))
+
+    def _sequence(self, of: ManifestEntry) -> int:
+        """The sequence number of the snapshot that has added a file."""
+        made = self._history.known.get(of.snapshot_id or 0)
+        return 0 if made is None else made.sequence
 
     def missing(self, made: SnapshotEntry) -> Sequence[str]:
         """The files of a snapshot that are not there."""

@@ -5,6 +5,9 @@ numbers of all applications; it is made only if the number before is the last. F
 partitions and properties change in one exchange of metadata, which fails if another writer has
 committed meanwhile; then the commit starts again from the new state.
 
+**Wider types** take two snapshots: a `replace` with the same rows in other files, and the commit's
+own. A crash in between leaves a table with wider types than it needs yet, and the same rows.
+
 **Sleepers.** A process may be stopped between any two instructions, for longer than its lease,
 and commit when it wakes. Commits to Delta tables go through a folder (the gate) that an update
 which takes over removes; an exchange in a catalog goes through none. Instead:
@@ -61,8 +64,7 @@ class IcebergStore(NoUpkeep, IcebergNames):
         owner: whose tables it writes.
     """
 
-    # Iceberg knows a column by its identifier, and forbids it most other types.
-    rewrites = merges = extends = False
+    merges = extends = False
 
     def __init__(
         self, private: Path, options: Mapping[str, Any], owner: str = "", *_: LocalFolders
@@ -190,11 +192,7 @@ class IcebergStore(NoUpkeep, IcebergNames):
     # -- changing ------------------------------------------------------------------------------
 
     def staging(self, table: TableRef) -> Path:
-        """The folder in which an engine stages files that a commit can make part of the table.
-
-        Raises:
-            UnsupportedError: the table is not on this machine.
-        """
+        """The folder of staged files; raises UnsupportedError for tables on other machines."""
         return Path(local(table).location, "data")
 
     def publish(self, commit: Commit) -> int:
@@ -219,8 +217,8 @@ class IcebergStore(NoUpkeep, IcebergNames):
                 self._create(commit)
             elif self._at_home(table, base):
                 staging = str(self.staging(table))
-                draft = driver("commit").publishing(commit, base, self._io(base, table), staging)
-                if self._exchange(table, base, draft):
+                draft = driver("commit").drafted(commit, base, self._io(base, table), staging)
+                if self._exchange(table, base, draft) and not draft.same_rows:
                     return int(draft.before.last_sequence)
 
     def retract(

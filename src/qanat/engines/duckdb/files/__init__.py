@@ -16,8 +16,8 @@ options), `sniff` and `heads`; `groups` has those that are read together, and `t
 of them DuckDB would not read as Python's `csv` does. These, and files in which DuckDB fails, are
 read by `records` and `documents`, which lose no row, and copied by `salvage`; `counted` finds the
 lines of rows that DuckDB has only counted. `drift` has the types that columns get for values that
-do not fit those of earlier files (`nested`: leaf by leaf). `folders` finds rows that contradict
-the names of their folders. `again` parses single rows anew, by the texts that a quarantine has
+do not fit those of earlier files (`nested`: leaf by leaf). `folders` has the columns that come
+from the names of folders. `again` parses single rows anew, by the texts that a quarantine has
 kept.
 """
 
@@ -33,6 +33,7 @@ import duckdb
 
 from qanat.engines.duckdb.files.bound import BoundFiles, FileTable, OnePass
 from qanat.engines.duckdb.files.dialect import flag
+from qanat.engines.duckdb.files.folders import wider_folders
 from qanat.engines.duckdb.files.partitions import Partitions, find_partitions
 from qanat.errors import OptionError, nearest
 from qanat.model.name import Named
@@ -90,9 +91,13 @@ def bind_files(
             nearest=nearest(batch.format, _FORMATS),
         )
     bind: Bind = getattr(import_module(found[0]), found[1])
-    bound = bind(*prepared(con, name, batch, scratch), scratch)
+    table, batch = prepared(con, name, batch, scratch)
     if not widens or batch.drift is not Drift.EVOLVE:
-        return bound
+        return bind(table, batch, scratch)
+    known = wider_folders(table, batch.known)
+    widened = known != batch.known
+    batch = replace(batch, known=known)
+    bound = replace(bind(table, batch, scratch), widened=widened)
     had: dict[str, list[DataType]] = {}
     # A type for values that did not fit may be none for some that did: 1e5 is a DOUBLE, and no
     # DECIMAL. So it is asked again, until no column gets another type; what still does not fit

@@ -11,5 +11,6 @@ from the rows there. `by_keys`: the rows replace those of their key or partition
 replace those of their group, of which no column tells. `by_clauses`:
 clauses say what becomes of rows that match (`missing`: and of those that
 no row of the source does). Only files with a row that is another one afterwards
-are written again (`rewrite`). `pieces` has the SQL that all of them share.
+are written again (`rewrite`). `by_adoption`: rows of another environment stay as they
+are. `pieces` has the SQL that all of them share.
 """

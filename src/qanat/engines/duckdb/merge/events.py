@@ -144,7 +144,8 @@ class Events:
                 got=sequence,
                 hint="nothing was published; leave one of them out: FROM (SELECT … WHERE …); or"
                 " let SEQUENCE BY have another value that tells which comes first, such as"
-                " SEQUENCE BY (updated_at, version)",
+                " SEQUENCE BY (updated_at, version), with which a table that has rows starts over:"
+                f" {full_refresh(dataset)}",
             )
         make(
             self._con,

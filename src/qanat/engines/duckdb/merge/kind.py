@@ -17,6 +17,7 @@ from qanat.model.changes import Changes
 from qanat.model.name import Named, Names
 from qanat.model.schema import DataType, Field, Schema
 from qanat.model.work import Merge, TableBatch, Work
+from qanat.planning.fit import redeclared
 
 C = TypeVar("C", bound=Changes)
 
@@ -112,10 +113,16 @@ class Becoming(ABC, Generic[C]):
 
     @property
     def may_widen(self) -> bool:
-        """True if columns of the table may get wider types by the rows of the epoch."""
-        work, stored = self.work, self.merge.target.stored
-        plain = stored is not None and isinstance(stored.batch, TableBatch)
-        return plain and work.widens and (work.unchanged or self.bindings.widened)
+        """True if columns of the table may get wider types."""
+        target = self.merge.target
+        plain = target.stored is not None and isinstance(target.stored.batch, TableBatch)
+        return plain and (self._by_rows or bool(redeclared(target.schema, target.declared)))
+
+    @property
+    def _by_rows(self) -> bool:
+        """True if they may get them by the rows of the epoch."""
+        work = self.work
+        return work.widens and (work.unchanged or self.bindings.widened)
 
     def widened(
         self,
@@ -136,7 +143,7 @@ class Becoming(ABC, Generic[C]):
         if columns is not None:
             target = replace(target, schema=columns)
         parts = []
-        for select in selects:
+        for select in selects if self._by_rows else ():
             relation = self.con.sql(f"SELECT * FROM ({select}) LIMIT 0")
             parts.append((columns_of(relation.columns, relation.types), select))
         widening = Widening(self.con, self.bindings, file_name(self.work.dataset), target)

@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.merge.by_adoption import ByAdoption
 from qanat.engines.duckdb.merge.by_clauses import ByClauses
 from qanat.engines.duckdb.merge.by_events import ByEvents
 from qanat.engines.duckdb.merge.by_keys import by_keys
@@ -21,6 +22,7 @@ from qanat.engines.duckdb.merge.snapshot import BySnapshots
 from qanat.engines.duckdb.order import keep_sorted
 from qanat.engines.duckdb.write import CHANGE_DATA, write, write_beside
 from qanat.errors import InvariantError, UnsupportedError, full_refresh
+from qanat.model.adopted import Adopted
 from qanat.model.changes import AutoCdc, Changes
 from qanat.model.feed import CHANGE_TYPE, DELETE, INSERT, UPDATE_AFTER, UPDATE_BEFORE
 from qanat.model.keyed import Keyed
@@ -33,6 +35,7 @@ from qanat.model.work import Merge, TableBatch, Work
 from qanat.text import quote
 
 _KINDS: Mapping[type[Changes], Callable[..., Becoming[Any]]] = {
+    Adopted: ByAdoption,
     AutoCdc: ByEvents,
     Keyed: by_keys,
     MergeInto: ByClauses,

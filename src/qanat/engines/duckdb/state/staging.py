@@ -12,6 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from qanat.engines.duckdb.files.bound import RESERVED
+from qanat.engines.duckdb.rules import compile_predicates
 from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.state.cache import Caches
 from qanat.engines.duckdb.state.epoch import StateEpoch
@@ -39,7 +40,7 @@ class StatefulStaging(Staging):
         result = self._operator(computes=False).result()
         fitted = self._fitted(result)
         relation = f"SELECT {fitted.projection} FROM ({result.select})"
-        self._check_rules(relation)
+        compile_predicates(self.con, relation, self.work.expectations)
         return self._merged(fitted, relation)
 
     def _with_state(self, staged: Staged) -> Staged:
