@@ -25,6 +25,7 @@ from qanat.model.dialect import SPARK
 from qanat.model.kind import EngineKind, TableFormat
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.location import is_url
+from qanat.model.metrics import METRICS_RETENTION
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, TRIGGER_INTERVAL, OnRowError, ProjectSpec
 from qanat.model.upkeep import parse_duration
@@ -34,10 +35,11 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = {
     QUARANTINE_LIMIT: (parse_limit, LIMIT),
     QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
     TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
+    METRICS_RETENTION: (parse_duration, "a duration, as in 90 days"),
 }
 """By table property that is read: what reads its value, and what a value is."""
-_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT, QUARANTINE_WINDOW)
-"""Table properties that the configuration may have for all tables."""
+_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT, QUARANTINE_WINDOW, METRICS_RETENTION)
+"""What the configuration may have: table properties for all tables, and what is the project's."""
 _TOP = (*KEYS, *ALIASES, "environments")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qanat.model import upkeep as model
+from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
@@ -155,6 +156,16 @@ class History(tuple[HistoryEntry, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("history").history_html(self))
+
+
+class MetricsHistory(tuple[Metrics, ...]):
+    """What updates have brought into a dataset, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("metrics").metrics_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("metrics").metrics_html(self))
 
 
 class Checks(tuple[RuleCheck, ...]):

@@ -21,6 +21,7 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
+from qanat.model.metrics import measured
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Amount, Work
@@ -180,6 +181,7 @@ def audit(attempt: Attempt) -> None:
             **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
         },
         bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.all_files),
+        columns=measured(staged),
     )
     attempt.session.ledger.prepare(attempt.epoch, running.lease.latest)
 

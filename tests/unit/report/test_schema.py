@@ -74,6 +74,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
+    "metrics": (lambda p: p.metrics("silver_orders"),),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
     "discard": (lambda p: p.quarantine("silver_orders").discard(where="amount = 0"),),
