@@ -163,6 +163,7 @@ COMMANDS = {
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
+    "anomalies": "See what was out of the ordinary, and say whether it was expected.",
     "promote": "Take over tables that another environment has computed.",
     "maintain": "Compact tables, and delete old files and log entries.",
     "pause": "Let no update work on a dataset for now.",

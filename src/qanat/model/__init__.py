@@ -10,7 +10,7 @@ themselves: `adapter` (options and connectors), `envelope` (what messages are wr
 (the others). What happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the
 data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of that
 may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
-`metrics` (what is kept of an update's rows),
+`metrics` (what is kept of an update's rows), `anomaly` (what is out of the ordinary there),
 `table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets
 another name, or goes), `event` (what an update tells while it runs).
 """

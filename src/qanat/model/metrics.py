@@ -50,6 +50,29 @@ class Metrics(Frozen):
     columns: Columns = field(default_factory=dict)
 
     @property
+    def shares(self) -> Mapping[str, tuple[int, int]]:
+        """By metric, how many rows of how many were counted.
+
+        >>> counts = Counts(out=9, written=8, dropped=1, malformed=1)
+        >>> rules = (RuleCount("f", "known", "drop", 1),)
+        >>> columns = {"amount": ColumnMetrics(8, 2)}
+        >>> dict(Metrics("f", "f", "u", 1.0, 2.0, 1, counts, rules, 10, columns).shares)
+        {'quarantined': (1, 10), 'dropped': (1, 10), 'violations(known)': (1, 10), \
+'nulls(amount)': (2, 8)}
+        """
+        counts = self.counts
+        found = {"quarantined": counts.set_aside, "dropped": counts.dropped}
+        for rule in self.rules:
+            of = rule.rule if rule.dataset == self.dataset else f"{rule.dataset}.{rule.rule}"
+            found[f"violations({of})"] = rule.violations
+        # A view may have given more rows than the flow made of them.
+        shares = {name: (part, max(part, self.rows)) for name, part in found.items()}
+        for name, column in self.columns.items():
+            if column.nulls is not None:
+                shares[f"nulls({name})"] = (column.nulls, column.rows)
+        return shares
+
+    @property
     def rows(self) -> int:
         """Rows that came: those of the query, and those that could not be parsed."""
         return self.counts.out + self.counts.malformed
@@ -74,6 +97,35 @@ class Metrics(Frozen):
             self.bytes + later.bytes,
             joined(self.columns, later.columns),
         )
+
+
+class Volume(Frozen):
+    """How many rows a flow has brought in one update.
+
+    Args:
+        ended: when, seconds since 1970 (UTC).
+        generation: of its target; the first update of one takes all rows that there are.
+    """
+
+    update: str
+    ended: float
+    rows: int
+    generation: int = 0
+
+
+class Watched(Frozen):
+    """What is watched of a flow.
+
+    Args:
+        metrics: how many metrics its newest update had.
+        due: when it should have brought something again, seconds since 1970 (UTC); None if that
+            is not known, or has been told.
+    """
+
+    flow: str
+    dataset: str
+    metrics: int
+    due: float | None = None
 
 
 def of_epoch(epoch: Epoch) -> Metrics | None:

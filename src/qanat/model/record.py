@@ -155,6 +155,8 @@ class Epoch(Frozen):
         version: the table's version after the commit.
         columns: what the statistics of its files tell of its rows; once it is committed, they are
             part of the history of metrics, and empty here.
+        due: when its flow should bring something again, seconds since 1970 (UTC); handed to the
+            ledger with the epoch, and not kept here.
     """
 
     flow: str
@@ -176,6 +178,7 @@ class Epoch(Frozen):
     bytes_written: int | None = None
     error: str | None = None
     columns: Mapping[str, ColumnMetrics] = field(default_factory=dict)
+    due: float | None = None
 
     @property
     def prepared(self) -> bool:

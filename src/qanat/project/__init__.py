@@ -12,6 +12,7 @@ from qanat.project.opened import Project
 from qanat.project.opening import doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
+    Anomalies,
     Checks,
     Events,
     FirstRows,
@@ -33,6 +34,7 @@ from qanat.project.shown import (
 from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
+    "Anomalies",
     "Checks",
     "Events",
     "FirstRows",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from qanat.model.anomaly import Anomaly, Verdict
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Checks, MetricsHistory
+from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -42,3 +43,48 @@ class Quality:
         (9, 3, 8.75)
         """
         return MetricsHistory(run_module("look").metrics(self._current(), dataset, limit))
+
+    def anomalies(self, dataset: str | None = None, limit: int = 20) -> Anomalies:
+        """What was out of the ordinary in past updates, newest first.
+
+        Args:
+            dataset: only in this one.
+            limit: anomalies at most.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+
+        >>> project.anomalies().anomalies
+        ()
+        """
+        found = run_module("watching").anomalies(self._current(), dataset, limit)
+        return shown(Anomalies, found)
+
+    def mark(
+        self,
+        dataset: str,
+        verdict: str,
+        metric: str | None = None,
+        update: str | None = None,
+    ) -> tuple[Anomaly, ...]:
+        """Say of anomalies whether something was wrong; it is remembered.
+
+        Args:
+            verdict: `expected` (nothing was wrong: such values belong to the history) or
+                `anomaly` (the values stay out of it).
+            metric: only of this one; default: of all in that update.
+            update: its identifier; default: the newest that has an anomaly of the dataset.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+            SelectionError: there is no such anomaly.
+            ValueError: the verdict is neither of the two.
+
+        Example:
+
+            with qanat.open("shop") as project:
+                project.mark("silver_orders", "expected", metric="rows")
+        """
+        said = Verdict(verdict)
+        marked = run_module("watching").mark(self._current(), dataset, said, metric, update)
+        return tuple(marked)

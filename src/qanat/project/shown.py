@@ -15,7 +15,7 @@ from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
-from qanat.run import results
+from qanat.run import results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -166,6 +166,16 @@ class MetricsHistory(tuple[Metrics, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("metrics").metrics_html(self))
+
+
+class Anomalies(watching.Anomalies):
+    """What was out of the ordinary in past updates, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("anomalies").anomalies_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("anomalies").anomalies_html(self))
 
 
 class Checks(tuple[RuleCheck, ...]):

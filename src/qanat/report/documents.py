@@ -13,6 +13,7 @@ from typing import Any
 
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
+    anomalies,
     checks,
     doctor,
     events,
@@ -76,6 +77,7 @@ DOCUMENTS: dict[str, Shape] = {
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,
+    "anomalies": anomalies.ANOMALIES,
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
     "discard": quarantine.DISCARD,
@@ -99,6 +101,7 @@ SHAPES = Shapes(
     *lineage.PARTS,
     *history.PARTS,
     *events.PARTS,
+    *anomalies.PARTS,
     *metrics.PARTS,
     *quarantine.PARTS,
     *validation.PARTS,

@@ -11,7 +11,7 @@ from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, moment
 from qanat.report.shape import Key, Shape
 from qanat.report.update import COUNTS
-from qanat.text import PLAIN, Cell, Layout, Value, grid, size, utc
+from qanat.text import PLAIN, Cell, Layout, Value, grid, percent, size, utc
 
 COLUMN = Shape(
     "ColumnMetrics",
@@ -78,17 +78,6 @@ def metrics_html(entries: Sequence[Metrics]) -> str:
     return page(*parts)
 
 
-def share(part: int, whole: int) -> str:
-    """A part of a whole in percent, with one digit more where it is small.
-
-    >>> share(1, 8), share(1, 3000), share(0, 5), share(0, 0)
-    ('12.5 %', '0.03 %', '0 %', '0 %')
-    """
-    percent = 100 * part / whole if whole else 0.0
-    digits = 2 if percent < 1 else 1
-    return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + " %"
-
-
 def _row(entry: Metrics) -> list[Value]:
     counts = entry.counts
     broken = (f"{r.rule} {r.violations:,}" for r in entry.rules if r.violations)
@@ -97,8 +86,8 @@ def _row(entry: Metrics) -> list[Value]:
         entry.flow,
         entry.rows,
         counts.written,
-        Cell(share(counts.set_aside, entry.rows), right=True),
-        Cell(share(counts.dropped, entry.rows), right=True),
+        Cell(_share(counts.set_aside, entry.rows), right=True),
+        Cell(_share(counts.dropped, entry.rows), right=True),
         Cell(size(entry.bytes), right=True),
         ", ".join(broken),
     ]
@@ -106,8 +95,12 @@ def _row(entry: Metrics) -> list[Value]:
 
 def _columns(entry: Metrics) -> Iterator[list[Value]]:
     for name, column in entry.columns.items():
-        nulls = "–" if column.nulls is None else share(column.nulls, column.rows)
+        nulls = "–" if column.nulls is None else _share(column.nulls, column.rows)
         yield [name, column.nulls, Cell(nulls, right=True), _end(column.low), _end(column.high)]
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part / whole if whole else 0.0)
 
 
 def _end(value: Any) -> Value:

@@ -23,7 +23,8 @@ content (`asked`: files that a command names; `earlier`: rows that earlier relea
 whose error ended one, `drift` how it changes the columns of its table. `commits` numbers epochs,
 makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
 stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
-(`sums` is what epochs add up to); `replay` is an epoch whose rows come out
+(`sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one, and
+`silence` for what has not come; `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
 

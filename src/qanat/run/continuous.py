@@ -35,6 +35,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
+from qanat.run.silence import tell_of_silence
 from qanat.run.sums import Sums
 from qanat.run.update import around_now, attempted, result_of
 
@@ -46,6 +47,8 @@ _MOST = 5000
 """Epochs after which it does: the ledger keeps ten thousand events of an update."""
 _STUCK = 60.0
 """Seconds after which it does where an epoch that a crash left open cannot be ended."""
+_SILENCE = 10.0
+"""Seconds between two looks whether something should have come and has not."""
 _TICK = 0.2
 """Seconds between two looks whether it is to end."""
 
@@ -152,7 +155,7 @@ def keep_updating(
             return UpdateResult("", str(UpdateStatus.SUCCEEDED), 0.0, results)
         frame.enter_context(explained("use"))
         frame.enter_context(_impatient(opened.running, ending))
-        running, entry = opened.running, opened.entry
+        running, entry = replace(opened.running, goes_on=True), opened.entry
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
             totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
@@ -239,6 +242,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
     for name in names:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
     finished: SimpleQueue[Future[Turn]] = SimpleQueue()
+    listened = time.monotonic()
     until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
@@ -247,6 +251,9 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                 for name in agenda.due()[: max(0, free)]:
                     agenda.start(name)
                     pool.submit(turns.take, name).add_done_callback(finished.put)
+                if time.monotonic() > listened + _SILENCE:
+                    listened = time.monotonic()
+                    tell_of_silence(running, [n for n in names if not turns.totals[n].paused])
                 left = agenda.wait()
                 turn = _next(finished, _TICK if left is None else min(left, _TICK))
                 if turn is not None and _after(turns, agenda, turn):

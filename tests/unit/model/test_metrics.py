@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_files_add_up() -> None:
 
 
 def test_bounds_are_values_of_json_and_never_texts() -> None:
-    moment = datetime(2026, 1, 2, 3, 4)
+    moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
     known = measured(
         staged(
             file(
@@ -53,7 +53,9 @@ def test_bounds_are_values_of_json_and_never_texts() -> None:
     )
     assert known["price"] == ColumnMetrics(1, 0, 1.5, 2.25)
     assert known["name"] == ColumnMetrics(1, 0)
-    assert known["at"] == ColumnMetrics(1, 0, "2026-01-02T03:04:00", "2026-01-02T03:04:00")
+    assert known["at"] == ColumnMetrics(
+        1, 0, "2026-01-02T03:04:00+00:00", "2026-01-02T03:04:00+00:00"
+    )
     assert known["good"] == ColumnMetrics(1, 0)
 
 

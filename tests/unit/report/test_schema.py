@@ -13,7 +13,8 @@ import pytest
 import qanat
 from qanat.cli.template import contents
 from qanat.errors import Location, ProblemsError, QanatError, SpecError
-from qanat.project import doctor
+from qanat.model.anomaly import Anomaly
+from qanat.project import Anomalies, doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure
 from qanat.run.results import ExportResult
@@ -53,6 +54,8 @@ def promoted(project: qanat.Project) -> Any:
     return project.promote("+revenue_by_city", origin="prod")
 
 
+ANOMALY = Anomaly("silver", "silver", "nulls(id)", "u", 1.0, 0.5, 0.01, 0.0, 0.02)
+
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
@@ -75,6 +78,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),
+    "anomalies": (lambda p: p.anomalies(), lambda _: Anomalies((ANOMALY,), 12)),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
     "discard": (lambda p: p.quarantine("silver_orders").discard(where="amount = 0"),),

@@ -26,7 +26,9 @@ from qanat.model.move import Move, Moved
 from qanat.model.name import fold
 from qanat.model.record import Definition, Lease
 
-_NAMED = ("qanat_definitions", "qanat_pauses", "qanat_metrics")
+_MEASURED = ("qanat_metrics", "qanat_watched", "qanat_anomalies")
+"""Tables that are about what flows have brought into a dataset."""
+_NAMED = ("qanat_definitions", "qanat_pauses", *_MEASURED)
 """Tables that are about a dataset, and have its name as it is written."""
 
 
@@ -133,7 +135,7 @@ def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
     transaction.write(
         "DELETE FROM qanat_positions WHERE scope = ? AND dataset_key = ?", (scope, key)
     )
-    for table in ("qanat_pauses", "qanat_metrics"):
+    for table in ("qanat_pauses", *_MEASURED):
         transaction.write(f"DELETE FROM {table} WHERE scope = ? AND dataset_key = ?", (scope, key))
     # Flows that have fed other datasets, too, keep their names: their numbers go on.
     for flow in move.gone:
@@ -186,7 +188,7 @@ def _rename_flow(transaction: Transaction, scope: str, old: str, new: str) -> No
     transaction.write(
         "UPDATE qanat_epochs SET flow = ? WHERE scope = ? AND flow = ?", (new, scope, old)
     )
-    for table in ("qanat_positions", "qanat_metrics"):
+    for table in ("qanat_positions", *_MEASURED):
         _replace(transaction, scope, table, "flow", old, new)
 
 
