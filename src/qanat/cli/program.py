@@ -157,7 +157,7 @@ COMMANDS = {
     "validate": "Check the whole project without running it.",
     "plan": "Show what an update would do, and why.",
     "run": "Bring the datasets up to date.",
-    "test": "Check every expectation on the stored tables.",
+    "test": "Check expectations on the stored tables; run unit tests.",
     "query": "Ask the project's tables by SQL.",
     "show": "Look at all tables, or at the rows and columns of one.",
     "lineage": "Show what a table or column is made from.",

@@ -5,11 +5,13 @@ an author writes: `dialect` (of SQL), `schema` (columns and types), `inference` 
 nobody declared), `query` (and what it reads),
 `chosen` (of columns), `changes` (how rows change a table, as those of AUTO CDC), `feed` (how
 others are told), `snapshots`, `keyed` and `merge_into` (other kinds of changes), `function` (what
-SQL can call), `pipeline` (expectations, datasets, flows, the project). What adapters say of
-themselves: `adapter` (options and connectors), `envelope` (what messages are wrapped in), `kind`
-(the others). What happens when a pipeline runs: `upkeep` (how tables are maintained), `work` (the
-data of one epoch, bound for an engine), `staged` (what that made of it), `limit` (how much of that
-may go to quarantine), `record` (what the ledger remembers, such as how far a flow has read),
+SQL can call), `pipeline` (expectations, datasets, flows, the project), `unit_test` (rows in, rows
+out). What adapters say of themselves: `adapter` (options and connectors), `envelope` (what
+messages are wrapped in), `kind` (the others).
+What happens when a pipeline runs: `upkeep` (how tables are
+maintained), `work` (the data of one epoch, bound for an engine), `staged` (what that made of it),
+`limit` (how much of that may go to quarantine), `record` (what the ledger remembers, such as how
+far a flow has read),
 `metrics` (what is kept of an update's rows), `anomaly` (what is out of the ordinary there),
 `table` (a stored table, and what an epoch does to it), `owner` (whose it is), `move` (what gets
 another name, or goes), `event` (what an update tells while it runs).

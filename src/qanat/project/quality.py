@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qanat.model.anomaly import Anomaly, Verdict
+from qanat.model.unit_test import FOLDER, UnitResult
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
 from qanat.project.upkeep import run_module
@@ -16,15 +17,25 @@ class Quality:
         raise NotImplementedError
 
     def test(self, select: Names = ()) -> Checks:
-        """Every expectation against the rows that the tables hold now; nothing is written.
+        """Every expectation against the rows that the tables hold now, and all unit tests.
+
+        Nothing is written: unit tests (`tests/*.yml`) are computed in a folder of their own.
 
         Raises:
+            ProblemsError: the declarations, or the files of tests, are wrong.
             SelectionError: a name matches nothing.
 
         >>> project.test("silver_orders").passed
         True
         """
-        return Checks(run_module("expectations").check(self._current(), selection(select)))
+        session, chosen = self._current(), selection(select)
+        units: tuple[UnitResult, ...] = ()
+        if (session.root / FOLDER).is_dir():
+            units = run_module("unit_tests").run_unit_tests(session, chosen)
+        tested = [unit.dataset for unit in units]
+        checks = Checks(run_module("expectations").check(session, chosen, tested))
+        checks.units = units
+        return checks
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -15,6 +15,7 @@ from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
+from qanat.model.unit_test import UnitResult
 from qanat.run import results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
@@ -179,12 +180,14 @@ class Anomalies(watching.Anomalies):
 
 
 class Checks(tuple[RuleCheck, ...]):
-    """Expectations against stored rows."""
+    """Expectations against stored rows, and in `units` the unit tests of transformations."""
+
+    units: tuple[UnitResult, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """False if an expectation other than `warn` is violated."""
-        return not report("checks").broken(self)
+        """False if an expectation other than `warn` is violated, or a unit test fails."""
+        return all(u.passed for u in self.units) and not report("checks").broken(self)
 
     def __str__(self) -> str:
         return str(report("checks").checks_text(self))

@@ -25,7 +25,7 @@ from qanat.model.pipeline import (
 )
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.planning.fingerprint import definition, volatile
-from qanat.planning.graph import view_of
+from qanat.planning.graph import Graph, view_of
 from qanat.planning.order import build_graph
 from qanat.run.changing import compile_changes, problems_of_expressions, rules_of_changes
 from qanat.run.memo import Analysis, CompiledFlow, CompiledView
@@ -57,9 +57,18 @@ def analyse(
     if problems:
         sound = _sound(pipeline, problems, dialect)
         return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
+    return Analysed(compiled(pipeline, graph, dialect), ())
+
+
+def compiled(pipeline: Pipeline, graph: Graph, dialect: str) -> Analysis:
+    """What is known of declarations that nothing is wrong with.
+
+    Raises:
+        UnsupportedError: a construct does not mean the same in the engine's dialect.
+    """
     targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
     flows = {f.name: compile_flow(pipeline, f, dialect) for f in pipeline.flows}
-    analysis = Analysis(
+    return Analysis(
         pipeline,
         graph,
         flows,
@@ -67,7 +76,6 @@ def analyse(
         {name: definition(pipeline, pipeline.dataset(name)) for name in sorted(targets)},
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
     )
-    return Analysed(analysis, ())
 
 
 def _sound(

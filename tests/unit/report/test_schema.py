@@ -54,6 +54,23 @@ def promoted(project: qanat.Project) -> Any:
     return project.promote("+revenue_by_city", origin="prod")
 
 
+def unit_tested(project: qanat.Project) -> Any:
+    """Unit tests that fail, by their rows and by an error."""
+    given = "given: [{input: customers, rows: []}, {input: silver_orders, rows: []}]"
+    expect = "expect: {rows: [{city: Oslo, revenue: 1.5}]}"
+    tests = project.root / "tests"
+    tests.mkdir(exist_ok=True)
+    (tests / "some.yml").write_text(
+        f"unit_tests:\n- {{name: rows, model: revenue_by_city, {given}, {expect}}}\n"
+        f"- {{name: error, model: revenue, {given}, {expect}}}\n"
+    )
+    found = project.test()
+    assert [bool(unit.error) for unit in found.units] == [False, True]
+    assert not found.passed
+    found._repr_html_()
+    return found
+
+
 ANOMALY = Anomaly("silver", "silver", "nulls(id)", "u", 1.0, 0.5, 0.01, 0.0, 0.02)
 
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
@@ -63,7 +80,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "pauses": (lambda p: p.pause("ranking", reason="to look"), lambda p: p.pause()),
     "resumed": (lambda p: p.resume(), lambda p: p.resume()),
     "validation": (lambda p: p.validate(),),
-    "test": (lambda p: p.test(),),
+    "test": (lambda p: p.test(), unit_tested),
     "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
