@@ -94,10 +94,7 @@ def stand_in(
         known = [d.name for d in session.pipeline.datasets]
         raise DatasetNotFoundError(f"{name} is not declared", nearest=nearest(name, known))
     if dataset.sink is not None:
-        raise PlanError(
-            f"{name} is a sink: it has no rows to look at",
-            hint="test the dataset that it is fed by",
-        )
+        raise PlanError(f"{name} is a sink: it has no rows to look at; test what feeds it")
     wanted = _wanted(session.pipeline, dataset, given)
     inputs = Named((n, i) for n, i in ((i.name, i) for i in _inputs(wanted, given, columns)))
     for each in given:

@@ -137,7 +137,8 @@ CASES = {
     ),
     "many more rows than ever": Case(
         "qanat run",
-        "qanat anomalies mark orders expected",
+        "nothing was published; mend the source and run again, or if it is as it should be:"
+        " qanat anomalies mark orders expected",
         orders=WATCHED,
         before=(*DAYS, {"data/many.csv": "id,amount\n" + "1,2\n" * 5000}),
     ),
