@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.anomaly import ENOUGH
 from qanat.quality.forecast import Forecast, forecast
 
 Parts: TypeAlias = tuple[int, int]
@@ -192,6 +193,12 @@ def norm(
     >>> norm([(100, 0)] * 5, Count(), 0.001) is None
     True
     """
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    known = [parts for parts in history if parts is not None]
+    if len(known) > ENOUGH and not apart and not any(part for part, _ in known):
+        # Most shares are of nothing at all, as NULLs in a column that has none.
+        nothing = Forecast(scale.of(*known[-1]), {}, {}, "last", 0)
+        return Norm(scale, nothing, besides=0.0, down=0.0, up=0.0, z=z)
     points = [None if parts is None else scale.of(*parts) for parts in history]
     found = forecast(points, {place: scale.of(*parts) for place, parts in apart.items()})
     if found is None:
@@ -203,7 +210,7 @@ def norm(
     besides = max(0.0, median(map(_square, errors)) / 0.455 - median(map(_square, chances)))
     scaled = [e / _spread(besides, c) for e, c in zip(errors, chances, strict=True)]
     down, up = (margin([side * e for e in scaled], alpha / 2) for side in (-1, 1))
-    return Norm(scale, found, besides, down, up, NormalDist().inv_cdf(1 - alpha / 2))
+    return Norm(scale, found, besides, down, up, z)
 
 
 def _spread(besides: float, chance: float) -> float:
