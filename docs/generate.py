@@ -31,6 +31,7 @@ from qanat.declare import auto_cdc, calls, columns, properties, settings, types 
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
+from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
@@ -782,6 +783,14 @@ def tables() -> Lines:
     yield ""
     yield from table(
         ["Property", "A value is"], [[code(name), wanted] for name, (_, wanted) in READ.items()]
+    )
+    yield f"`{ANOMALIES}`: {one_line(document(OnAnomaly)).split('(')[0].strip()}"
+    yield "([how](../how-to/anomalies.md)). Default: that of the spec's `configuration`, else"
+    yield f"`{OnAnomaly.WARN}`."
+    yield ""
+    yield from table(
+        ["Value", "What happens"],
+        [[code(a.value), _meaning(OnAnomaly, a.name)] for a in OnAnomaly],
     )
     yield f"`{ON_ROW_ERROR}`: {one_line(document(OnRowError)).split('(')[0].strip()}"
     yield "([how](../how-to/quality.md#rows-that-a-query-cannot-compute)). Default:"

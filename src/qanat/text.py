@@ -99,6 +99,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
+def percent(share: float) -> str:
+    """A share from 0 to 1, with a digit more where it is small.
+
+    >>> percent(0.125), percent(1 / 3000), percent(0.0)
+    ('12.5 %', '0.03 %', '0 %')
+    """
+    text = f"{100 * share:.{2 if share < 0.01 else 1}f}"
+    return text.rstrip("0").rstrip(".") + " %"
+
+
 SIZE = "a size such as 2GB or 512MiB"
 """What an error says was wanted."""
 

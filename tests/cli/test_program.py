@@ -25,6 +25,7 @@ COMMANDS = (
     "lineage",
     "history",
     "quarantine",
+    "anomalies",
     "promote",
     "maintain",
     "pause",

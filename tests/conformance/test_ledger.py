@@ -26,6 +26,7 @@ from qanat.errors import (
 )
 from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.tables import MIGRATIONS
+from qanat.model.anomaly import Anomaly, Verdict
 from qanat.model.event import (
     DatasetEnded,
     DatasetStarted,
@@ -40,6 +41,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
+from qanat.model.metrics import Metrics, Volume, Watched
 from qanat.model.move import Move, Moved
 from qanat.model.record import (
     Definition,
@@ -54,7 +56,7 @@ from qanat.model.record import (
     UpdateStatus,
 )
 from qanat.model.schema import Array, Field, Primitive, Schema
-from qanat.model.staged import Counts, RuleCount
+from qanat.model.staged import ColumnMetrics, Counts, RuleCount
 from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
 from qanat.testing.postgresql import postgresql
@@ -133,6 +135,9 @@ RENAMED = Move(
     sources={"dataset:bronze": "dataset:grösse", "quarantine:bronze": "quarantine:grösse"},
     definitions=(Definition("größe", "streaming table", "f2", "i1", "SELECT 1"),),
 )
+
+
+MEASURED = {"id": ColumnMetrics(7, 0, 1, 9), "größe": ColumnMetrics(7, 2, 0.5, 1.5)}
 
 
 def epoch(number: int = 1, flow: str = "bronze", **changes: object) -> Epoch:
@@ -394,10 +399,11 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
         rules=(RuleCount("Bronze", "known “x”", "drop", 1),),
         source_schemas={"files:/in": COLUMNS},
         bytes_written=2**40,
+        columns=MEASURED,
     )
     ledger.settle(settled, lease)
     ledger.settle(settled, lease)
-    expected = replace(settled, status=EpochStatus.COMMITTED)
+    expected = replace(settled, status=EpochStatus.COMMITTED, columns={})
     reader = another()
     assert reader.open_epochs() == []
     for each in (ledger, reader):
@@ -413,6 +419,121 @@ def test_a_settled_epoch_is_remembered_whole(ledger: Ledger, another: Open, leas
     assert reader.epochs() == [bare]
     (whole,) = reader.epochs(files=True)
     assert whole.ranges["files:/in"].files == FILES.files
+
+
+def measured(number: int, **changes: object) -> Epoch:
+    """An epoch that has brought ten rows, one of which broke a rule."""
+    staged = {
+        "ended": 1000.0 + number,
+        "counts": Counts(out=10, written=7, dropped=3),
+        "rules": (RuleCount("Bronze", "known", "drop", 1),),
+        "bytes_written": 100,
+        "columns": MEASURED,
+    }
+    return epoch(number, **{**staged, **changes})
+
+
+def test_metrics_are_those_of_all_epochs_of_an_update(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    for number in (1, 2):
+        done = committed(ledger, lease, measured(number))
+        ledger.settle(done, lease)  # once more is as good as once
+    committed(ledger, lease, measured(3, update="update-2", columns={}))
+    committed(ledger, lease, measured(1, flow="more"))
+    committed(ledger, lease, measured(1, flow="Bronze::replay"))
+    ledger.give_up(ledger.intend(measured(4), lease), "no", lease)
+    both = Metrics(
+        "bronze",
+        "Bronze",
+        "update-1",
+        1000.5,
+        1002.0,
+        2,
+        Counts(out=20, written=14, dropped=6),
+        (RuleCount("Bronze", "known", "drop", 2),),
+        200,
+        {"id": ColumnMetrics(14, 0, 1, 9), "größe": ColumnMetrics(14, 4, 0.5, 1.5)},
+    )
+    rows = [Volume(m.update, m.ended, m.rows) for m in ledger.metrics("bronze", flow="bronze")]
+    for by in (ledger, another()):
+        newest, before, more = by.metrics("BRONZE")
+        assert by.volumes("BRONZE", "bronze", 9) == rows
+        assert by.volumes("bronze", "bronze", 1) == rows[:1]
+        assert before == both
+        assert (newest.update, newest.rows, newest.columns) == ("update-2", 10, {})
+        assert (more.flow, more.rows) == ("more", 10)
+        assert by.metrics("bronze", limit=1) == [newest]
+        assert by.metrics("bronze", flow="more") == [more]
+        assert by.metrics("silver") == []
+
+
+def test_an_epoch_that_a_crash_left_open_brings_its_metrics(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.prepare(replace(ledger.intend(epoch(), lease), **staged_of(measured(1))), lease)
+    assert ledger.metrics("bronze") == []
+    later = another()
+    (opened,) = later.open_epochs()
+    later.settle(replace(opened, version=0, ended=1001.0), lease)
+    (found,) = later.metrics("bronze")
+    assert (found.rows, found.epochs, found.columns) == (10, 1, MEASURED)
+
+
+def staged_of(of: Epoch) -> dict[str, Any]:
+    return {n: getattr(of, n) for n in ("counts", "rules", "bytes_written", "columns")}
+
+
+ODD = Anomaly("Bronze", "bronze", "rows", "update-1", 1001.0, 5.0, 90.0, 80.5, 100.0)
+
+
+def test_what_is_watched_is_that_of_the_newest_epoch(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    committed(ledger, lease, measured(1, due=2000.0))
+    committed(ledger, lease, measured(1, flow="more", columns={}))
+    # rows, quarantined, dropped, violations(known), and NULLs of two columns
+    watched = [Watched("bronze", "Bronze", 6, 2000.0), Watched("more", "Bronze", 4)]
+    for by in (ledger, another()):
+        assert by.watched() == watched
+    ledger.keep_anomalies([replace(ODD, metric="freshness")], lease)
+    assert another().watched()[0].due is None
+    committed(ledger, lease, measured(2, due=3000.0))
+    assert another().watched()[0].due == 3000.0
+
+
+def test_anomalies_are_kept_with_what_was_said_of_them(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    later = replace(ODD, update="update-2", at=1002.0, metric="nulls(größe)", value=0.25)
+    ledger.keep_anomalies([ODD, later], lease)
+    ledger.keep_anomalies([replace(ODD, value=6.0)], lease)  # the epoch was tried again
+    before = replace(ODD, value=6.0)
+    for by in (ledger, another()):
+        assert by.anomalies() == by.anomalies("BRONZE") == [later, before]
+        assert by.anomalies("bronze", 1) == [later]
+        assert by.anomalies(flow="more") == by.anomalies("silver") == []
+    another().mark([before], Verdict.EXPECTED)
+    expected = replace(before, verdict=Verdict.EXPECTED)
+    assert ledger.anomalies() == [later, expected]
+    ledger.mark([before, later], Verdict.ANOMALY)
+    assert {a.verdict for a in another().anomalies()} == {Verdict.ANOMALY}
+    ledger.release(lease)
+    with pytest.raises(LeaseLostError):
+        ledger.keep_anomalies([ODD], lease)
+
+
+def test_metrics_are_forgotten_by_age(ledger: Ledger, another: Open, lease: Lease) -> None:
+    for number in (1, 2, 3):
+        committed(ledger, lease, measured(number, update=f"update-{number}"))
+    ledger.keep_anomalies([ODD, replace(ODD, at=1002.5, update="update-2")], lease)
+    ledger.forget_metrics(1002.0, lease)
+    assert [a.at for a in another().anomalies()] == [1002.5]
+    assert [m.update for m in another().metrics("bronze")] == ["update-3", "update-2"]
+    ledger.release(lease)
+    ledger.forget_metrics(1002.0, lease)  # nothing is left to forget
+    with pytest.raises(LeaseLostError):
+        ledger.forget_metrics(1003.0, lease)
 
 
 def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> None:
@@ -759,6 +880,7 @@ def read_by(ledger: Ledger, lease: Lease) -> None:
         ledger, lease, epoch(1, "total", dataset="Total", ranges={"now|dataset:bronze": FILES})
     )
     ledger.define(replace(DEFINITION, dataset="Total"), lease)
+    ledger.keep_anomalies([ODD], lease)
 
 
 def test_an_intention_to_rename_outlives_its_process(
@@ -798,6 +920,11 @@ def test_all_that_a_name_has_is_the_new_ones(ledger: Ledger, another: Open, leas
         assert by.epochs(dataset="bronze") == []
         assert by.generation_started("größe", 1)
         assert by.replaced("größe", 0) == 0
+        assert {m.flow for m in by.metrics("größe")} == {"größe", "more"}
+        assert {m.dataset for m in by.metrics("größe")} == {"größe"}
+        assert by.metrics("bronze") == []
+        assert {w.dataset for w in by.watched()} == {"größe"}
+        assert [a.dataset for a in by.anomalies("größe")] == ["größe"]
         assert {s.dataset for s in by.sources() if s.flow == "more"} == {"größe"}
     with pytest.raises(EpochConflictError):
         ledger.intend(epoch(1, "größe", dataset="größe"), lease)
@@ -830,6 +957,9 @@ def test_nothing_that_was_dropped_counts_for_what_comes_later(
         assert by.epochs(dataset="bronze") == []
         assert not by.generation_started("bronze", 1)
         assert by.replaced("bronze", 0) is None
+        assert by.metrics("bronze") == []
+        assert by.watched() == []
+        assert by.anomalies() == []
         # Sinks hold epochs of it: what comes is of another generation.
         assert by.generation("bronze") == 2
         # The history has it still.
@@ -1177,6 +1307,9 @@ def _by_flow_alone(transaction: Transaction) -> None:
     transaction.write("DELETE FROM qanat_epoch_files WHERE ordinal < 0")
     transaction.write("DROP INDEX qanat_epochs_by_flow_and_dataset")
     transaction.write("DROP TABLE qanat_pauses")
+    transaction.write("ALTER TABLE qanat_epochs DROP COLUMN columns")
+    for table in ("metrics", "watched", "anomalies"):
+        transaction.write(f"DROP TABLE qanat_{table}")
 
 
 @pytest.mark.parametrize("kind", ["sink", "streaming table"])

@@ -1,4 +1,4 @@
-"""`qanat test`: every expectation against the rows that the tables hold."""
+"""`qanat test`: every expectation against the rows that the tables hold, and unit tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qanat.report.failure import dumps
 
 
 @click.command(
-    "test", cls=ListsCommand, short_help="Check every expectation on the stored tables."
+    "test", cls=ListsCommand, short_help="Check expectations on the stored tables; run unit tests."
 )
 @selection
 @project_ref
@@ -20,8 +20,11 @@ from qanat.report.failure import dumps
 def command(select: tuple[str, ...], ref: ProjectRef, json: bool) -> int:
     """Check every expectation on the rows that the stored tables hold; write nothing.
 
-    Useful after a rule was added or changed: rows written before have not met it. Exit code 1
-    when an expectation other than `warn` is violated.
+    Useful after a rule was added or changed: rows written before have not met it.
+
+    And run the unit tests in tests/*.yml: rows that are given, and rows that a dataset is to make
+    of them. They need no table. Exit code 1 when an expectation other than `warn` is violated, or
+    a unit test fails.
     """
     with ref.open() as project:
         checks = project.test(select)

@@ -15,9 +15,10 @@ and `calls`),
 `changes`, which checks what is declared of changes, and `registry`, which collects declarations
 and problems; `strategies` then makes of the keys of tables what their flows change, and
 `enveloped` adds what AUTO CDC takes from messages in envelopes. `adhoc` reads a query that no
-dataset declares. They share `arguments`, `frames` (arguments and annotations of decorated
-functions), `described` (columns in an option of a read), `expression` (conditions and values over
-one row), `syntax` (sqlglot's parse errors) and `slips` (mistakes that are known by their form).
+dataset declares, `unit_tests` the tests of those that it does. They share `arguments`, `frames`
+(arguments and annotations of decorated functions), `described` (columns in an option of a read),
+`expression` (conditions and values over one row), `syntax` (sqlglot's parse errors) and `slips`
+(mistakes that are known by their form).
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

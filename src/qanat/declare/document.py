@@ -51,13 +51,15 @@ class Entry(Frozen):
         return self.value
 
 
-def read(text: str, file: str, environ: Mapping[str, str], problems: list[QanatError]) -> Entry:
+def read(
+    text: str, file: str, environ: Mapping[str, str] | None, problems: list[QanatError]
+) -> Entry:
     """Parse one YAML document and expand `${VAR}` and `${VAR:-default}` in its strings.
 
     Args:
         text: the document.
         file: the file's name in messages.
-        environ: the environment variables.
+        environ: the environment variables; None: strings stay as they are written.
         problems: gains errors for duplicate keys, keys that are no text, and missing variables.
 
     Raises:
@@ -119,7 +121,7 @@ class _Reader:
         self,
         loader: yaml.SafeLoader,
         file: str,
-        environ: Mapping[str, str],
+        environ: Mapping[str, str] | None,
         problems: list[QanatError],
     ) -> None:
         self._loader = loader
@@ -154,6 +156,8 @@ class _Reader:
             value = str(node.value)
         if isinstance(value, str):
             self._check(value, node)
+            if self._environ is None:
+                return value
             return expand(value, self._environ, self._place(node), self._problems.append)
         # Dates and other YAML types stay text, and so do whole numbers of more than 64 bits:
         # Python refuses to print very long ones.

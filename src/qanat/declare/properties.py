@@ -15,6 +15,7 @@ from qanat.errors import (
     UnsupportedError,
     nearest,
 )
+from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
@@ -49,6 +50,7 @@ DRIFT = "qanat.schema_drift"
 _OURS: Mapping[str, tuple[str, ...]] = Named(
     {
         DRIFT: tuple(d.value for d in Drift),
+        ANOMALIES: tuple(e.value for e in OnAnomaly),
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
         RESET_ALLOWED: ("true", "false"),
         STRATEGY: tuple(each.value for each in Strategy),

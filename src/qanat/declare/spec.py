@@ -21,10 +21,12 @@ from qanat.declare.files import SDP_SPECS
 from qanat.declare.settings import KEYS, MAPPINGS, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
+from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.dialect import SPARK
 from qanat.model.kind import EngineKind, TableFormat
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.location import is_url
+from qanat.model.metrics import METRICS_RETENTION
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, TRIGGER_INTERVAL, OnRowError, ProjectSpec
 from qanat.model.upkeep import parse_duration
@@ -34,10 +36,16 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = {
     QUARANTINE_LIMIT: (parse_limit, LIMIT),
     QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
     TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
+    METRICS_RETENTION: (parse_duration, "a duration, as in 90 days"),
 }
 """By table property that is read: what reads its value, and what a value is."""
-_DEFAULTS = (ON_ROW_ERROR, QUARANTINE_LIMIT, QUARANTINE_WINDOW)
-"""Table properties that the configuration may have for all tables."""
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    ON_ROW_ERROR: tuple(e.value for e in OnRowError),
+    ANOMALIES: tuple(e.value for e in OnAnomaly),
+}
+"""By table property that has few values: those."""
+_DEFAULTS = (*_CHOICES, QUARANTINE_LIMIT, QUARANTINE_WINDOW, METRICS_RETENTION)
+"""What the configuration may have: table properties for all tables, and what is the project's."""
 _TOP = (*KEYS, *ALIASES, "environments")
 
 
@@ -235,7 +243,6 @@ def _check_configuration(configuration: Entry | None, problems: list[QanatError]
     """Add a problem for each default of a table property that no table could have."""
     given = configuration.value if configuration else None
     entries = given if isinstance(given, dict) else {}
-    allowed = [e.value for e in OnRowError]
     for key, given_at in ((k, e.key_at) for k, e in entries.items()):
         # A protection that is misspelled would protect nothing.
         if key not in _DEFAULTS and fold(key).startswith("qanat."):
@@ -247,10 +254,10 @@ def _check_configuration(configuration: Entry | None, problems: list[QanatError]
                     nearest=nearest(key, _DEFAULTS),
                 )
             )
-    entry = entries.get(ON_ROW_ERROR)
-    if entry is not None and fold(str(entry.text)) not in allowed:
-        near = nearest(str(entry.text), allowed)
-        problems.append(_unfit(ON_ROW_ERROR, entry, " or ".join(allowed), near))
+    for key, allowed in _CHOICES.items():
+        if (entry := entries.get(key)) is not None and fold(str(entry.text)) not in allowed:
+            near = nearest(str(entry.text), allowed)
+            problems.append(_unfit(key, entry, " or ".join(allowed), near))
     for key, (parse, wanted) in _READ.items():
         if (entry := entries.get(key)) is not None:
             try:

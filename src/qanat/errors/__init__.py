@@ -24,7 +24,8 @@
     │   ├── ConversionError             Q2004
     │   ├── QuarantineLimitError        Q2005
     │   ├── SequenceTieError            Q2006
-    │   └── AmbiguousMergeError         Q2007
+    │   ├── AmbiguousMergeError         Q2007
+    │   └── AnomalyError                Q2008
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -85,6 +86,7 @@ from qanat.errors.adapter import (
 )
 from qanat.errors.contract import (
     AmbiguousMergeError,
+    AnomalyError,
     ContractError,
     ConversionError,
     ExpectationFailedError,
@@ -140,6 +142,7 @@ __all__ = [
     "DATASET",
     "AdapterError",
     "AmbiguousMergeError",
+    "AnomalyError",
     "ColumnNotFoundError",
     "CommandLineError",
     "CommitConflictError",

@@ -54,3 +54,9 @@ class AmbiguousMergeError(ContractError):
     """Several rows of the source of a MERGE INTO would change one row of the table."""
 
     code = "Q2007"
+
+
+class AnomalyError(ContractError):
+    """A metric is beyond what its history lets expect, where `qanat.anomalies` is `fail`."""
+
+    code = "Q2008"

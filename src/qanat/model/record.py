@@ -16,7 +16,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
-from qanat.model.staged import Counts, RuleCount
+from qanat.model.staged import ColumnMetrics, Counts, RuleCount
 from qanat.model.work import Amount
 from qanat.text import utc, work_of
 
@@ -153,6 +153,10 @@ class Epoch(Frozen):
         ranges: by `SourceRef.key`, with a prefix where it is read as it is (`qanat.run.inputs`).
         fingerprint: of the definition that computed it.
         version: the table's version after the commit.
+        columns: what the statistics of its files tell of its rows; once it is committed, they are
+            part of the history of metrics, and empty here.
+        due: when its flow should bring something again, seconds since 1970 (UTC); handed to the
+            ledger with the epoch, and not kept here.
     """
 
     flow: str
@@ -173,6 +177,8 @@ class Epoch(Frozen):
     source_schemas: Mapping[str, Schema] = field(default_factory=dict)
     bytes_written: int | None = None
     error: str | None = None
+    columns: Mapping[str, ColumnMetrics] = field(default_factory=dict)
+    due: float | None = None
 
     @property
     def prepared(self) -> bool:

@@ -33,6 +33,45 @@ class ColumnStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnMetrics:
+    """What is known of one column in many rows.
+
+    Args:
+        rows: how many there are.
+        nulls: how many of them are NULL; None if they were not counted.
+        low, high: bounds of all others, as JSON has them: numbers, or dates and times in ISO 8601.
+            None where none are known, as of texts.
+    """
+
+    rows: int
+    nulls: int | None = None
+    low: int | float | str | None = None
+    high: int | float | str | None = None
+
+    def __add__(self, other: ColumnMetrics) -> ColumnMetrics:
+        """The same of the rows of both.
+
+        >>> ColumnMetrics(2, 0, 1, 5) + ColumnMetrics(3, 1, -1, 4)
+        ColumnMetrics(rows=5, nulls=1, low=-1, high=5)
+        """
+        counted = self.nulls is not None and other.nulls is not None
+        nulls = (self.nulls or 0) + (other.nulls or 0) if counted else None
+        low, high = self._bounds(other)
+        return ColumnMetrics(self.rows + other.rows, nulls, low, high)
+
+    def _bounds(self, other: ColumnMetrics) -> tuple[Any, Any]:
+        if self.rows == self.nulls:
+            return other.low, other.high
+        if other.rows == other.nulls:
+            return self.low, self.high
+        ends: Any = (self.low, self.high, other.low, other.high)
+        # A column that has got another type is not compared with what it was.
+        if None in ends or len({isinstance(end, str) for end in ends}) > 1:
+            return None, None
+        return min(ends[0], ends[2]), max(ends[1], ends[3])
+
+
+@dataclass(frozen=True, slots=True)
 class DataFile:
     """One staged file.
 

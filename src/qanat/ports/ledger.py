@@ -20,13 +20,14 @@ from qanat.model.record import (
     UpdateStatus,
 )
 from qanat.model.schema import Schema
+from qanat.ports.metrics import MetricsHistory
 from qanat.ports.pauses import Pauses
 
 BUSY_SECONDS = 30.0
 """Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
 
 
-class Ledger(Pauses, Protocol):
+class Ledger(Pauses, MetricsHistory, Protocol):
     """What is recorded of one project and environment.
 
     Every method that writes is durable on return, except `keep`.

@@ -1,7 +1,8 @@
 """A project as a Python object: what `qanat.open` gives, and what the command line calls.
 
 `opening` opens one. `opened` has the object and its functions (those that keep it in order are in
-`upkeep`, what keeps its datasets up to date in `continuous`), `relation` what can be read as a
+`upkeep`, those that tell of its data in `quality`, what keeps its datasets up to date in
+`continuous`), `relation` what can be read as a
 data frame, `table` the tables and quarantines among these, `shown` the results, which show
 themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
 files have changed.
@@ -11,12 +12,14 @@ from qanat.project.opened import Project
 from qanat.project.opening import doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
+    Anomalies,
     Checks,
     Events,
     FirstRows,
     History,
     Lineage,
     Maintenance,
+    MetricsHistory,
     Paused,
     Plan,
     Profile,
@@ -32,12 +35,14 @@ from qanat.project.shown import (
 from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
+    "Anomalies",
     "Checks",
     "Events",
     "FirstRows",
     "History",
     "Lineage",
     "Maintenance",
+    "MetricsHistory",
     "Paused",
     "Plan",
     "Profile",

@@ -10,10 +10,10 @@ from typing import Self
 from qanat.declare.files import library_files
 from qanat.ports.observer import Observer
 from qanat.project.continuous import Continuous
+from qanat.project.quality import Quality
 from qanat.project.relation import Query
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import (
-    Checks,
     Events,
     History,
     Lineage,
@@ -37,7 +37,7 @@ _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
 
 
-class Project(Continuous, Upkeep):
+class Project(Continuous, Quality, Upkeep):
     """A project with one environment's settings. `qanat.open` makes it.
 
     Where datasets are selected, a name may be a glob; `+name` adds all upstream, `name+` all
@@ -180,17 +180,6 @@ class Project(Continuous, Upkeep):
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss, replace)
         return shown(Update, run_module("update").update(self._current(), chosen, observers, wait))
-
-    def test(self, select: Names = ()) -> Checks:
-        """Every expectation against the rows that the tables hold now; nothing is written.
-
-        Raises:
-            SelectionError: a name matches nothing.
-
-        >>> project.test("silver_orders").passed
-        True
-        """
-        return Checks(run_module("expectations").check(self._current(), selection(select)))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qanat.model import upkeep as model
+from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
-from qanat.run import keeping, results
+from qanat.model.unit_test import UnitResult
+from qanat.run import keeping, results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -157,13 +159,35 @@ class History(tuple[HistoryEntry, ...]):
         return str(report("history").history_html(self))
 
 
+class MetricsHistory(tuple[Metrics, ...]):
+    """What updates have brought into a dataset, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("metrics").metrics_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("metrics").metrics_html(self))
+
+
+class Anomalies(watching.Anomalies):
+    """What was out of the ordinary in past updates, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("anomalies").anomalies_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("anomalies").anomalies_html(self))
+
+
 class Checks(tuple[RuleCheck, ...]):
-    """Expectations against stored rows."""
+    """Expectations against stored rows, and in `units` the unit tests of transformations."""
+
+    units: tuple[UnitResult, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """False if an expectation other than `warn` is violated."""
-        return not report("checks").broken(self)
+        """False if an expectation other than `warn` is violated, or a unit test fails."""
+        return all(u.passed for u in self.units) and not report("checks").broken(self)
 
     def __str__(self) -> str:
         return str(report("checks").checks_text(self))

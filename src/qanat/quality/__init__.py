@@ -1,5 +1,6 @@
-"""Checks of expectations that need no rows: `expectations` finds columns that do not exist."""
+"""What tells good data from bad, without any of its rows.
 
-from qanat.quality.expectations import check_expectations
-
-__all__ = ["check_expectations"]
+`expectations` finds columns of rules that do not exist. `anomalies` says which metrics of an
+update are out of the ordinary: beyond the `limits` that errors of past forecasts set (`forecast`).
+Import them one by one: only the first needs a parser of SQL.
+"""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qanat.model.pipeline import Action
-from qanat.report.html import heading, page, table
+from qanat.model.unit_test import UnitResult
+from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
+from qanat.report.unit_tests import PARTS as UNIT_PARTS, units_html, units_text
 from qanat.run.results import RuleCheck
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid
 
@@ -22,12 +24,13 @@ TEST = Shape(
     Sequence[RuleCheck],
     (
         VERSION_KEY,
-        Key("passed", of=bool, make=lambda checks: not broken(checks)),
+        Key("passed", of=bool, make=lambda checks: not broken(checks) and not failed(checks)),
         Key("checks", of=list[RuleCheck], make=list),
+        Key("unit_tests", of=list[UnitResult], make=lambda checks: list(units_of(checks))),
     ),
-    "`passed` is false when an expectation other than `warn` is violated.",
+    "`passed` is false when an expectation other than `warn` is violated, or a unit test fails.",
 )
-PARTS = (CHECK,)
+PARTS = (CHECK, *UNIT_PARTS)
 
 _HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Condition")
 
@@ -37,17 +40,34 @@ def broken(checks: Iterable[RuleCheck]) -> list[RuleCheck]:
     return [c for c in checks if c.violations and c.action != Action.WARN]
 
 
+def units_of(checks: Iterable[RuleCheck]) -> Sequence[UnitResult]:
+    """The unit tests that ran with the checks."""
+    units: Sequence[UnitResult] = getattr(checks, "units", ())
+    return units
+
+
+def failed(checks: Iterable[RuleCheck]) -> list[UnitResult]:
+    """The unit tests that failed."""
+    return [unit for unit in units_of(checks) if not unit.passed]
+
+
 def checks_text(checks: Sequence[RuleCheck], layout: Layout = PLAIN) -> str:
     """A table of all expectations, and how many are violated."""
-    if not checks:
-        return _verdict(checks)
-    return "\n".join([*grid(_HEADERS, [_row(c) for c in checks], layout), "", _verdict(checks)])
+    units = units_of(checks)
+    lines = [*grid(_HEADERS, [_row(c) for c in checks], layout), ""] if checks else []
+    if checks or not units:
+        lines.append(_verdict(checks))
+    if units:
+        lines += ["", *units_text(units, layout)] if lines else units_text(units, layout)
+    return "\n".join(lines)
 
 
 def checks_html(checks: Sequence[RuleCheck]) -> str:
     """The same for a notebook."""
-    head = heading(_verdict(checks), "bad" if broken(checks) else "ok")
-    return page(head, table(_HEADERS, [_row(c) for c in checks])) if checks else page(head)
+    parts: list[Part] = [heading(_verdict(checks), "bad" if broken(checks) else "ok")]
+    if checks:
+        parts.append(table(_HEADERS, [_row(c) for c in checks]))
+    return page(*parts, *units_html(units_of(checks)))
 
 
 def _row(check: RuleCheck) -> list[Value]:

@@ -13,11 +13,13 @@ from typing import Any
 
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
+    anomalies,
     checks,
     doctor,
     events,
     history,
     lineage,
+    metrics,
     move,
     overview,
     pauses,
@@ -76,6 +78,8 @@ DOCUMENTS: dict[str, Shape] = {
     "lineage": lineage.LINEAGE,
     "history": history.HISTORY,
     "events": events.EVENTS,
+    "metrics": metrics.METRICS,
+    "anomalies": anomalies.ANOMALIES,
     "quarantine": quarantine.LIST,
     "replay": quarantine.REPLAYS,
     "discard": quarantine.DISCARD,
@@ -100,6 +104,8 @@ SHAPES = Shapes(
     *lineage.PARTS,
     *history.PARTS,
     *events.PARTS,
+    *anomalies.PARTS,
+    *metrics.PARTS,
     *quarantine.PARTS,
     *validation.PARTS,
     *doctor.PARTS,

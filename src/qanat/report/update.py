@@ -154,7 +154,8 @@ def update_html(result: UpdateResult) -> str:
 
 
 def _idle(result: UpdateResult) -> bool:
-    return all(d.status == "unchanged" for d in result.datasets) and result.status != "failed"
+    quiet = all(d.status == "unchanged" and not d.notes for d in result.datasets)
+    return quiet and result.status != "failed"
 
 
 def _nothing_new(result: UpdateResult, options: str = "") -> str:

@@ -25,7 +25,8 @@ the state of a flow that keeps one (`operators` finds these in queries). `sides`
 which an epoch commits before its own: quarantines and states. `commits` numbers epochs,
 makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
 stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
-(`sums` is what epochs add up to); `replay` is an epoch whose rows come out
+(`sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one, and
+`silence` for what has not come; `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
 
@@ -38,11 +39,12 @@ old it deletes.
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
 in parallel. `continuous` is an update that does not end: it looks at datasets again and again, in
-the order of its `agenda`. `quarantine` shows quarantined rows and replays them, `discard` throws
-them away; `origins` finds out which lines of source files they were, `export` has them for other
-programs. `rename` and `drop` give things other names or remove them: `names` says by which ones
-they are known, `moves` carries out what was decided. The rest answers questions without writing:
-`validate`, `look`, `keeping` (what flows keep), `overview`, `query`, `lineage`, `profile`,
-`expectations`, `doctor` and `installation`; `stored` finds the tables they ask about, `results` is
-what they return.
+the order of its `agenda` (`looks` are what it looks at besides). `quarantine` shows quarantined
+rows and replays them, `discard` throws them away; `origins` finds out which lines of source files
+they were, `export` has them for other programs. `rename` and `drop` give things other names or
+remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
+rest answers questions without writing: `validate`, `look`, `keeping` (what flows keep),
+`overview`, `query`, `lineage`, `profile`, `expectations`, `unit_tests` (on a `stand_in` of the
+project), `doctor` and `installation`; `stored` finds the tables they ask about, `results` is what
+they return.
 """

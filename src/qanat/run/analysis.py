@@ -26,7 +26,7 @@ from qanat.model.pipeline import (
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
 from qanat.planning.fingerprint import definition, volatile
-from qanat.planning.graph import view_of
+from qanat.planning.graph import Graph, view_of
 from qanat.planning.order import build_graph
 from qanat.run.changing import compile_changes, problems_of_expressions, rules_of_changes
 from qanat.run.memo import Analysis, CompiledFlow, CompiledView
@@ -60,11 +60,25 @@ def analyse(
     if problems:
         sound = _sound(pipeline, problems, dialect, operators, wrong)
         return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
+    return Analysed(compiled(pipeline, graph, dialect, operators), ())
+
+
+def compiled(
+    pipeline: Pipeline, graph: Graph, dialect: str, operators: Mapping[str, Stateful]
+) -> Analysis:
+    """What is known of declarations that nothing is wrong with.
+
+    Args:
+        operators: see `operators_of`.
+
+    Raises:
+        UnsupportedError: a construct does not mean the same in the engine's dialect.
+    """
     targets = {d.name for d in pipeline.datasets if d.kind is not DatasetKind.TEMPORARY_VIEW}
     flows = {
         f.name: compile_flow(pipeline, f, dialect, operators.get(f.name)) for f in pipeline.flows
     }
-    analysis = Analysis(
+    return Analysis(
         pipeline,
         graph,
         flows,
@@ -72,7 +86,6 @@ def analyse(
         {n: definition(pipeline, pipeline.dataset(n), operators) for n in sorted(targets)},
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
     )
-    return Analysed(analysis, ())
 
 
 def _sound(

@@ -40,6 +40,7 @@ from qanat.run.session import Session
 from qanat.run.snapshots import query_of
 from qanat.run.states import state_work
 from qanat.run.succession import ordered, placed_ms
+from qanat.run.watching import Watch
 
 _FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""
@@ -90,6 +91,8 @@ class RunningUpdate(Frozen):
         stopping: set once the user pressed Ctrl-C; no epoch begins or is published after that.
         ending: set once the update is to come to its end: epochs that have begun are published,
             and none begins after them.
+        watch: what is known of the metrics of its flows.
+        goes_on: whether flows may always get more in this update, as in a continuous one.
         untidy: set while files may be left over that no crashed update in the ledger is known
             to have left, so that only this update knows of them.
     """
@@ -107,6 +110,8 @@ class RunningUpdate(Frozen):
     stopping: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
     untidy: threading.Event = field(default_factory=threading.Event)
+    watch: Watch = field(default_factory=Watch)
+    goes_on: bool = False
 
     def unless_stopping(self) -> None:
         """Go on, unless the user pressed Ctrl-C.
@@ -140,6 +145,7 @@ class Attempt:
         tried: what the engine was asked for, also where it failed.
         remarks: what to tell of the epoch once it is committed.
         before: the definition that the dataset was last run by.
+        last: whether no other epoch of its flow follows in this update, as far as is known.
     """
 
     running: RunningUpdate
@@ -151,6 +157,7 @@ class Attempt:
     tried: list[Work] = field(default_factory=list)
     remarks: tuple[str, ...] = ()
     before: Definition | None = None
+    last: bool = True
     _work: Work | None = None
     _bound: BoundInputs | None = None
     _staged: Staged | None = None

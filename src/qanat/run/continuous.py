@@ -8,7 +8,6 @@ the history stays readable, and what is left by a failure is recovered.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from qanat.run.agenda import Agenda, Entry, Outcome
 from qanat.run.attempt import RunningUpdate
 from qanat.run.dataset import Around, DatasetRun
 from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.looks import Looks
 from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
@@ -47,8 +47,6 @@ _MOST = 5000
 """Epochs after which it does: the ledger keeps ten thousand events of an update."""
 _STUCK = 60.0
 """Seconds after which it does where an epoch that a crash left open cannot be ended."""
-_PAUSES = 0.5
-"""Seconds between two looks whether a dataset was paused, or told to go on."""
 _TICK = 0.2
 """Seconds between two looks whether it is to end."""
 
@@ -155,7 +153,7 @@ def keep_updating(
             return UpdateResult("", str(UpdateStatus.SUCCEEDED), 0.0, results)
         frame.enter_context(explained("use"))
         frame.enter_context(_impatient(opened.running, ending))
-        running, entry = opened.running, opened.entry
+        running, entry = replace(opened.running, goes_on=True), opened.entry
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
             totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
@@ -247,7 +245,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
     for name in names:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
     finished: SimpleQueue[Future[Turn]] = SimpleQueue()
-    left_open, pauses = False, _Pauses(running, names)
+    left_open, looks = False, Looks(running, names)
     until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
@@ -255,7 +253,8 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                 if not agenda.winding_down and (left_open or _ends(turns, ending, until)):
                     turns.end_those_begun()
                     agenda.wind_down()
-                pauses.look()
+                looks.at_pauses()
+                looks.at_silence()
                 free = session.threads - len(agenda.running)
                 for name in agenda.due()[: max(0, free)]:
                     agenda.start(name)
@@ -307,30 +306,6 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
 def _ends(turns: _Turns, ending: Ending, until: float) -> bool:
     """True if another update is to begin: this one winds down, see `Agenda.wind_down`."""
     return ending.renewed() or time.monotonic() > until or turns.epochs >= _MOST
-
-
-@dataclass(slots=True)
-class _Pauses:
-    """Knows which datasets are paused by now, and tells it when that changes."""
-
-    running: RunningUpdate
-    names: Sequence[str]
-    _told: frozenset[str] = frozenset()
-    _looked: float = -math.inf
-
-    def look(self) -> None:
-        """Look whether people have paused or resumed a dataset, at most every half second."""
-        if (now := time.monotonic()) - self._looked < _PAUSES:
-            return
-        self._looked, session = now, self.running.session
-        session.look_at_pauses()
-        paused = frozenset(n for n in self.names if n in session.paused)
-        for name in self.names:
-            if name in paused - self._told:
-                self.running.tell(DatasetProgress(name, str(session.paused[name]), paused=True))
-            elif name in self._told - paused:
-                self.running.tell(DatasetProgress(name, "waiting for news"))
-        self._told = paused
 
 
 @contextmanager

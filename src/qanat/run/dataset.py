@@ -318,6 +318,7 @@ class DatasetRun:
                 fingerprint,
                 records,
                 before=known,
+                last=not take.more,
             )
         except (FileChangedError, FileVanishedError) as error:
             # A flow that runs once must not be done before it has read the file.

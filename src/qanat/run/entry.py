@@ -30,9 +30,11 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
+from qanat.model.metrics import KEPT, METRICS_RETENTION
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
+from qanat.model.upkeep import parse_duration
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -224,8 +226,15 @@ class LedgerEntry:
                     self.id, environment, self.command, self.started, leaves=leaves
                 )
                 self.session.ledger.begin_update(record, self.gate.lease.latest)
+                self._forget()
                 self.begun = True
                 self.diary.begin()
+
+    def _forget(self) -> None:
+        """Let the history of metrics end where the configuration says."""
+        kept = self.session.project.configuration.get(METRICS_RETENTION, KEPT)
+        before = self.started - parse_duration(kept)
+        self.session.ledger.forget_metrics(before, self.gate.lease.latest)
 
     def _leaves(self) -> tuple[str, ...]:
         """Where files of the update may be left if it crashes."""

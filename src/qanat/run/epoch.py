@@ -21,6 +21,7 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
+from qanat.model.metrics import measured
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Amount, Work
@@ -43,6 +44,7 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
 from qanat.run.pausing import pause_beyond
 from qanat.run.snapshots import takes_snapshots
+from qanat.run.watching import watched
 from qanat.text import count, size
 
 
@@ -56,6 +58,7 @@ def run_epoch(
     records: Definition | None = None,
     after: int = 0,
     before: Definition | None = None,
+    last: bool = True,
 ) -> Done | None:
     """Carry out the next epoch of a flow; None if it turned out to have nothing to do.
 
@@ -67,6 +70,7 @@ def run_epoch(
         records: that definition, if it is to be recorded with the epoch.
         after: a number of an epoch elsewhere, whose rows this one takes over.
         before: the definition that the target was last run by, if it has run.
+        last: whether no other epoch of the flow follows in this update, as far as is known.
 
     Raises:
         FileChangedError: a file of the range was still being written; the epoch is given up.
@@ -88,7 +92,8 @@ def run_epoch(
         fingerprint=fingerprint,
         started=time.time(),
     )
-    attempt = Attempt(running, compiled, epoch, records=records, before=before)
+    last = last and not running.goes_on
+    attempt = Attempt(running, compiled, epoch, records=records, before=before, last=last)
     return _carry_out(attempt, STAGES)
 
 
@@ -180,8 +185,13 @@ def audit(attempt: Attempt) -> None:
             **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
         },
         bytes_written=sum(f.size for _, t in attempt.staged_tables for f in t.all_files),
+        columns=measured(staged),
     )
-    attempt.session.ledger.prepare(attempt.epoch, running.lease.latest)
+    lease = running.lease.latest
+    found = watched(attempt.session, running.watch, compiled, attempt.epoch, lease, attempt.last)
+    attempt.epoch = replace(attempt.epoch, due=found.due)
+    attempt.remarks = (*attempt.remarks, *(f"anomaly: {each}" for each in found.anomalies))
+    attempt.session.ledger.prepare(attempt.epoch, lease)
 
 
 def publish(attempt: Attempt) -> None:
@@ -194,6 +204,7 @@ def settle(attempt: Attempt) -> None:
     epoch = replace(attempt.epoch, ended=time.time(), status=EpochStatus.COMMITTED)
     attempt.epoch = epoch
     attempt.session.ledger.settle(epoch, attempt.running.lease.latest, attempt.records)
+    attempt.running.watch.settled(epoch)
     for remark in attempt.remarks:
         attempt.running.tell(Warned(epoch.dataset, remark))
     if attempt.compiled.layouts:

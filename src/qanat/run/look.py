@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from qanat.errors import UpdateNotFoundError, nearest
 from qanat.model.event import EventRecord, facts_of
+from qanat.model.metrics import Metrics
 from qanat.model.name import same
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.planning.lineage import dataset_of
@@ -73,12 +74,32 @@ def history(
     if dataset is None:
         updates = truly(session.recorded, session.recorded.updates(limit))
         return tuple(_entry(session, u, None) for u in updates)
-    # A dataset that is no longer declared still has its history.
-    known = dataset
-    if not session.recorded.epochs(dataset=dataset, limit=1):
-        known = dataset_of(session.pipeline, dataset).name
+    known = remembered(session, dataset)
     updates = truly(session.recorded, _updates_of(session, known, limit))
     return tuple(_entry(session, u, known) for u in updates)
+
+
+def remembered(session: Session, dataset: str) -> str:
+    """The name of a dataset that is declared, or no longer declared but in the history.
+
+    Raises:
+        DatasetNotFoundError: it is neither.
+    """
+    if session.recorded.epochs(dataset=dataset, limit=1):
+        return dataset
+    return dataset_of(session.pipeline, dataset).name
+
+
+def metrics(session: Session, dataset: str, limit: int = 20) -> tuple[Metrics, ...]:
+    """What the newest updates have brought into a dataset, by flow, newest first.
+
+    Args:
+        limit: entries at most.
+
+    Raises:
+        DatasetNotFoundError: no such dataset is declared, and none has epochs.
+    """
+    return tuple(session.recorded.metrics(remembered(session, dataset), limit))
 
 
 def truly(ledger: Ledger, updates: Sequence[UpdateRecord]) -> list[UpdateRecord]:
@@ -143,8 +164,7 @@ def update_events(session: Session, update: str, dataset: str | None = None) -> 
     (record,) = truly(ledger, [record])
     records = _events(ledger, record.id)
     if dataset is not None:
-        if not ledger.epochs(dataset=dataset, limit=1):
-            dataset = dataset_of(session.pipeline, dataset).name
+        dataset = remembered(session, dataset)
         about = ((r, facts_of(r.event).get("dataset")) for r in records)
         return UpdateEvents(record, tuple(r for r, name in about if _is(name, dataset)))
     return UpdateEvents(record, tuple(records))

@@ -17,7 +17,7 @@ from qanat.model.pipeline import Dataset, Expectation, Predicate
 from qanat.model.record import Definition, Range
 from qanat.model.schema import Schema
 from qanat.model.work import Work
-from qanat.quality import check_expectations
+from qanat.quality.expectations import check_expectations
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.decide import Decision, Step
 from qanat.run.session import Session

@@ -25,6 +25,7 @@ from qanat.run.identity import past_sources
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
+from qanat.run.silence import tell_of_silence
 from qanat.run.snapshots import takes_snapshots
 from qanat.run.sums import Sums
 
@@ -82,11 +83,23 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
     with session.readables.running(chosen.datasets):
         results = _walk(running, chosen, entry, around_now(session))
     _take_back(running, chosen, results)
+    results = _silent(running, results)
     grown = {r.dataset: r.epochs for r in results if r.epochs}
     if grown and session.store.maintains:
         # Loaded only where something was committed: an unchanged update does without.
         import_module("qanat.run.upkeep").maintain_after(running, entry, grown)
     return results
+
+
+def _silent(
+    running: RunningUpdate, results: tuple[DatasetResult, ...]
+) -> tuple[DatasetResult, ...]:
+    """Tell of datasets into which nothing has come for longer than their history lets expect."""
+    quiet = [r.dataset for r in results if r.status == "unchanged" and not r.paused]
+    told = tell_of_silence(running, quiet) if quiet else {}
+    return tuple(
+        replace(r, notes=(*r.notes, told[r.dataset])) if r.dataset in told else r for r in results
+    )
 
 
 def _take_back(running: RunningUpdate, chosen: Chosen, results: tuple[DatasetResult, ...]) -> None:

@@ -117,7 +117,31 @@ SHORT_LIVED = ORDERS.replace(
     "orders AS", "orders TBLPROPERTIES ('delta.deletedFileRetentionDuration' = '0 days') AS"
 )
 
+WATCHED = ORDERS.replace("orders AS", "orders TBLPROPERTIES ('qanat.anomalies' = 'fail') AS")
+DAYS: tuple[Step, ...] = tuple(
+    step for day in range(13) for step in ({f"data/{day}.csv": "id,amount\n1,2\n"}, "qanat run")
+)
+
 CASES = {
+    "metrics of no dataset": Case(
+        "qanat history --metrics",
+        "qanat show lists the datasets",
+        follow="qanat show",
+        again="qanat history orders --metrics",
+    ),
+    "an anomaly that is not there": Case(
+        "qanat anomalies mark orders expected",
+        "qanat anomalies list shows them",
+        follow="qanat anomalies list",
+        again="qanat anomalies list orders",
+    ),
+    "many more rows than ever": Case(
+        "qanat run",
+        "nothing was published; mend the source and run again, or if it is as it should be:"
+        " qanat anomalies mark orders expected",
+        orders=WATCHED,
+        before=(*DAYS, {"data/many.csv": "id,amount\n" + "1,2\n" * 5000}),
+    ),
     "a version that maintenance has removed": Case(
         "qanat show orders --version 0",
         "the newest is 2; delta.deletedFileRetentionDuration and delta.logRetentionDuration say"

@@ -17,7 +17,7 @@ from qanat.model.pipeline import (
     Unique,
 )
 from qanat.model.schema import Field, Primitive, Schema
-from qanat.quality import check_expectations
+from qanat.quality.expectations import check_expectations
 
 HERE = Location("t.sql", 3, 5)
 STRING = Primitive("string")

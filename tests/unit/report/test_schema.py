@@ -13,7 +13,8 @@ import pytest
 import qanat
 from qanat.cli.template import contents
 from qanat.errors import Location, ProblemsError, QanatError, SpecError
-from qanat.project import doctor
+from qanat.model.anomaly import Anomaly
+from qanat.project import Anomalies, doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure
 from qanat.run.results import ExportResult
@@ -67,6 +68,25 @@ def kept(project: qanat.Project) -> Any:
     return found
 
 
+def unit_tested(project: qanat.Project) -> Any:
+    """Unit tests that fail, by their rows and by an error."""
+    given = "given: [{input: customers, rows: []}, {input: silver_orders, rows: []}]"
+    expect = "expect: {rows: [{city: Oslo, revenue: 1.5}]}"
+    tests = project.root / "tests"
+    tests.mkdir(exist_ok=True)
+    (tests / "some.yml").write_text(
+        f"unit_tests:\n- {{name: rows, model: revenue_by_city, {given}, {expect}}}\n"
+        f"- {{name: error, model: revenue, {given}, {expect}}}\n"
+    )
+    found = project.test()
+    assert [bool(unit.error) for unit in found.units] == [False, True]
+    assert not found.passed
+    found._repr_html_()
+    return found
+
+
+ANOMALY = Anomaly("silver", "silver", "nulls(id)", "u", 1.0, 0.5, 0.01, 0.0, 0.02)
+
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "init": (lambda _: ("shop", ["qanat.yml"]),),
     "plan": (lambda p: p.plan(), lambda p: p.plan(full_refresh=True)),
@@ -74,7 +94,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "pauses": (lambda p: p.pause("ranking", reason="to look"), lambda p: p.pause()),
     "resumed": (lambda p: p.resume(), lambda p: p.resume()),
     "validation": (lambda p: p.validate(),),
-    "test": (lambda p: p.test(),),
+    "test": (lambda p: p.test(), unit_tested),
     "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
@@ -89,6 +109,8 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
+    "metrics": (lambda p: p.metrics("silver_orders"),),
+    "anomalies": (lambda p: p.anomalies(), lambda _: Anomalies((ANOMALY,), 12)),
     "quarantine": (lambda p: p.quarantines(),),
     "replay": (lambda p: p.replay(),),
     "discard": (lambda p: p.quarantine("silver_orders").discard(where="amount = 0"),),

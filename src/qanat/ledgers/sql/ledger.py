@@ -10,6 +10,7 @@ from typing import Any
 
 from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
+from qanat.ledgers.sql.metrics import SqlMetrics, add_metrics
 from qanat.ledgers.sql.moves import SqlMoves
 from qanat.ledgers.sql.pauses import SqlPauses
 from qanat.ledgers.sql.reader import current_generation
@@ -17,6 +18,7 @@ from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
     UPDATE_COLUMNS,
+    columns_to_text,
     counts_to_text,
     digest_rows,
     file_rows,
@@ -41,7 +43,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlMetrics):
     """The ledger of one project and environment, in a relational database.
 
     Args:
@@ -110,7 +112,7 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
             intended = replace(epoch, id=last + 1, status=EpochStatus.INTENDED)
             transaction.write(
                 f"INSERT INTO qanat_epochs (scope, dataset_key, {EPOCH_COLUMNS})"
-                f" VALUES ({', '.join('?' * 20)})",
+                f" VALUES ({', '.join('?' * 21)})",
                 (
                     self.scope,
                     fold(epoch.dataset),
@@ -132,6 +134,7 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
                     schemas_to_text({}),
                     None,
                     None,
+                    None,
                 ),
             )
             transaction.write_all(
@@ -151,7 +154,7 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
             EpochConflictError: the epoch was given up, or is not in the ledger.
         """
         with self._held(lease) as transaction:
-            self._write_results(transaction, epoch)
+            self._write_results(transaction, epoch, columns_to_text(epoch.columns))
 
     def settle(self, epoch: Epoch, lease: Lease, definition: Definition | None = None) -> None:
         """Mark an intended epoch as committed, with its results; its range counts as read.
@@ -185,6 +188,7 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
                 check_status(transaction, self.scope, epoch, EpochStatus.COMMITTED)
                 return
             self._write_results(transaction, epoch)
+            add_metrics(transaction, self.scope, epoch)
             read = {s: r.value for s, r in epoch.ranges.items() if r.positioned}
             positions = {**read, **self._put(transaction, epoch)}
             texts = {s: position_to_text(position) for s, position in positions.items()}
@@ -217,15 +221,18 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses):
             (self.scope, epoch.flow, fold(epoch.dataset), epoch.generation, epoch.id),
         )
 
-    def _write_results(self, transaction: Transaction, epoch: Epoch) -> None:
+    def _write_results(
+        self, transaction: Transaction, epoch: Epoch, columns: str | None = None
+    ) -> None:
         written = transaction.write(
             "UPDATE qanat_epochs SET counts = ?, rules = ?, source_schemas = ?,"
-            " bytes_written = ? WHERE scope = ? AND id = ? AND status <> ?",
+            " bytes_written = ?, columns = ? WHERE scope = ? AND id = ? AND status <> ?",
             (
                 counts_to_text(epoch.counts),
                 rules_to_text(epoch.rules),
                 schemas_to_text(epoch.source_schemas),
                 epoch.bytes_written,
+                columns,
                 self.scope,
                 epoch.id,
                 EpochStatus.FAILED.value,

@@ -26,6 +26,11 @@ from qanat.model.move import Move, Moved
 from qanat.model.name import fold
 from qanat.model.record import Definition, Lease
 
+_MEASURED = ("qanat_metrics", "qanat_watched", "qanat_anomalies")
+"""Tables that are about what flows have brought into a dataset."""
+_NAMED = ("qanat_definitions", "qanat_pauses", *_MEASURED)
+"""Tables that are about a dataset, and have its name as it is written."""
+
 
 class SqlMoves:
     """The part of a ledger that renames and removes."""
@@ -130,7 +135,8 @@ def _remove_dataset(transaction: Transaction, scope: str, move: Move) -> None:
     transaction.write(
         "DELETE FROM qanat_positions WHERE scope = ? AND dataset_key = ?", (scope, key)
     )
-    transaction.write("DELETE FROM qanat_pauses WHERE scope = ? AND dataset_key = ?", (scope, key))
+    for table in ("qanat_pauses", *_MEASURED):
+        transaction.write(f"DELETE FROM {table} WHERE scope = ? AND dataset_key = ?", (scope, key))
     # Flows that have fed other datasets, too, keep their names: their numbers go on.
     for flow in move.gone:
         transaction.write(
@@ -162,11 +168,11 @@ def _look_again(transaction: Transaction, scope: str, keys: Sequence[str]) -> No
 
 def _rename_dataset(transaction: Transaction, scope: str, old: str, new: str) -> None:
     was, key = fold(old), fold(new)
-    for table in ("qanat_definitions", "qanat_generations", "qanat_positions", "qanat_pauses"):
+    for table in (*_NAMED, "qanat_generations", "qanat_positions"):
         # A dataset that has gone leaves a generation behind, which this one's replaces.
         if was != key:
             _replace(transaction, scope, table, "dataset_key", was, key)
-    for table in ("qanat_definitions", "qanat_epochs", "qanat_pauses"):
+    for table in (*_NAMED, "qanat_epochs"):
         if table == "qanat_epochs" and was != key:
             transaction.write(
                 f"UPDATE {table} SET dataset_key = ? WHERE scope = ? AND dataset_key = ?",
@@ -182,7 +188,8 @@ def _rename_flow(transaction: Transaction, scope: str, old: str, new: str) -> No
     transaction.write(
         "UPDATE qanat_epochs SET flow = ? WHERE scope = ? AND flow = ?", (new, scope, old)
     )
-    _replace(transaction, scope, "qanat_positions", "flow", old, new)
+    for table in ("qanat_positions", *_MEASURED):
+        _replace(transaction, scope, table, "flow", old, new)
 
 
 def _refingerprint(transaction: Transaction, scope: str, definition: Definition) -> None:

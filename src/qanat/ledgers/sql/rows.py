@@ -17,13 +17,13 @@ from qanat.model.record import (
     UpdateStatus,
 )
 from qanat.model.schema import Schema
-from qanat.model.staged import Counts, RuleCount
+from qanat.model.staged import ColumnMetrics, Counts, RuleCount
 
 UPDATE_COLUMNS = "id, environment, command, started, ended, status, error, leaves"
 
 EPOCH_COLUMNS = (
     "id, flow, dataset, number, update_id, generation, replaces, ranges, fingerprint, status,"
-    " started, ended, version, counts, rules, source_schemas, bytes_written, error"
+    " started, ended, version, counts, rules, source_schemas, bytes_written, error, columns"
 )
 
 FILE_COLUMNS = "path, size, modified_ns, digest"
@@ -56,6 +56,7 @@ def epoch_from_row(row: Row, files: Mapping[str, tuple[FileRef, ...]]) -> Epoch:
         source_schemas={k: schema_from_text(v) for k, v in json.loads(schemas).items()},
         bytes_written=row[16],
         error=row[17],
+        columns={} if row[18] is None else columns_of(json.loads(row[18])),
     )
 
 
@@ -98,6 +99,21 @@ def counts_to_text(counts: Counts | None) -> str | None:
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
     """The counts of violations as JSON."""
     return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
+
+
+def columns_to_text(columns: Mapping[str, ColumnMetrics]) -> str | None:
+    """The metrics of columns as JSON; None if there are none."""
+    return json.dumps(columns_as_json(columns)) if columns else None
+
+
+def columns_as_json(columns: Mapping[str, ColumnMetrics]) -> dict[str, list[Any]]:
+    """The metrics of columns as JSON has them, by name."""
+    return {name: [c.rows, c.nulls, c.low, c.high] for name, c in columns.items()}
+
+
+def columns_of(value: Mapping[str, Any]) -> dict[str, ColumnMetrics]:
+    """What `columns_as_json` was made of."""
+    return {name: ColumnMetrics(*values) for name, values in value.items()}
 
 
 def schemas_to_text(schemas: Mapping[str, Schema]) -> str:

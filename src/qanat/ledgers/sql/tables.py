@@ -193,6 +193,47 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, dataset_key)
         )""",
     ),
+    (
+        # What is known of rows without another look at them. The columns of an epoch stay with it
+        # until it is settled; then it is added to what its update has brought, as JSON in `facts`.
+        "ALTER TABLE qanat_epochs ADD COLUMN columns TEXT",
+        """CREATE TABLE qanat_metrics (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            started DOUBLE PRECISION NOT NULL,
+            ended DOUBLE PRECISION NOT NULL,
+            dataset TEXT NOT NULL,
+            generation BIGINT NOT NULL,
+            volume BIGINT NOT NULL,
+            facts TEXT NOT NULL,
+            PRIMARY KEY (scope, dataset_key, flow, update_id)
+        )""",
+        "CREATE INDEX qanat_metrics_by_time ON qanat_metrics (scope, ended)",
+        # How many metrics a flow has, and when it is to bring something again.
+        """CREATE TABLE qanat_watched (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            dataset TEXT NOT NULL,
+            metrics BIGINT NOT NULL,
+            due DOUBLE PRECISION,
+            PRIMARY KEY (scope, dataset_key, flow)
+        )""",
+        """CREATE TABLE qanat_anomalies (
+            scope TEXT NOT NULL,
+            dataset_key TEXT NOT NULL,
+            flow TEXT NOT NULL,
+            metric TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            at DOUBLE PRECISION NOT NULL,
+            dataset TEXT NOT NULL,
+            facts TEXT NOT NULL,
+            verdict TEXT,
+            PRIMARY KEY (scope, dataset_key, flow, metric, update_id)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 

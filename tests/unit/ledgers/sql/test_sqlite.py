@@ -102,7 +102,7 @@ def test_what_earlier_ledgers_wrote_is_read() -> None:
         "now|dataset:b": {"kind": "snapshot", "version": 7},
         "files:in": {"kind": "files", "files": []},
     }
-    old = (*row[:7], json.dumps(ranges), *row[8:], None, None)
+    old = (*row[:7], json.dumps(ranges), *row[8:], None, None, None)
     files = {"files:in": (FileRef("in/1.csv", 1, 2),)}
     epoch = epoch_from_row(old, files)
     assert [r.positioned for r in epoch.ranges.values()] == [True, False, False]

@@ -1,0 +1,101 @@
+"""What tells whether the data is good: expectations, and the history of metrics."""
+
+from __future__ import annotations
+
+from qanat.model.anomaly import Anomaly, Verdict
+from qanat.model.unit_test import FOLDER, UnitResult
+from qanat.project.selecting import Names, selection
+from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
+from qanat.project.upkeep import run_module
+from qanat.run.session import Session
+
+
+class Quality:
+    """The part of an opened project that tells whether its data is good."""
+
+    def _current(self) -> Session:
+        raise NotImplementedError
+
+    def test(self, select: Names = ()) -> Checks:
+        """Every expectation against the rows that the tables hold now, and all unit tests.
+
+        Nothing is written: unit tests (`tests/*.yml`) are computed in a folder of their own.
+
+        Raises:
+            ProblemsError: the declarations, or the files of tests, are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> project.test("silver_orders").passed
+        True
+        """
+        session, chosen = self._current(), selection(select)
+        units: tuple[UnitResult, ...] = ()
+        if (session.root / FOLDER).is_dir():
+            units = run_module("unit_tests").run_unit_tests(session, chosen)
+        tested = [unit.dataset for unit in units]
+        checks = Checks(run_module("expectations").check(session, chosen, tested))
+        checks.units = units
+        return checks
+
+    def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
+        """What the newest updates have brought into a dataset, by flow, newest first.
+
+        Rows, broken rules, bytes, and of each column how many values are NULL and between which
+        bounds the others lie. Nothing is read for it but the ledger.
+
+        Args:
+            limit: entries at most.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+
+        >>> newest = project.metrics("silver_orders")[0]
+        >>> newest.rows, newest.counts.quarantined, newest.columns["amount"].low
+        (9, 3, 8.75)
+        """
+        return MetricsHistory(run_module("look").metrics(self._current(), dataset, limit))
+
+    def anomalies(self, dataset: str | None = None, limit: int = 20) -> Anomalies:
+        """What was out of the ordinary in past updates, newest first.
+
+        Args:
+            dataset: only in this one.
+            limit: anomalies at most.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+
+        >>> project.anomalies().anomalies
+        ()
+        """
+        found = run_module("watching").anomalies(self._current(), dataset, limit)
+        return shown(Anomalies, found)
+
+    def mark(
+        self,
+        dataset: str,
+        verdict: str,
+        metric: str | None = None,
+        update: str | None = None,
+    ) -> tuple[Anomaly, ...]:
+        """Say of anomalies whether something was wrong; it is remembered.
+
+        Args:
+            verdict: `expected` (nothing was wrong: such values belong to the history) or
+                `anomaly` (the values stay out of it).
+            metric: only of this one; default: of all in that update.
+            update: its identifier; default: the newest that has an anomaly of the dataset.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+            SelectionError: there is no such anomaly.
+            ValueError: the verdict is neither of the two.
+
+        Example:
+
+            with qanat.open("shop") as project:
+                project.mark("silver_orders", "expected", metric="rows")
+        """
+        said = Verdict(verdict)
+        marked = run_module("watching").mark(self._current(), dataset, said, metric, update)
+        return tuple(marked)

@@ -1,0 +1,174 @@
+"""Which metrics of an update are out of the ordinary, by the history of all of them.
+
+All metrics of an update share a budget of false alarms: the more there are, the farther out of the
+ordinary each has to be. A metric whose history is too short is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from qanat.frozen import Frozen
+from qanat.model.anomaly import BUDGET, FRESHNESS, ROWS, Anomaly, Verdict
+from qanat.model.metrics import Metrics, Volume
+from qanat.quality.limits import Count, Limits, Norm, Parts, Share, norm
+
+_NEW_LEVEL = 3
+"""Alarms in a row, on one side, of which nobody has said anything: so it is from now on."""
+
+
+class Baseline(Frozen):
+    """What the history of one flow lets expect of its next update.
+
+    Args:
+        norms: by metric; those whose history is too short are missing.
+        gap: of the seconds between two updates that brought something.
+        excused: values that somebody has called expected, of updates that are not in the history
+            because they failed.
+    """
+
+    norms: Mapping[str, Norm]
+    gap: Norm | None
+    excused: Sequence[Anomaly] = ()
+
+    def judge(self, found: Metrics, complete: bool) -> Iterator[Anomaly]:
+        """The anomalies among the metrics of an update.
+
+        Args:
+            found: what its epochs have brought so far.
+            complete: whether that is all; else it is too early to call it too little.
+        """
+        yield from self._judged(found, ROWS, found.rows, 0, complete)
+        for metric, (part, whole) in found.shares.items():
+            if whole:
+                yield from self._judged(found, metric, part / whole, whole, complete=True)
+
+    def due(self, ended: float) -> float | None:
+        """When the next update should have brought something (seconds since 1970, UTC)."""
+        return None if self.gap is None else ended + self.gap.limits(0).high
+
+    def _judged(
+        self, found: Metrics, metric: str, value: float, whole: int, complete: bool
+    ) -> Iterator[Anomaly]:
+        known = self.norms.get(metric)
+        if known is None:
+            return
+        limits = self._excusing(metric, known.limits(whole))
+        if limits.allow(value) or (value < limits.low and not complete):
+            return
+        yield Anomaly(
+            found.dataset,
+            found.flow,
+            metric,
+            found.update,
+            found.ended,
+            value,
+            limits.expected,
+            limits.low,
+            limits.high,
+        )
+
+    def _excusing(self, metric: str, limits: Limits) -> Limits:
+        values = [a.value for a in self.excused if a.metric == metric]
+        return Limits(
+            min([limits.low, *(value * 0.95 for value in values)]),
+            max([limits.high, *(value * 1.05 for value in values)]),
+            limits.expected,
+        )
+
+
+def baseline(
+    volumes: Sequence[Volume],
+    entries: Sequence[Metrics],
+    anomalies: Sequence[Anomaly],
+    watched: int,
+) -> Baseline:
+    """What a flow's history lets expect.
+
+    Args:
+        volumes: rows of past updates, oldest first.
+        entries: all metrics of the newest of these, oldest first.
+        anomalies: that were found in them, and what was said of them.
+        watched: how many metrics an update has, over all flows.
+    """
+    alpha = BUDGET / max(1, watched)
+    out = _Flagged(volumes, anomalies)
+    # The first update of a generation takes all rows that there are.
+    first = {v.generation: v.update for v in reversed(volumes)}
+    counts = [None if v.update == first[v.generation] else (v.rows, 0) for v in volumes]
+    updates = [v.update for v in volumes]
+    norms = {ROWS: _norm(out, ROWS, updates, counts, alpha)}
+    shares = [entry.shares for entry in entries]
+    for name in shares[-1] if shares else ():
+        history = [_parts(of, name) for of in shares]
+        norms[name] = _norm(out, name, [e.update for e in entries], history, alpha)
+    gaps = [(round(max(0.0, b.ended - a.ended)), 0) for a, b in pairwise(volumes)]
+    gap = _norm(out, FRESHNESS, updates[1:], gaps, alpha)
+    newest = volumes[-1].ended if volumes else 0.0
+    excused = [a for a in anomalies if a.verdict is Verdict.EXPECTED and a.at > newest]
+    return Baseline({name: n for name, n in norms.items() if n is not None}, gap, excused)
+
+
+def _norm(
+    out: _Flagged,
+    metric: str,
+    updates: Sequence[str],
+    history: Sequence[Parts | None],
+    alpha: float,
+) -> Norm | None:
+    """What the history of one metric lets expect, by what was said of its anomalies."""
+    wrong, expected = out.wrong.get(metric, set()), out.expected.get(metric, set())
+    flagged, count = wrong | expected, metric in (ROWS, FRESHNESS)
+    kept = [None if u in flagged else p for u, p in zip(updates, history, strict=True)]
+    apart = {n: p for n, p in enumerate(history) if p is not None and updates[n] in expected}
+    return norm(kept, Count() if count else Share.among(kept), alpha, apart)
+
+
+def _parts(shares: Mapping[str, Parts], name: str) -> Parts | None:
+    found = shares.get(name)
+    return found if found is not None and found[1] else None
+
+
+class _Flagged:
+    """Updates whose metrics were out of the ordinary.
+
+    Attributes:
+        wrong: by metric, the updates whose values do not belong to the history: those that
+            somebody has called an anomaly, and those of which nobody has said anything yet.
+        expected: by metric, those that somebody has called expected.
+    """
+
+    def __init__(self, volumes: Sequence[Volume], anomalies: Sequence[Anomaly]) -> None:
+        self.wrong: dict[str, set[str]] = {}
+        self.expected: dict[str, set[str]] = {}
+        places = {v.update: place for place, v in enumerate(volumes)}
+        accepted: dict[tuple[str, bool], dict[int, dict[str, set[str]]]] = {}
+        for anomaly in anomalies:
+            if anomaly.verdict is Verdict.ANOMALY:
+                self.wrong.setdefault(anomaly.metric, set()).add(anomaly.update)
+            elif anomaly.update in places:
+                group = self.expected if anomaly.verdict is Verdict.EXPECTED else self.wrong
+                key = anomaly.metric, anomaly.above
+                accepted.setdefault(key, {})[places[anomaly.update]] = group
+        for (metric, _), some in accepted.items():
+            for row in _rows(sorted(some)):
+                # What goes on like that is how it is from now on.
+                for place in row if len(row) < _NEW_LEVEL else ():
+                    some[place].setdefault(metric, set()).add(volumes[place].update)
+
+
+def _rows(places: Sequence[int]) -> Iterator[list[int]]:
+    """Places that follow on one another.
+
+    >>> list(_rows([1, 2, 4, 7, 8, 9]))
+    [[1, 2], [4], [7, 8, 9]]
+    """
+    row: list[int] = []
+    for place in places:
+        if row and place != row[-1] + 1:
+            yield row
+            row = []
+        row.append(place)
+    if row:
+        yield row

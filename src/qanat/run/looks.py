@@ -1,0 +1,54 @@
+"""What a continuous update looks at now and then, beside the work of its datasets."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from qanat.model.event import DatasetProgress
+from qanat.run.attempt import RunningUpdate
+from qanat.run.silence import tell_of_silence
+
+_PAUSES = 0.5
+"""Seconds between two looks whether a dataset was paused, or told to go on."""
+_SILENCE = 10.0
+"""Seconds between two looks whether something should have come and has not."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """Tells what people and sources have done, or have not, to the observers of an update.
+
+    Args:
+        running: the update.
+        names: its datasets.
+    """
+
+    running: RunningUpdate
+    names: Sequence[str]
+    _paused: frozenset[str] = frozenset()
+    _looked: float = -math.inf
+    _listened: float = field(default_factory=time.monotonic)
+
+    def at_pauses(self) -> None:
+        """Look whether people have paused or resumed a dataset, at most every half second."""
+        if (now := time.monotonic()) - self._looked < _PAUSES:
+            return
+        self._looked, session = now, self.running.session
+        session.look_at_pauses()
+        paused = frozenset(n for n in self.names if n in session.paused)
+        for name in self.names:
+            if name in paused - self._paused:
+                self.running.tell(DatasetProgress(name, str(session.paused[name]), paused=True))
+            elif name in self._paused - paused:
+                self.running.tell(DatasetProgress(name, "waiting for news"))
+        self._paused = paused
+
+    def at_silence(self) -> None:
+        """Look whether nothing has come for too long, at most every ten seconds."""
+        if (now := time.monotonic()) - self._listened < _SILENCE:
+            return
+        self._listened, paused = now, self.running.session.paused
+        tell_of_silence(self.running, [n for n in self.names if n not in paused])
