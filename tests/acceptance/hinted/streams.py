@@ -181,20 +181,6 @@ CASES = {
         joined("LEFT", "a.id = b.id"),
         joined("LEFT", "a.id = b.id AND b.ts <= a.ts + INTERVAL 1 HOUR"),
     ),
-    "a name of a state": mended(
-        "choose a name that neither ends in __state nor has __state__ in it",
-        stream("SELECT id FROM STREAM orders", "a__state"),
-        stream("SELECT id FROM STREAM orders", "a"),
-    ),
-    "a replay of results": Case(
-        "qanat quarantine replay silver",
-        "a group's next row computes its result again, and checks it; for all of them:"
-        " qanat run --full-refresh silver",
-        COUNTED,
-        before=("qanat run",),
-        follow="qanat run --full-refresh silver",
-        again="qanat run",
-    ),
     "a watermark of an expression": mended(
         "compute the column in a TEMPORARY VIEW over the stream, and read that:"
         " STREAM view WATERMARK ts DELAY OF …",
