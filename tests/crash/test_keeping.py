@@ -12,11 +12,11 @@ from tests.crash import keeping
 from tests.crash.projects import operate
 
 TOTALS = """
-SELECT k, sum(x) AS total, count(*) AS n, max(at) AS newest FROM rows
+SELECT k, sum(x) AS total, count(*) AS n, max(ts) AS newest FROM rows
 WHERE x IS NOT NULL GROUP BY k HAVING sum(x) < 1000
 """
 HOURS = """
-SELECT date_trunc('hour', at) AS start, k, count(*) AS n FROM rows
+SELECT date_trunc('hour', ts) AS start, k, count(*) AS n FROM rows
 WHERE NOT late GROUP BY ALL HAVING start < TIMESTAMP '2026-01-01 03:00'
 """
 LATE = {("c", "7", "00:30"), ("a", "1", "01:30")}
@@ -41,7 +41,7 @@ def _rows(image: Path, table: str) -> list[tuple[Any, ...]]:
 
 def _wanted(query: str, epochs: int) -> list[tuple[Any, ...]]:
     con = duckdb.connect()
-    con.execute("CREATE TABLE rows (k VARCHAR, x BIGINT, at TIMESTAMP, late BOOLEAN)")
+    con.execute("CREATE TABLE rows (k VARCHAR, x BIGINT, ts TIMESTAMP, late BOOLEAN)")
     for row in (row for epoch in keeping.FILES[:epochs] for row in epoch):
         k, x, at = row
         con.execute(

@@ -80,7 +80,7 @@ def state(session: Session, name: str) -> DatasetState:
             location=None if keeps else dataset.location,
             hint=f"run it first: qanat run --select {shlex.quote(f'+{dataset.name}')}"
             if keeps
-            else None,
+            else "each of its epochs is computed by itself",
         )
     return DatasetState(dataset.name, found)
 

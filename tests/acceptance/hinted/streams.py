@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.acceptance.hinted.case import Case, mended, stream
+from tests.acceptance.hinted.case import SILVER, Case, mended, stream
 
 TIMED = (
     "CREATE STREAMING TABLE visits AS SELECT *, TIMESTAMP '2026-01-01' AS ts,"
@@ -181,20 +181,6 @@ CASES = {
         joined("LEFT", "a.id = b.id"),
         joined("LEFT", "a.id = b.id AND b.ts <= a.ts + INTERVAL 1 HOUR"),
     ),
-    "a name of a state": mended(
-        "choose a name that neither ends in __state nor has __state__ in it",
-        stream("SELECT id FROM STREAM orders", "a__state"),
-        stream("SELECT id FROM STREAM orders", "a"),
-    ),
-    "a replay of results": Case(
-        "qanat quarantine replay silver",
-        "a group's next row computes its result again, and checks it; for all of them:"
-        " qanat run --full-refresh silver",
-        COUNTED,
-        before=("qanat run",),
-        follow="qanat run --full-refresh silver",
-        again="qanat run",
-    ),
     "a watermark of an expression": mended(
         "compute the column in a TEMPORARY VIEW over the stream, and read that:"
         " STREAM view WATERMARK ts DELAY OF …",
@@ -202,5 +188,29 @@ CASES = {
         TIMED
         + "CREATE TEMPORARY VIEW later AS SELECT ts + INTERVAL 1 DAY AS ts FROM STREAM visits;\n"
         + stream(f"SELECT count(*) AS n FROM STREAM later {MARK} GROUP BY {WINDOW}"),
+    ),
+    "the name of a state": mended(
+        "choose a name that neither ends in __state nor has __state__ in it",
+        stream("SELECT id FROM STREAM orders", "orders__state"),
+        stream("SELECT id FROM STREAM orders", "states"),
+    ),
+    "a table without a state": Case(
+        "qanat show silver --state",
+        "each of its epochs is computed by itself",
+        SILVER,
+        before=("qanat run",),
+        follow="qanat show silver",
+        again="qanat show silver",
+    ),
+    "results in quarantine": Case(
+        "qanat quarantine replay silver",
+        "a group's next row computes its result again, and checks it; for all of them:"
+        " qanat run --full-refresh silver",
+        stream(
+            "SELECT id, count(*) AS n FROM STREAM orders GROUP BY id",
+            more=" (CONSTRAINT two EXPECT (n > 1) ON VIOLATION QUARANTINE ROW)",
+        ),
+        before=("qanat run",),
+        again="qanat show silver",
     ),
 }
