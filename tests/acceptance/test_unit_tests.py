@@ -9,7 +9,7 @@ import pytest
 
 import qanat
 from qanat.cli.program import main
-from qanat.errors import ColumnNotFoundError, DatasetNotFoundError, PlanError, QanatError
+from qanat.errors import ColumnNotFoundError, DatasetNotFoundError, PlanError, QanatError, RunError
 from qanat.model.unit_test import UnitResult
 from tests.acceptance.projects import Shop
 
@@ -188,6 +188,27 @@ def test_tests_are_selected_by_their_datasets(shop: Shop) -> None:
             ColumnNotFoundError,
             "the test expects column 'idd', which clean does not have",
         ),
+        (
+            "clean",
+            "[{input: orders, rows: [{idd: 1, amount: 2, day: 2026-01-02}]}]",
+            "{rows: []}",
+            ColumnNotFoundError,
+            "the test gives column 'idd', which orders does not have",
+        ),
+        (
+            "orders",
+            "[{input: in/*.csv, rows: [{idd: 1, amount: 2, day: 2026-01-02}]}]",
+            "{rows: []}",
+            ColumnNotFoundError,
+            "the test gives column 'idd', which in/*.csv does not have",
+        ),
+        (
+            "clean",
+            "[{input: orders, rows: [{id: 1, amount: 2, day: 2026-13-02}]}]",
+            "{rows: []}",
+            RunError,
+            'a row given to orders does not fit: column \'day\': "2026-13-02" does not fit date',
+        ),
     ],
 )
 def test_a_test_that_cannot_be_run_fails_and_says_why(
@@ -198,7 +219,8 @@ def test_a_test_that_cannot_be_run_fails_and_says_why(
     assert not unit.passed
     assert isinstance(unit.error, error)
     assert unit.error.message == message
-    assert str(unit.error.location) == "tests/some.yml:1:14"
+    assert unit.error.location is not None
+    assert unit.error.location.file == "tests/some.yml"
 
 
 @pytest.mark.parametrize(
@@ -206,6 +228,7 @@ def test_a_test_that_cannot_be_run_fails_and_says_why(
     [
         ("unit_tests: 1", "this is no list", "tests/some.yml:1:13"),
         ("unit_tests: [{name: a, modle: b}]", "unknown key 'modle'", "tests/some.yml:1:24"),
+        ("unit_test: [{name: a}]", "unknown key 'unit_test'", "tests/some.yml:1:1"),
         (
             "unit_tests: [{name: a, model: b}]",
             "a unit test expects something",
@@ -229,8 +252,45 @@ def test_a_file_that_is_wrong_is_the_authors_error(
     assert raised.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unit_test: [{name: a, model: b, expect: {rows: []}}]",
+        "unit_tests: [{nmae: a, model: b, expect: {rows: []}}]",
+        "unit_tests: [{name: a, modle: b, expect: {rows: []}}]",
+        "unit_tests: [{name: a, model: b, expct: {rows: []}}]",
+        "unit_tests: [{name: a, model: b, step: [{expect: {rows: []}}]}]",
+        "unit_tests: [{name: a, model: b, given: [{inptu: c}], expect: {rows: []}}]",
+        "unit_tests: [{name: a, model: b, given: [{input: c, row: []}], expect: {rows: []}}]",
+        "unit_tests: [{name: a, model: b, expect: {rows: [], quarantine: []}}]",
+    ],
+)
+def test_a_misspelt_key_is_one_mistake(shop: Shop, text: str) -> None:
+    shop.file("tests/some.yml", f"{text}\n")
+    with qanat.open(shop.folder) as project, pytest.raises(QanatError) as raised:
+        project.test()
+    (problem,) = raised.value.problems
+    assert problem.message.startswith("unknown key")
+    assert problem.nearest is not None
+
+
+def test_a_row_that_an_outside_source_cannot_give_is_in_the_quarantine(shop: Shop) -> None:
+    found = units(
+        shop,
+        """\
+unit_tests:
+- name: no number
+  model: orders
+  given: [{input: in/*.csv, rows: [{id: x, amount: 1}, {id: 2, amount: 1}]}]
+  expect: {rows: [{id: 2}]}
+""",
+    )
+    assert found["no number"].passed
+
+
 def test_other_files_may_lie_beside_the_tests(shop: Shop) -> None:
     shop.file("tests/data.yml", "a: 1\n")
+    shop.file("tests/dbt.yml", "version: 2\ndata_tests: [{name: positive}]\n")
     with qanat.open(shop.folder) as project:
         assert project.test().units == ()
         assert project.test().passed

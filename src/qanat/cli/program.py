@@ -131,7 +131,9 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
             nearest=None if meant else nearest(error.option_name, known),
             hint=meant or hint,
         )
-    message = error.format_message().rstrip(".")
+    # click lists the values that a missing argument may have on lines of their own.
+    message, _, values = error.format_message().rstrip(".").partition(". Choose from:")
+    wanted = " or ".join(value.strip() for value in values.split(",")) or None
     hint = f"see `{path} --help`"
     options = {o for p in context.command.params for o in p.opts} if context else set[str]()
     if isinstance(error, click.BadParameter) and error.param and error.param.name == "wait":
@@ -142,7 +144,7 @@ def usage_error(error: click.UsageError, arguments: Sequence[str]) -> QanatError
         if any(a in ("--full-refresh", "--only", "--accept-loss") for a in arguments):
             hint = f"{path} --full-refresh {shlex.join(names)}"
             hint += "".join(f" {a}" for a in arguments if a in ("--only", "--accept-loss"))
-    return CommandLineError(message[:1].lower() + message[1:], hint=hint)
+    return CommandLineError(message[:1].lower() + message[1:], wanted=wanted, hint=hint)
 
 
 def _names(error: click.UsageError, arguments: Sequence[str]) -> list[str]:

@@ -6,12 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from qanat.declare.document import Entry, read
 from qanat.declare.environments import check_keys
-from qanat.errors import Location, QanatError, SpecError
+from qanat.errors import Location, QanatError, SpecError, nearest
 from qanat.model.unit_test import FOLDER, Given, Rows, TestStep, UnitTest
 
 _TOP = ("version", "unit_tests")
@@ -52,10 +53,13 @@ class _Reader:
 
     def tests(self, document: Entry) -> Iterator[UnitTest]:
         top = document.value
-        # Other files of YAML may lie in that folder.
-        if not isinstance(top, dict) or "unit_tests" not in top:
+        # Other files of YAML may lie in that folder, such as dbt's with `data_tests`. A key that is
+        # all but ours is misspelt: passed over, its tests would never run, and nobody would know.
+        if not isinstance(top, dict) or not get_close_matches("unit_tests", top, cutoff=0.8):
             return
-        check_keys(top, _TOP, "key", self._problems)
+        top = self._fields(document, _TOP, "a file of unit tests")
+        if "unit_tests" not in top:
+            return
         for entry in self._list(top["unit_tests"], "a list of unit tests"):
             fields = self._fields(entry, _TEST, "a unit test")
             name, model = self._text(fields, "name", entry), self._text(fields, "model", entry)
@@ -112,7 +116,9 @@ class _Reader:
             self._problem(f"{what} is a mapping", entry.at, wanted=", ".join(known))
             return {}
         check_keys(entry.value, known, "key", self._problems)
-        return {k: v for k, v in entry.value.items() if k in known}
+        # A misspelt key counts as the nearest one: then that is not told to be missing, too.
+        meant = {nearest(k, known): v for k, v in entry.value.items() if k not in known}
+        return {k: v for k, v in {**meant, **entry.value}.items() if k in known}
 
     def _text(self, fields: Mapping[str, Entry], key: str, of: Entry) -> str:
         found = fields.get(key)

@@ -21,6 +21,8 @@ ROWS = "rows"
 """The metric of how many rows came."""
 FRESHNESS = "freshness"
 """The metric of how long nothing has come."""
+NOTE = "anomaly: "
+"""How the note of an update begins that tells of one."""
 
 
 class OnAnomaly(StrEnum):
@@ -85,6 +87,15 @@ class Anomaly(Frozen):
         """
         low, high = (_written(self.metric, end) for end in (self.low, self.high))
         return f"{low} to {high}" if self.low > 0 else f"at most {high}"
+
+    @property
+    def note(self) -> str:
+        """What an update tells of it.
+
+        >>> Anomaly("d", "d", "rows", "u", 0.0, 5, 100, 90, 110).note
+        'anomaly: rows of d: 5, where 90 to 110 was expected'
+        """
+        return f"{NOTE}{self}"
 
     def __str__(self) -> str:
         return f"{self.metric} of {self.flow}: {self.found}, where {self.limits} was expected"

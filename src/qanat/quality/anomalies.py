@@ -100,7 +100,8 @@ def baseline(
     updates = [v.update for v in volumes]
     norms = {ROWS: _norm(out, ROWS, updates, counts, alpha)}
     shares = [entry.shares for entry in entries]
-    for name in shares[-1] if shares else ():
+    # Not only those of the newest update: one without rows has no columns.
+    for name in dict.fromkeys(name for of in shares for name in of):
         history = [_parts(of, name) for of in shares]
         norms[name] = _norm(out, name, [e.update for e in entries], history, alpha)
     gaps = [(round(max(0.0, b.ended - a.ended)), 0) for a, b in pairwise(volumes)]

@@ -17,7 +17,11 @@ ANOMALY = Shape(
     (
         *("dataset", "flow", "metric", "update"),
         Key("at", of=str, make=lambda anomaly: moment(anomaly.at)),
-        *("value", "expected", "low", "high", "verdict"),
+        Key("value", of=float, make=lambda anomaly: round(anomaly.value, 6)),
+        Key("expected", of=float, make=lambda anomaly: round(anomaly.expected, 6)),
+        Key("low", of=float, make=lambda anomaly: round(anomaly.low, 6)),
+        Key("high", of=float, make=lambda anomaly: round(anomaly.high, 6)),
+        "verdict",
     ),
     "A metric that is beyond its limits `low` and `high`: rows, seconds (of `freshness`) or a\n"
     "share from 0 to 1. `verdict` is what somebody has said: `expected`, `anomaly`, or null.",

@@ -104,4 +104,6 @@ def _share(part: int, whole: int) -> str:
 
 
 def _end(value: Any) -> Value:
-    return Cell("–" if value is None else str(value), right=not isinstance(value, str))
+    if isinstance(value, str):
+        return value.replace("T", " ")  # Times are kept in ISO 8601; tables show them like `show`.
+    return Cell("–" if value is None else str(value), right=True)

@@ -85,9 +85,12 @@ def _row(unit: UnitResult) -> list[Value]:
 
 def _failure(unit: UnitResult, layout: Layout) -> Iterator[str]:
     if unit.error is not None:
-        yield printable(f"{unit.name} ({unit.location}): {unit.error.message}")
+        at = unit.error.location or unit.location
+        yield printable(f"{unit.name} ({at}): {unit.error.message}")
         facts = unit.error.facts()
-        for name in ("wanted", "got", "nearest", "hint"):
+        if facts["nearest"]:
+            yield printable(f"  = did you mean {facts['nearest']!r}?")
+        for name in ("wanted", "got", "hint"):
             if facts[name]:
                 yield printable(f"  = {name}: {facts[name]}")
     for mismatch in unit.mismatches:

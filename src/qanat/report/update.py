@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from qanat.model.anomaly import NOTE
 from qanat.model.event import Recovered
 from qanat.model.pipeline import DatasetKind
 from qanat.model.staged import RuleCount
@@ -276,6 +277,9 @@ def _next(result: UpdateResult, options: str, selected: str) -> list[tuple[str, 
         worst = max(with_quarantined, key=lambda d: d.counts.set_aside)
         typed = f"qanat quarantine show {shlex.quote(worst.dataset)}{options}"
         hints.append((typed, "see the rows in quarantine and why they are there"))
+    if any(note.startswith(NOTE) for d in result.datasets for note in d.notes):
+        typed = f"qanat anomalies list{options}"
+        hints.append((typed, "see what is out of the ordinary, and since when"))
     hints += _resume(result, options)
     if not result.failed:
         hints.append((f"qanat run{options}{selected}", "run again: only what is new is read"))

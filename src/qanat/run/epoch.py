@@ -190,7 +190,7 @@ def audit(attempt: Attempt) -> None:
     lease = running.lease.latest
     found = watched(attempt.session, running.watch, compiled, attempt.epoch, lease, attempt.last)
     attempt.epoch = replace(attempt.epoch, due=found.due)
-    attempt.remarks = (*attempt.remarks, *(f"anomaly: {each}" for each in found.anomalies))
+    attempt.remarks = (*attempt.remarks, *(each.note for each in found.anomalies))
     attempt.session.ledger.prepare(attempt.epoch, lease)
 
 

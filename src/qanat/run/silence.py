@@ -28,8 +28,8 @@ def tell_of_silence(running: RunningUpdate, datasets: Collection[str]) -> Mappin
     if told:
         ledger.keep_anomalies(told, running.lease.latest)
     for anomaly in told:
-        running.tell(Warned(anomaly.dataset, f"anomaly: {anomaly}"))
-    return {a.dataset: f"anomaly: {a}" for a in told}
+        running.tell(Warned(anomaly.dataset, anomaly.note))
+    return {a.dataset: a.note for a in told}
 
 
 def _silence(running: RunningUpdate, of: Watched, due: float, now: float) -> Anomaly | None:

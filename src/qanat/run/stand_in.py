@@ -101,7 +101,9 @@ def stand_in(
     for each in given:
         if each not in inputs:
             raise PlanError(
-                f"{dataset.name} does not read {each}", nearest=nearest(each, list(inputs))
+                f"{dataset.name} does not read {each}",
+                wanted=", ".join(i.name for i in inputs.values()),
+                nearest=nearest(each, list(inputs)),
             )
     project = _project(session.project, folder)
     declared = _declared(project, inputs)

@@ -9,18 +9,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qanat.declare import described
 from qanat.declare.unit_tests import load_unit_tests
-from qanat.errors import ColumnNotFoundError, Problems, QanatError, RunError, located, nearest
+from qanat.errors import (
+    ColumnNotFoundError,
+    Problems,
+    QanatError,
+    RunError,
+    TableNotFoundError,
+    located,
+    nearest,
+)
+from qanat.model.dialect import DUCKDB
 from qanat.model.name import Named, Names
 from qanat.model.pipeline import Drift
+from qanat.model.quarantine import MALFORMED
 from qanat.model.record import Definition
 from qanat.model.schema import Schema
-from qanat.model.unit_test import Difference, Mismatch, Rows, UnitResult, UnitTest
+from qanat.model.unit_test import Difference, Given, Mismatch, Rows, UnitResult, UnitTest
 from qanat.model.work import FilesBatch, LocalFile
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.results import Selection, choose_datasets
 from qanat.run.session import Session
-from qanat.run.stand_in import StandIn, stand_in
+from qanat.run.stand_in import Input, StandIn, stand_in
 from qanat.run.stored import stored
 from qanat.run.update import update
 
@@ -65,13 +76,54 @@ def _mismatches(session: Session, test: UnitTest) -> Iterator[Mismatch]:
         with made.session:
             for number, step in enumerate(test.steps, 1):
                 for each in step.given:
-                    made.put(made.inputs[each.input], number, each.rows)
+                    with located(each.location):
+                        _put(made, each, number)
                 _update(made)
+                for each in step.given:
+                    with located(each.location):
+                        _require_all(made, made.inputs[each.input])
                 name = made.dataset
                 quarantine = made.session.pipeline.dataset(name).quarantine
                 for table, rows in ((name, step.rows), (quarantine, step.quarantined)):
                     if rows is not None:
                         yield from _compared(made, table, number, rows)
+
+
+def _put(made: StandIn, given: Given, step: int) -> None:
+    """Let rows come into an input.
+
+    Raises:
+        ColumnNotFoundError: a row has a column that the input is known not to have.
+    """
+    input_ = made.inputs[given.input]
+    told = input_.columns
+    columns = described.columns(told, DUCKDB.name) if isinstance(told, str) else told
+    if columns is not None:
+        for name in dict.fromkeys(name for row in given.rows for name in row):
+            _known(name, columns, input_.name, "gives")
+    made.put(input_, step, given.rows)
+
+
+def _require_all(made: StandIn, input_: Input) -> None:
+    """Require that all rows given to a dataset fit its columns: the stand-in set none aside.
+
+    What is read outside the project may be malformed: its rows go to the quarantine of the dataset
+    that is tested, and the test looks at them there.
+
+    Raises:
+        RunError: a value does not fit its column.
+    """
+    if input_.outside:
+        return
+    try:
+        aside = stored(made.session, made.session.pipeline.dataset(input_.table).quarantine)
+    except TableNotFoundError:
+        return
+    fetched = made.session.engine.fetch(aside.snapshot.batch)
+    reasons = [dict(zip(fetched.schema.names, row, strict=True)) for row in fetched.values]
+    for each in reasons:
+        said = dict(each["_quarantine_rules"])[MALFORMED]
+        raise RunError(f"a row given to {input_.name} does not fit: {said}")
 
 
 def _update(made: StandIn) -> None:
@@ -141,8 +193,8 @@ def _compared(made: StandIn, table: str, step: int, rows: Rows) -> Iterator[Mism
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = tuple(names) if rows else tuple(n for n in schema.names if n[:1] != "_")
     if schema.fields:
-        columns = tuple(_known(name, schema, table) for name in columns)
-        rows = [{_known(n, schema, table): v for n, v in row.items()} for row in rows]
+        columns = tuple(_known(name, schema, table, "expects") for name in columns)
+        rows = [{_known(n, schema, table, "expects"): v for n, v in row.items()} for row in rows]
     expected = _typed(made, rows, schema, columns) if schema.fields else list(rows)
     shown = [{c: row.get(c) for c in columns} for row in found]
     matching, differences = _differences(expected, shown)
@@ -150,11 +202,11 @@ def _compared(made: StandIn, table: str, step: int, rows: Rows) -> Iterator[Mism
         yield Mismatch(table, step, columns, tuple(differences), matching)
 
 
-def _known(name: str, schema: Schema, table: str) -> str:
+def _known(name: str, schema: Schema, table: str, does: str) -> str:
     field = schema.get(name)
     if field is None:
         raise ColumnNotFoundError(
-            f"the test expects column {name!r}, which {table} does not have",
+            f"the test {does} column {name!r}, which {table} does not have",
             wanted=", ".join(schema.names),
             nearest=nearest(name, schema.names),
         )

@@ -150,9 +150,10 @@ def watched(
 
 def _failed(dataset: Dataset, anomalies: Sequence[Anomaly]) -> AnomalyError:
     first, *others = anomalies
-    more = f", and {count(len(others), 'metric')} more" if others else ""
+    more = f"; {count(len(others), 'other metric')} out of the ordinary" if others else ""
     return AnomalyError(
-        f"{first.metric} of {dataset.name} is out of the ordinary{more}",
+        f"{first.metric} of {dataset.name}: {first.found}, where {first.limits} was expected"
+        f"{more}",
         location=dataset.location,
         wanted=first.limits,
         got="; ".join(f"{a.metric}: {a.found}" for a in anomalies),

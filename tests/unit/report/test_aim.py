@@ -16,6 +16,8 @@ OPTIONS = " -C 'my shop' -e prod"
         ("if it was renamed: qanat rename a b", "if it was renamed: qanat rename… a b"),
         ("first: qanat drop a; then qanat run", "first: qanat drop… a; then qanat run…"),
         ("qanat quarantine replay a", "qanat quarantine replay… a"),
+        ("qanat anomalies mark a expected", "qanat anomalies mark… a expected"),
+        ("qanat pause a", "qanat pause… a"),
         ("`qanat plan` says how to go on", "`qanat plan…` says how to go on"),
         ("there: qanat run -e dev --select a", "there: qanat run -C 'my shop' -e dev --select a"),
         ("first: qanat run -C ../other", "first: qanat run -C ../other"),

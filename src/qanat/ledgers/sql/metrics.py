@@ -154,10 +154,12 @@ def add_metrics(transaction: Transaction, scope: str, epoch: Epoch) -> None:
             _facts(added),
         ),
     )
+    # What writes no row has no columns, while those of the update before are watched still.
+    metrics = "excluded.metrics" if added.counts.written else "qanat_watched.metrics"
     transaction.write(
         "INSERT INTO qanat_watched (scope, dataset_key, flow, dataset, metrics, due)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (scope, dataset_key, flow) DO UPDATE"
-        " SET dataset = excluded.dataset, metrics = excluded.metrics, due = excluded.due",
+        f" SET dataset = excluded.dataset, metrics = {metrics}, due = excluded.due",
         (*key[:3], added.dataset, 1 + len(added.shares), epoch.due),
     )
 
