@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import qanat
+from qanat.cli.program import main
 from qanat.errors import AnomalyError, SelectionError
 from qanat.model.event import Warned
 from tests.acceptance.projects import Shop
@@ -119,6 +120,38 @@ def test_a_day_with_too_many_nulls_or_bad_rows_is_told(daily: Daily) -> None:
             "anomaly: quarantined",
             "anomaly: violations(good)",
         ]
+
+
+def test_columns_are_watched_after_an_update_that_brought_no_rows(daily: Daily) -> None:
+    with qanat.open(daily.folder) as project:
+        daily.put("empty", 0)
+        assert [n.split(" of ")[0] for n in notes(project.run())] == ["anomaly: rows"]
+        assert project.anomalies().metrics == 6
+        rows = '{"v": 1}\n' * 500 + '{"id": 1, "v": 1}\n' * 500
+        daily.file("in/next.json", rows)
+        assert [n.split(" of ")[0] for n in notes(project.run())] == ["anomaly: nulls(id)"]
+
+
+def test_the_command_that_lists_them_is_named(
+    daily: Daily, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daily.put("next", 500)
+    with pytest.raises(SystemExit):
+        main(["run", "-C", str(daily.folder)])
+    assert f"qanat anomalies list -C {daily.folder}" in capsys.readouterr().out
+
+
+def test_the_command_that_marks_it_names_the_environment(
+    daily: Daily, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daily.declare(anomalies="fail")
+    daily.put("next", 500)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "-C", str(daily.folder), "-e", "dev"])
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert "error[Q2008]: rows of bronze: 500, where " in told
+    assert f"qanat anomalies mark -C {daily.folder} -e dev bronze expected" in told
 
 
 def test_with_fail_nothing_is_published_until_somebody_says_it_was_expected(daily: Daily) -> None:

@@ -207,7 +207,7 @@ def test_tests_are_selected_by_their_datasets(shop: Shop) -> None:
             "[{input: orders, rows: [{id: 1, amount: 2, day: 2026-13-02}]}]",
             "{rows: []}",
             RunError,
-            'a row given to orders does not fit: column \'day\': "2026-13-02" does not fit date',
+            "a row given to orders does not fit: column 'day': \"2026-13-02\" does not fit date",
         ),
     ],
 )

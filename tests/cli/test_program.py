@@ -6,13 +6,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from qanat.cli import program
+from qanat.report.aim import aimed
 
 COMMANDS = (
     "init",
@@ -247,3 +250,29 @@ def test_a_defect_is_no_riddle(tmp_path: Path) -> None:
     (log,) = tmp_path.glob("qanat-*.log")
     assert str(log) in done.stderr
     assert "ZeroDivisionError" in log.read_text()
+
+
+def _with_a_project(command: click.Command, path: tuple[str, ...]) -> Iterator[str]:
+    """Every command, with those of groups, that takes the project's folder."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _with_a_project(found, (*path, name))
+    elif any("--project" in parameter.opts for parameter in command.params):
+        yield " ".join(path)
+
+
+def test_a_hint_with_any_command_is_aimed_at_the_project() -> None:
+    found = list(_with_a_project(program.program, ("qanat",)))
+    assert "qanat anomalies mark" in found
+    assert [c for c in found if aimed(c, " -C shop") != f"{c} -C shop"] == []
+
+
+def test_the_values_of_a_missing_argument_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        program.main(["anomalies", "mark", "orders"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "missing argument '{expected|anomaly}'\n  = wanted: expected or anomaly\n" in told

@@ -53,14 +53,14 @@ class _Reader:
 
     def tests(self, document: Entry) -> Iterator[UnitTest]:
         top = document.value
-        # Other files of YAML may lie in that folder, such as dbt's with `data_tests`. A key that is
-        # all but ours is misspelt: passed over, its tests would never run, and nobody would know.
+        # Other YAML may lie in that folder, such as dbt's `data_tests`. A key that is nearly ours
+        # is misspelt: were it passed over, its tests would never run, without a word.
         if not isinstance(top, dict) or not get_close_matches("unit_tests", top, cutoff=0.8):
             return
-        top = self._fields(document, _TOP, "a file of unit tests")
-        if "unit_tests" not in top:
+        fields = self._fields(document, _TOP, "a file of unit tests")
+        if "unit_tests" not in fields:
             return
-        for entry in self._list(top["unit_tests"], "a list of unit tests"):
+        for entry in self._list(fields["unit_tests"], "a list of unit tests"):
             fields = self._fields(entry, _TEST, "a unit test")
             name, model = self._text(fields, "name", entry), self._text(fields, "model", entry)
             if not name or not model:
@@ -117,8 +117,11 @@ class _Reader:
             return {}
         check_keys(entry.value, known, "key", self._problems)
         # A misspelt key counts as the nearest one: then that is not told to be missing, too.
-        meant = {nearest(k, known): v for k, v in entry.value.items() if k not in known}
-        return {k: v for k, v in {**meant, **entry.value}.items() if k in known}
+        found = {key: each for key, each in entry.value.items() if key in known}
+        for key, each in entry.value.items():
+            if key not in known and (meant := nearest(key, known)):
+                found.setdefault(meant, each)
+        return found
 
     def _text(self, fields: Mapping[str, Entry], key: str, of: Entry) -> str:
         found = fields.get(key)

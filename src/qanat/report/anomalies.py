@@ -40,7 +40,8 @@ ANOMALIES = Shape(
 )
 PARTS = (ANOMALY,)
 
-_HEADERS = ("Found", "Update", "Dataset", "Metric", "Value", "Expected", "Said to be")
+# A narrow terminal cuts the last ones.
+_HEADERS = ("Dataset", "Metric", "Value", "Expected", "Said to be", "Found", "Update")
 _NONE = "Nothing was out of the ordinary."
 
 
@@ -92,11 +93,11 @@ _VERDICTS = {
 
 def _row(anomaly: Anomaly) -> list[Value]:
     return [
-        utc(anomaly.at),
-        anomaly.update,
         anomaly.dataset,
         anomaly.metric,
         Cell(anomaly.found, right=True),
         anomaly.limits,
         None if anomaly.verdict is None else str(anomaly.verdict),
+        utc(anomaly.at),
+        anomaly.update,
     ]
