@@ -61,6 +61,7 @@ def main() -> None:
             print("Readings:", project.query("FROM readings ORDER BY ALL"), sep="\n")
             print("In quarantine:", len(project.quarantine("readings")))
         alerts.close()
+        del producer  # Otherwise it outlives the broker, and complains about that on stderr.
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def main() -> None:
             (ARCHIVE / "1.json").write_text("\n".join(orders(1)[1:]), encoding="utf-8")
             failed = project.run().failed
             print(*(f"{d.dataset}: {d.error.message}" for d in failed if d.error), sep="\n")
+        del producer  # Otherwise it outlives the broker, and complains about that on stderr.
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def main() -> None:
                 producer.poll(0)
                 time.sleep(0.002)
             producer.flush()
+            del producer  # Otherwise it outlives the broker, and complains about that on stderr.
             while pipeline.is_alive() and progress.rows < TRIPS:
                 time.sleep(0.1)
             stop.set()

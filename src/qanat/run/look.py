@@ -12,6 +12,7 @@ from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
 from qanat.run.export import QuarantineExport, asks_origin
+from qanat.run.known import remembered
 from qanat.run.query import condition_of
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
@@ -77,17 +78,6 @@ def history(
     known = remembered(session, dataset)
     updates = truly(session.recorded, _updates_of(session, known, limit))
     return tuple(_entry(session, u, known) for u in updates)
-
-
-def remembered(session: Session, dataset: str) -> str:
-    """The name of a dataset that is declared, or no longer declared but in the history.
-
-    Raises:
-        DatasetNotFoundError: it is neither.
-    """
-    if session.recorded.epochs(dataset=dataset, limit=1):
-        return dataset
-    return dataset_of(session.pipeline, dataset).name
 
 
 def metrics(session: Session, dataset: str, limit: int = 20) -> tuple[Metrics, ...]:

@@ -30,7 +30,7 @@ from qanat.model.metrics import Metrics, of_epoch
 from qanat.model.name import fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Epoch, Lease
-from qanat.run.look import remembered
+from qanat.run.known import remembered
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.text import count
