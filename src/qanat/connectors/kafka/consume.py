@@ -7,9 +7,11 @@ since 1970, UTC), `message_kind` (Spark's `timestampType`) and, if wanted, `mess
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -125,8 +127,9 @@ class Reader:
             files = {
                 p: stack.enter_context(_File(p, path, headers)) for p, path in numbered.items()
             }
-            for partition, messages in self.messages(offsets):
-                files[partition].write(messages)
+            with _uncollected():
+                for partition, messages in self.messages(offsets):
+                    files[partition].write(messages)
         return [file.spooled for file in files.values()]
 
     def messages(
@@ -229,12 +232,12 @@ class _File:
         self._writer.close()
 
     def write(self, messages: Sequence[Message]) -> None:
-        times = [m.timestamp() for m in messages]
+        times = list(map(Message.timestamp, messages))
         # Without a time its kind is 0, of which Spark has -1.
         arrays = [
-            pa.array([m.offset() for m in messages], pa.int64()),
-            pa.array([m.value() for m in messages], pa.binary()),
-            pa.array([m.key() for m in messages], pa.binary()),
+            pa.array(list(map(Message.offset, messages)), pa.int64()),
+            _binary(list(map(Message.value, messages))),
+            _binary(list(map(Message.key, messages))),
             pa.array([ms * 1000 if kind else None for kind, ms in times], pa.int64()),
             pa.array([kind - 1 for kind, _ in times], pa.int32()),
         ]
@@ -247,6 +250,34 @@ class _File:
     @property
     def spooled(self) -> Spooled:
         return Spooled(self._partition, self._path, self._rows, self._bytes)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """While the block lasts, no garbage is looked for.
+
+    Messages come by the thousand and are part of no cycle: to look at each of them, and at all
+    that the process has besides, took a third of the time of a read.
+    """
+    if not gc.isenabled():
+        # Another thread reads messages, and enables it in the end.
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _binary(values: Sequence[bytes | None]) -> Any:
+    """An array of bytes; `pa.array` looks at one value at a time, and takes five times as long."""
+    if None in values:
+        return pa.array(values, pa.binary())
+    data = b"".join(v for v in values if v is not None)
+    ends = pa.array(list(accumulate(map(len, values), initial=0)), pa.int32())
+    parts = [None, ends.buffers()[1], pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(values), parts)
 
 
 def _headers(message: Message) -> list[dict[str, Any]] | None:
