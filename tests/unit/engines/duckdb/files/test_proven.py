@@ -89,7 +89,8 @@ def message(rng: random.Random, types: dict[str, str], colon: str) -> bytes:
         pairs.pop(rng.randrange(len(pairs)))
     if rng.random() < 0.05:
         rng.shuffle(pairs)
-    text = "{" + ",".join(f'"{k}"{colon}{v}' for k, v in pairs) + "}"
+    comma = ", " if colon == ": " else ","
+    text = "{" + comma.join(f'"{k}"{colon}{v}' for k, v in pairs) + "}"
     if rng.random() < 0.05:
         at = rng.randrange(len(text) + 1)
         text = text[:at] + rng.choice(MARKS) + text[at + rng.choice((0, 1)) :]
