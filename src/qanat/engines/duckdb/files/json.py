@@ -156,6 +156,7 @@ class _Objects:
                 for k in own
             )
             self._spool(spools, layout, seen, seen.mark if marked else NO_MARK)
+            spools.sort()
         spools.bad += [*self.texts.bad, *self.texts.salvage.finish()]
         return spools.bind(self.formats)
 
