@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,27 +19,14 @@ from qanat.engines.duckdb.files.bound import (
 from qanat.engines.duckdb.files.cast import Formats, Value
 from qanat.engines.duckdb.files.dialect import compression_of, flag, formats, infers
 from qanat.engines.duckdb.files.folders import contradiction, folder_types
-from qanat.engines.duckdb.files.leaves import (
-    NUMBERS,
-    Numbers,
-    Path as Leaf,
-    is_shallow,
-    leaves,
-    pointer,
-    weigh,
-)
+from qanat.engines.duckdb.files.leaves import pointer
 from qanat.engines.duckdb.files.lines import Texts, is_closed, shape_of
 from qanat.engines.duckdb.files.many import beside, text_values
 from qanat.engines.duckdb.files.messages import opened
-from qanat.engines.duckdb.files.numbers import (
-    MAY_BE_LONG,
-    NO_MARK,
-    Mark,
-    find_mark,
-    is_long,
-)
+from qanat.engines.duckdb.files.numbers import NO_MARK, Mark
 from qanat.engines.duckdb.files.proven import Proven, prove
-from qanat.engines.duckdb.files.sound import OBJECT, SOUND, blank, column_of, fault_of, odd
+from qanat.engines.duckdb.files.seen import Seen
+from qanat.engines.duckdb.files.sound import blank, fault_of
 from qanat.engines.duckdb.files.spool import Spools, blaming
 from qanat.engines.duckdb.files.structure import (
     changes,
@@ -60,8 +45,6 @@ from qanat.text import quote
 
 _Column: TypeAlias = tuple[Field, tuple[str, ...]]
 """A column with the spellings of its key."""
-_SMALL = 4 << 20
-"""Bytes of a batch of which it pays to look whether a text is odd."""
 
 
 def bind_json(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFiles:
@@ -139,22 +122,13 @@ class _Objects:
     def bind(self) -> BoundFiles:
         base, every = expected(self.batch).fields, self.source
         proven = self._prove(every, base)
-        self._put_aside()
-        structure, long = self._look()
-        numbers = self._numbers(structure) if long else {}
-        by = self.table.inference
-        exact = {path: n.type_by(by) for path, n in numbers.items() if n.strained}
-        # One column for all spellings of a key; the first one seen names it.
-        keys: Named[list[str]] = Named()
-        for key in structure:
-            keys.setdefault(column_of(key), []).append(key)
+        seen = self._seen()
         where = self.batch.files[0].path if self.batch.files else self.batch.path
-        seen = (*(proven.keys if proven else ()), *keys)
-        names = (n for n in seen if not is_folder(self.table, n))
+        spelled = (*(proven.keys if proven else ()), *seen.keys)
+        names = (n for n in spelled if not is_folder(self.table, n))
         found = Named((n, where) for n in (*names, *self.table.partitions.names))
         types = Named(
-            (n, self._type(structure[k[0]], exact, k[0]) if len(k) == 1 else STRING)
-            for n, k in keys.items()
+            (n, self._type(seen, k[0]) if len(k) == 1 else STRING) for n, k in seen.keys.items()
         )
         layout = lay_out(
             self.batch,
@@ -167,32 +141,38 @@ class _Objects:
         )
         spools = Spools(self.table, layout, self.scratch)
         if proven is None or layout.fields != base:
-            proven = self._prove(every, layout.fields)
-        self._put_aside()
+            before, proven = proven, self._prove(every, layout.fields)
+            if before is not None:
+                # With other columns, rows may be left that were not: nothing was seen of them.
+                seen = self._seen()
         if proven is not None:
             spools.accept(proven.good(self.table), {}, explicit=True)
         if self.source:
             wanted = Named((f.name, f.type) for f in layout.fields)
-            rounded = bool(numbers) or (long and "JSON" in {kind for _, kind in leaves(structure)})
-            marked = bool(exact) or any(
-                changes(structure[k], wanted.get(name, STRING), rounded)
-                for name, spelled in keys.items()
-                if name in wanted or rounded
-                for k in spelled
+            marked = bool(seen.exact) or any(
+                changes(seen.structure[k], wanted.get(name, STRING), seen.rounded)
+                for name, own in seen.keys.items()
+                if name in wanted or seen.rounded
+                for k in own
             )
-            self._spool(spools, layout, keys, structure, self._mark if marked else NO_MARK)
+            self._spool(spools, layout, seen, seen.mark if marked else NO_MARK)
+            spools.sort()
         spools.bad += [*self.texts.bad, *self.texts.salvage.finish()]
         return spools.bind(self.formats)
 
     def _prove(self, every: str, fields: Sequence[Field]) -> Proven | None:
         """Read the rows of known columns that need no care; `source` has those that are left."""
         plain = every and not self.messages.more and not self.table.partitions.names
-        if not (plain and self.infers and 0 < len(fields) <= FEW) or ENVELOPE.name in dict(
-            self.batch.options
+        found = None
+        if (
+            plain
+            and self.infers
+            and 0 < len(fields) <= FEW
+            and ENVELOPE.name not in dict(self.batch.options)
         ):
-            return None
-        found = prove(self.table, every, fields, self.formats, self.scratch)
+            found = prove(self.table, every, fields, self.formats, self.scratch)
         self.source = every if found is None else found.rest if found.left else ""
+        self._put_aside()
         return found
 
     def _put_aside(self) -> None:
@@ -203,69 +183,18 @@ class _Objects:
                 self._check = None
             self.source = f"SELECT * FROM ({self.source}) WHERE {self.messages.raw} IS NOT NULL"
 
-    @cached_property
-    def _odd(self) -> bool:
-        """Whether one of `ODDITIES` may hold for a text; only asked of small batches."""
-        if self.texts.odd is not None:
-            return self.texts.odd
-        if sum(f.size for f in self.table.files) > _SMALL:
-            return True
-        asked = f"SELECT coalesce(bool_or({odd('text')}), false) FROM ({self.source})"
-        [(found,)] = self.table.con.execute(asked).fetchall()
-        return bool(found)
+    def _seen(self) -> Seen:
+        return Seen(self.table, self.source, self.texts.odd)
 
-    @property
-    def _object(self) -> str:
-        return OBJECT if self._odd else SOUND
+    def _type(self, seen: Seen, key: str) -> DataType:
+        structure = seen.structure[key]
+        return self.messages.typed(key, structure) or type_of(structure, seen.exact, (key,))
 
-    def _type(self, structure: Any, exact: Mapping[Leaf, DataType], key: str) -> DataType:
-        return self.messages.typed(key, structure) or type_of(structure, exact, (key,))
-
-    def _look(self) -> tuple[dict[str, Any], bool]:
-        """All keys with what was seen of them; whether there may be long numbers."""
-        if not self.source:
-            return {}, False
-        [row] = self.table.con.execute(
-            "SELECT json_group_structure(CAST(text AS JSON)), "
-            f"coalesce(bool_or({MAY_BE_LONG}), false) FROM ({self.source}) WHERE {self._object}"
-        ).fetchall()
-        structure = json.loads(row[0]) if row[0] else {}
-        return (structure if isinstance(structure, dict) else {}), row[1]
-
-    def _numbers(self, structure: dict[str, Any]) -> Mapping[Leaf, Numbers]:
-        """What the leaves with numbers are like, judged by the rows that have long ones."""
-        mark = self._mark
-        paths = {p: kind for p, kind in leaves(structure) if kind in NUMBERS and is_shallow(p)}
-        doubles = {path[-1] for path, kind in paths.items() if kind == "DOUBLE"}
-        some = f"SELECT text FROM ({self.source}) WHERE {is_long(doubles)}"
-        weighed = weigh(
-            self.table.con, f"SELECT * FROM ({some}) WHERE {self._object}", list(paths), mark
-        )
-        strained = [
-            path
-            for path, numbers in weighed.items()
-            if numbers.strained
-            or (
-                # Whole here, with a point elsewhere.
-                paths[path] == "DOUBLE" and numbers.changed
-            )
-        ]
-        if not strained:
-            return weighed
-        every = f"SELECT text FROM ({self.source}) WHERE {self._object}"
-        return {**weighed, **weigh(self.table.con, every, strained, mark)}
-
-    @cached_property
-    def _mark(self) -> Mark:
-        return find_mark(self.table.con, self.source)
-
-    def _spool(
-        self, spools: Spools, layout: BatchColumns, keys: Named[list[str]],
-        structure: dict[str, Any], mark: Mark,
-    ) -> None:  # fmt: skip
+    def _spool(self, spools: Spools, layout: BatchColumns, seen: Seen, mark: Mark) -> None:
+        keys, structure = seen.keys, seen.structure
         various = any(spelled != [name] for name, spelled in keys.items())
         more = "".join(f"{name}, " for name in (*self.messages.more, *self.table.carried))
-        fault = fault_of(various, structure, self._odd)
+        fault = fault_of(various, structure, seen.odd)
         rows = (
             f"SELECT {self.messages.raw} AS raw_text, "
             f"CASE WHEN fault IS NULL THEN {mark.on('text')} END AS text, fault, {more}file, line "

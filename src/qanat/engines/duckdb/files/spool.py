@@ -218,6 +218,20 @@ class Spools:
             self.rows += count - errors
             self.misfits += errors
 
+    def sort(self) -> None:
+        """Make one spool of several that have line numbers of their own, in the order of these.
+
+        A table gets its rows in the order of the spool, and of equal ones UNIQUE keeps the first.
+        """
+        if len(self.paths) < 2:
+            return
+        target = str(self.path("sorted.parquet"))
+        self.table.con.execute(
+            f"COPY (SELECT *{self._from()} ORDER BY file, line) "
+            f"TO {literal(target)} ({OPTIONS})"
+        )
+        self.paths = [target]
+
     def bind(self, formats: Formats) -> BoundFiles:
         """The batch as DuckDB reads it from the spools."""
         table, layout = self.table, self.layout

@@ -14,12 +14,21 @@ SEQUENCE = "__qanat_sequence"
 """From which event or epoch a row is; a column of the files, and of no table that readers see."""
 
 
-def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> None:
+def make(con: DuckDBPyConnection, name: str, select: str, kind: str = "TABLE") -> int:
     """Make a temporary table (or view) of the rows of a SELECT.
 
     In the place of one that there may be: an epoch that has to leave out rows computes once more.
+
+    Returns:
+        How many rows the table has; 0 for a view.
     """
-    con.execute(f"CREATE OR REPLACE TEMP {kind} {name} AS {select}")
+    return changed(con, f"CREATE OR REPLACE TEMP {kind} {name} AS {select}")
+
+
+def changed(con: DuckDBPyConnection, statement: str) -> int:
+    """Run a statement; how many rows it has written."""
+    row = con.execute(statement).fetchone()
+    return int(row[0]) if row else 0
 
 
 def count_of(con: DuckDBPyConnection, relation: str) -> int:

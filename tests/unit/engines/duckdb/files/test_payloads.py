@@ -25,8 +25,12 @@ def partition(bench: Bench, path: str, *messages: Message, headers: bool = False
         "CREATE OR REPLACE TEMP TABLE m (line BIGINT, value BLOB, message_key BLOB,"
         " message_time BIGINT, message_kind INTEGER)"
     )
-    for message in messages:
-        bench.con.execute("INSERT INTO m VALUES (?, ?, ?, ?, ?)", list(message))
+    if messages:
+        bench.con.execute(
+            "INSERT INTO m SELECT unnest(?::BIGINT[]), unnest(?::BLOB[]), unnest(?::BLOB[]),"
+            " unnest(?::BIGINT[]), unnest(?::INTEGER[])",
+            list(map(list, zip(*messages, strict=True))),
+        )
     more = ", [{'key': 'h', 'value': '\\xFF'::BLOB}] AS message_headers" if headers else ""
     name = path.replace("/", "-")
     bench.con.execute(f"COPY (SELECT *{more} FROM m) TO '{bench.folder / name}' (FORMAT parquet)")

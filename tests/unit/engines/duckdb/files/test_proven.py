@@ -11,9 +11,11 @@ import pytest
 
 from qanat.engines.duckdb.files import json as careful, proven
 from qanat.engines.duckdb.files.bound import BoundFiles
+from qanat.engines.duckdb.files.wide import FEW
 from qanat.errors import SchemaDriftError
 from qanat.model.pipeline import Drift
 from qanat.model.schema import NO_COLUMNS, STRING, Array, Field, Primitive, Schema, Struct
+from qanat.model.work import LocalFile
 from tests.unit.engines.duckdb.files.conftest import Bench, columns
 from tests.unit.engines.duckdb.files.test_payloads import bind, malformed, partition, plain
 
@@ -89,7 +91,8 @@ def message(rng: random.Random, types: dict[str, str], colon: str) -> bytes:
         pairs.pop(rng.randrange(len(pairs)))
     if rng.random() < 0.05:
         rng.shuffle(pairs)
-    text = "{" + ",".join(f'"{k}"{colon}{v}' for k, v in pairs) + "}"
+    comma = ", " if colon == ": " else ","
+    text = "{" + comma.join(f'"{k}"{colon}{v}' for k, v in pairs) + "}"
     if rng.random() < 0.05:
         at = rng.randrange(len(text) + 1)
         text = text[:at] + rng.choice(MARKS) + text[at + rng.choice((0, 1)) :]
@@ -99,7 +102,10 @@ def message(rng: random.Random, types: dict[str, str], colon: str) -> bytes:
 
 
 def seen(bench: Bench, bound: BoundFiles) -> tuple[Any, ...]:
-    found = bench.con.execute(f"SELECT * FROM ({bound.relation}) ORDER BY __qanat_rid").fetchall()
+    # In the order that a table gets them in: of equal rows, UNIQUE keeps the first.
+    found = bench.con.execute(bound.relation).fetchall()
+    places = bench.con.execute(f"SELECT __qanat_rid FROM ({bound.relation})").fetchall()
+    assert places == sorted(places)
     wider = bound.wider() if bound.wider else {}
     return bound.schema, repr(found), malformed(bench, bound), bound.rows, bound.missing, wider
 
@@ -127,26 +133,75 @@ def test_it_gives_what_care_gives(
     drift = rng.choice((Drift.EVOLVE, Drift.RESCUE, Drift.FREEZE))
     if drift is Drift.FREEZE and rng.random() < 0.5:
         known = declared = NO_COLUMNS
-    outcomes = []
-    shares = []
+    outcomes, proofs = both_ways(
+        bench, monkeypatch, file, known=known, declared=declared, drift=drift
+    )
+    assert outcomes[0] == outcomes[1]
+    assert proofs[0] > 20 or "tags" in names or nested or known == NO_COLUMNS
+
+
+def both_ways(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, file: LocalFile, **more: Any
+) -> tuple[list[tuple[Any, ...]], list[int]]:
+    """What is read with proofs, and what without; how many rows each round of them proved."""
+    outcomes: list[tuple[Any, ...]] = []
+    proofs = []
     prove = proven.prove
 
     def counted(*arguments: Any) -> proven.Proven | None:
         found = prove(*arguments)
-        shares.append(found.rows if found else 0)
+        proofs.append(found.rows if found else 0)
         return found
 
-    for reader, least in ((counted, 1), (lambda *_: None, 1)):
+    monkeypatch.setattr(proven, "LEAST", 1)
+    for reader in (counted, lambda *_: None):
         monkeypatch.setattr(careful, "prove", reader)
-        monkeypatch.setattr(proven, "LEAST", least)
         try:
-            bound = bind(bench, file, known=known, declared=declared, drift=drift)
+            bound = bind(bench, file, **more)
         except SchemaDriftError as error:
             outcomes.append(("drift", sorted(str(error.got).split(", "))))
         else:
             outcomes.append(seen(bench, bound))
+    return outcomes, proofs
+
+
+def _orders_of_keys() -> list[bytes]:
+    keys = [f"k{i}" for i in range(16)]
+    turned = (keys[n % 16 :] + keys[: n % 16] for n in range(160))
+    found = [json.dumps(dict.fromkeys(order, n)).encode() for n, order in enumerate(turned)]
+    return [*found, *[b'{"new":5}'] * 20]
+
+
+@pytest.mark.parametrize(
+    ("messages", "known"),
+    [
+        # No proof knows a key like that.
+        ([*[b'{"id":7,"name":"Google"}'] * 20, b'{"a/b":1}'], "id long, name string"),
+        ([*[b'{"id":7,"name":"Google"}'] * 20, b'{"x":{"y":{"z":1}}}'], "id long, name string"),
+        # Too many columns.
+        (
+            [json.dumps({f"c{i}": i for i in range(FEW)}).encode()] * 20 + [b'{"more":1}'],
+            ", ".join(f"c{i} long" for i in range(FEW)),
+        ),
+        # Two places have the same key now.
+        ([*[b'{"id":7,"inner":{"label":"9x"}}'] * 20, b'{"label":"x"}'], "id long, inner"),
+        # One order of keys more than are known.
+        (_orders_of_keys(), ", ".join(f"k{i} long" for i in range(16))),
+    ],
+    ids=["name", "nested", "many", "twice", "orders"],
+)
+def test_a_new_key_takes_nothing_from_rows_that_were_proven_without_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, messages: list[bytes], known: str
+) -> None:
+    file = partition(bench, "t/0", *(plain(n, line) for n, line in enumerate(messages)))
+    plainly = ", ".join(part for part in known.split(", ") if part != "inner")
+    schema = columns(plainly)
+    if plainly != known:
+        inner = Field("inner", Struct((Field("label", STRING),)))
+        schema = Schema((*schema.fields, inner))
+    outcomes, proofs = both_ways(bench, monkeypatch, file, known=schema)
     assert outcomes[0] == outcomes[1]
-    assert shares[0] > 20 or "tags" in names or nested or known == NO_COLUMNS
+    assert proofs[0] >= 20
 
 
 def _columns(types: dict[str, str], nested: bool) -> Schema:
