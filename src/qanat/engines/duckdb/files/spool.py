@@ -227,8 +227,7 @@ class Spools:
             return
         target = str(self.path("sorted.parquet"))
         self.table.con.execute(
-            f"COPY (SELECT *{self._from()} ORDER BY file, line) "
-            f"TO {literal(target)} ({OPTIONS})"
+            f"COPY (SELECT *{self._from()} ORDER BY file, line) TO {literal(target)} ({OPTIONS})"
         )
         self.paths = [target]
 

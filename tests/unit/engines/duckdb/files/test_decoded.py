@@ -257,3 +257,16 @@ def test_no_schema_of_avro(bench: Bench, tmp_path: Path) -> None:
     for text in ("{", '{"type": "recrd"}', json.dumps(loop)):
         with pytest.raises(OptionError):
             bind(bench, file, given=Written("AVRO", text))
+
+
+def test_messages_of_several_schemas_keep_their_order(bench: Bench) -> None:
+    """A table gets them in it, and of equal ones UNIQUE keeps the first."""
+    schemas = [{**ORDER, "fields": ORDER["fields"][:n]} for n in (1, 2)]
+    shelf = Shelf(s0=given(schemas[0]), s1=given(schemas[1]))
+    messages = [
+        plain(n, None if n % 5 == 4 else avro(schemas[n % 2], {"id": n}, n % 2)) for n in range(50)
+    ]
+    bound = bind(bench, partition(bench, "t/0", *messages), registry=shelf)
+    found = bench.con.execute(f"SELECT __qanat_row FROM ({bound.relation})").fetchall()
+    assert [row for (row,) in found] == list(range(50))
+    assert rows(bench, bound, "id") == [(None if n % 5 == 4 else n,) for n in range(50)]
