@@ -126,6 +126,8 @@ class AvroDecoder:
             if isinstance(table, pa.ChunkedArray):
                 table = table.combine_chunks()
             made = self._quick.columns(table)
+            # Decimals with more digits than their type, and times beyond a day.
+            made.validate(full=True)
         except _NOT_READ:
             return None
         return self._given(made) if self._given is not None else made
