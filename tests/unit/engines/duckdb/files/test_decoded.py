@@ -310,3 +310,17 @@ def test_a_value_beyond_its_type_is_malformed(
     assert len(rows(bench, bound)) == 1
     if isinstance(good, Decimal):
         assert rows(bench, bound, "x") == [(good,)]
+
+
+def test_of_a_key_that_comes_twice_in_a_map_the_last_counts(bench: Bench) -> None:
+    notes = {"type": "map", "values": "int"}
+    schema = {"type": "record", "name": "R", "fields": [{"name": "notes", "type": notes}]}
+    twice = partition(bench, "t/0", plain(0, b"\x04\x02k\x06\x02k\x08\x00"))
+    bound = bind(bench, twice, given=given(schema))
+    assert rows(bench, bound, "notes") == [({"k": 4},)]
+    inner = "message Inner { map<string, int32> notes = 4; }"
+    proto = f'syntax = "proto3"; message M {{ Inner part = 1; {inner} }}'
+    entries = b"\x22\x05\x0a\x01k\x10\x03\x22\x05\x0a\x01k\x10\x04"
+    twice = partition(bench, "t/0", plain(0, b"\x0a\x0e" + entries))
+    bound = bind(bench, twice, payload="protobuf", given=Written("PROTOBUF", proto), message="M")
+    assert rows(bench, bound, "part.notes") == [({"k": 4},)]
