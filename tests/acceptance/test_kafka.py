@@ -152,8 +152,7 @@ def test_unique_keeps_the_first_message_however_it_was_read(shop: KafkaShop) -> 
     shop.topics.send(shop.topic, *(strange % n for n in range(50)))
     shop.topics.send(shop.topic, *(plainly % n for n in range(2_100)))
     shop.sql(
-        SQL.replace("{type}", "BIGINT")
-        + "CREATE OR REFRESH STREAMING TABLE silver (\n"
+        SQL.replace("{type}", "BIGINT") + "CREATE OR REFRESH STREAMING TABLE silver (\n"
         "  CONSTRAINT once EXPECT UNIQUE (id) ON VIOLATION DROP ROW\n"
         ") AS SELECT * FROM STREAM bronze;\n"
     )
