@@ -146,6 +146,20 @@ def test_messages_that_cannot_be_decoded_wait_and_come_back(shop: KafkaShop) -> 
     assert [r["_quarantine_source"]["row"] for r in shop.told("bronze__quarantine")] == [2, 3, 4]
 
 
+def test_unique_keeps_the_first_message_however_it_was_read(shop: KafkaShop) -> None:
+    """From 2,000 messages on, those that are written plainly are read apart from the others."""
+    strange, plainly = b'{ "id" : %d , "amount" : 1 }', b'{"id":%d,"amount":1}'
+    shop.topics.send(shop.topic, *(strange % n for n in range(50)))
+    shop.topics.send(shop.topic, *(plainly % n for n in range(2_100)))
+    shop.sql(
+        SQL.replace("{type}", "BIGINT") + "CREATE OR REFRESH STREAMING TABLE silver (\n"
+        "  CONSTRAINT once EXPECT UNIQUE (id) ON VIOLATION DROP ROW\n"
+        ") AS SELECT * FROM STREAM bronze;\n"
+    )
+    shop.run()
+    assert [r["place"] for r in shop.told("silver")] == [*range(50), *range(100, 2_150)]
+
+
 def test_messages_that_were_deleted_before_they_were_read(shop: KafkaShop) -> None:
     shop.order(1)
     shop.run()

@@ -45,6 +45,7 @@ OPTIONAL = {
             "connectors/postgres/drivers.py",
             "engines/duckdb/files/avro.py",
             "engines/duckdb/files/decoded.py",
+            "engines/duckdb/files/maps.py",
             "engines/duckdb/files/protobuf.py",
             "engines/duckdb/files/shapes.py",
             "project/relation.py",

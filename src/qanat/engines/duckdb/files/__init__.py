@@ -11,14 +11,14 @@ their `numbers` keep their digits, and `leaves` finds types for them; `twice` fi
 would lose a value. Rows of which `proven` sees that nothing is lost need none of this. `payloads`
 reads messages of a queue, one value each. `messages` opens those of Debezium first, and `connect`
 decodes values in them. `decoded` has those in Avro (`avro`, with `shapes`) and in `protobuf`,
-which become Parquet; `separated` those that are lines of CSV. How a CSV file is written is told by
-`dialect` (the options), `sniff` and `heads`; `groups` has those that are read together, and
-`trust` tells which of them DuckDB would not read as Python's `csv` does. These, and files in which
-DuckDB fails, are read by `records` and `documents`, which lose no row, and copied by `salvage`;
-`counted` finds the lines of rows that DuckDB has only counted. `drift` has the types that columns
-get for values that do not fit those of earlier files (`nested`: leaf by leaf). `folders` has the
-columns that come from the names of folders. `again` parses single rows anew, by the texts that a
-quarantine has kept.
+which become Parquet (`maps`: with a key twice); `separated` those that are lines of CSV. How a CSV
+file is written is told by `dialect` (the options), `sniff` and `heads`; `groups` has those that
+are read together, and `trust` tells which of them DuckDB would not read as Python's `csv` does.
+These, and files in which DuckDB fails, are read by `records` and `documents`, which lose no row,
+and copied by `salvage`; `counted` finds the lines of rows that DuckDB has only counted. `drift`
+has the types that columns get for values that do not fit those of earlier files (`nested`: leaf by
+leaf). `folders` has the columns that come from the names of folders. `again` parses single rows
+anew, by the texts that a quarantine has kept.
 """
 
 from __future__ import annotations

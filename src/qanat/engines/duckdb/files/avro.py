@@ -20,6 +20,7 @@ from decimal import DecimalException
 from itertools import count
 from typing import Any
 
+from qanat.engines.duckdb.files.maps import has_key_twice
 from qanat.engines.duckdb.files.shapes import Record, Shape, shape_of
 from qanat.errors import OptionError, needing
 
@@ -126,6 +127,10 @@ class AvroDecoder:
             if isinstance(table, pa.ChunkedArray):
                 table = table.combine_chunks()
             made = self._quick.columns(table)
+            # Decimals with more digits than their type, and times beyond a day.
+            made.validate(full=True)
+            if any(map(has_key_twice, made.combine_chunks().to_batches()[0].columns)):
+                return None
         except _NOT_READ:
             return None
         return self._given(made) if self._given is not None else made

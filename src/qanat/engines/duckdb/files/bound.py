@@ -355,6 +355,17 @@ def nothing(table: FileTable, schema: Schema, types: Sequence[str]) -> str:
     return f"SELECT {columns}{table.hidden('0', '0')} FROM (SELECT {carried}0 AS file) WHERE false"
 
 
+def by_row(relation: str) -> str:
+    """Rows that were put together from parts, in the order in which their sources have them.
+
+    A table gets them in this order, and of equal ones UNIQUE keeps the first.
+
+    Args:
+        relation: as in `BoundFiles`.
+    """
+    return f"SELECT * FROM ({relation}) ORDER BY {RID}"
+
+
 def nullable(fields: Sequence[Field]) -> Schema:
     """The columns with NULL allowed in each: files may lack any value."""
     return Schema(tuple(Field(f.name, f.type, comment=f.comment) for f in fields))

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeAlias
 
-from qanat.engines.duckdb.files.bound import RESERVED, BoundFiles, is_reserved
+from qanat.engines.duckdb.files.bound import RESERVED, BoundFiles, by_row, is_reserved
 from qanat.engines.duckdb.files.parquet import bind_columns
 from qanat.errors import InvariantError, OptionError, needing
 from qanat.frozen import Frozen
@@ -124,6 +124,8 @@ def bind_decoded(
             for part in reader:
                 decoding.add(pa.Table.from_batches([part]))
     bound = bind_columns(table, batch, decoding.files)
+    if decoding.scattered:
+        bound = replace(bound, relation=by_row(bound.relation))
     wrong = decoding.malformed()
     parts = [part for part in (bound.malformed, wrong) if part]
     return replace(bound, malformed=" UNION ALL ".join(parts) or None)
@@ -137,6 +139,7 @@ class _Decoding:
         self._folder = scratch / f"{table.name}_decoded"
         self._decoders: dict[Key | None, Decoder | str] = {}
         self._writers: dict[Key | str | None, Any] = {}
+        self._used: set[Key | str | None] = set()
         self._wrong: list[tuple[int, int, str, str]] = []
         self.files: tuple[LocalFile, ...] = ()
 
@@ -173,6 +176,11 @@ class _Decoding:
                 self._refuse(rows, wrong)
                 rows = rows.take(pa.array(places, pa.int64()))
             self._write(key, table, rows)
+
+    @property
+    def scattered(self) -> bool:
+        """True if the messages lie in several files."""
+        return len(self._used) > 1
 
     def malformed(self) -> str | None:
         """A SELECT of the messages that cannot be decoded; None if there are none."""
@@ -276,6 +284,7 @@ class _Decoding:
                     f"the messages have a field {field.name!r}, a name that Qanat keeps for itself"
                 )
         writer = self._writer(key, table.schema)
+        self._used.add(key)
         columns = {name: table.column(name) for name in table.schema.names}
         columns |= {RESERVED + n: rows.column(n) for n in self._table.stored_types}
         schema = writer.schema

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qanat.descriptors import compiled, message_type, parser
+from qanat.engines.duckdb.files.maps import has_key_twice
 from qanat.errors import needing
 
 with needing("Protobuf", "protobuf"):
@@ -65,4 +66,9 @@ class ProtobufDecoder:
             return self._table(good), places, wrong
 
     def _table(self, bodies: Any) -> Any:
-        return pa.Table.from_batches([self._handler.array_to_record_batch(bodies)])
+        batch = self._handler.array_to_record_batch(bodies)
+        if any(map(has_key_twice, batch.columns)):
+            # Written anew, a message has the last of them.
+            anew = [self._parse(body).SerializeToString() for body in bodies.to_pylist()]
+            batch = self._handler.array_to_record_batch(pa.array(anew, pa.binary()))
+        return pa.Table.from_batches([batch])

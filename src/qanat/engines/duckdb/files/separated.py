@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qanat.engines.duckdb.files.bound import ROW, BoundFiles, FileTable
+from qanat.engines.duckdb.files.bound import ROW, BoundFiles, FileTable, by_row
 from qanat.engines.duckdb.files.csv import bind_csv
 from qanat.engines.duckdb.files.partitions import Partitions
 from qanat.engines.duckdb.files.records import NOT_UTF_8
@@ -94,9 +94,11 @@ def bind_separated(table: Any, batch: FilesBatch, scratch: Path, messages: str) 
         )
     return replace(
         bound,
-        relation=f"SELECT {columns}{hidden} FROM ({bound.relation}) AS r "
-        f"JOIN {places} ON r.{ROW} = m.number UNION ALL "
-        f"SELECT {nothing}{hidden} FROM (SELECT * FROM {source} WHERE value IS NULL) AS m",
+        relation=by_row(
+            f"SELECT {columns}{hidden} FROM ({bound.relation}) AS r "
+            f"JOIN {places} ON r.{ROW} = m.number UNION ALL "
+            f"SELECT {nothing}{hidden} FROM (SELECT * FROM {source} WHERE value IS NULL) AS m"
+        ),
         malformed=" UNION ALL ".join(malformed),
         rows=None,
         counted={},

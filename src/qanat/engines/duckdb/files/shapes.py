@@ -75,6 +75,20 @@ class Shape(Frozen):
         return str(found) if found is not None and self.type == pa.string() else found
 
 
+class Digits(Shape):
+    """A decimal; its bytes may have more digits than its type."""
+
+    def value(self, found: Any) -> Any:
+        """A value as fastavro has read it.
+
+        Raises:
+            ValueError: it has too many digits.
+        """
+        if found is not None and abs(found) >= 10 ** (self.type.precision - self.type.scale):
+            raise ValueError(f"{found} has more than {self.type.precision} digits")
+        return found
+
+
 class Nothing(Shape):
     """The type of a value that is always missing."""
 
@@ -269,7 +283,7 @@ def _logical(schema: Mapping[str, Any], kind: Any) -> Shape:
     logical = schema.get("logicalType")
     if logical == "decimal" and 0 < schema.get("precision", 0) <= _DIGITS:
         precision, scale = schema["precision"], schema.get("scale", 0)
-        return Shape(pa.decimal128(precision, scale), _unnamed(schema))
+        return Digits(pa.decimal128(precision, scale), _unnamed(schema))
     if kind == "fixed":
         return Shape(
             pa.binary(), _unnamed({k: v for k, v in schema.items() if k != "logicalType"})

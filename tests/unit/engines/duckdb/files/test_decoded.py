@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import struct
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -257,3 +257,70 @@ def test_no_schema_of_avro(bench: Bench, tmp_path: Path) -> None:
     for text in ("{", '{"type": "recrd"}', json.dumps(loop)):
         with pytest.raises(OptionError):
             bind(bench, file, given=Written("AVRO", text))
+
+
+def test_messages_of_several_schemas_keep_their_order(bench: Bench) -> None:
+    """A table gets them in it, and of equal ones UNIQUE keeps the first."""
+    schemas = [{**ORDER, "fields": ORDER["fields"][:n]} for n in (1, 2)]
+    shelf = Shelf(s0=given(schemas[0]), s1=given(schemas[1]))
+    messages = [
+        plain(n, None if n % 5 == 4 else avro(schemas[n % 2], {"id": n}, n % 2)) for n in range(50)
+    ]
+    bound = bind(bench, partition(bench, "t/0", *messages), registry=shelf)
+    found = bench.con.execute(f"SELECT __qanat_row FROM ({bound.relation})").fetchall()
+    assert [row for (row,) in found] == list(range(50))
+    assert rows(bench, bound, "id") == [(None if n % 5 == 4 else n,) for n in range(50)]
+
+
+LARGE = struct.pack(">i", 2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("type_", "good", "bad"),
+    [
+        (
+            {"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": 2},
+            Decimal("999.99"),
+            b"\x08" + LARGE,
+        ),
+        (
+            {"type": "fixed", "name": "F", "size": 4, "logicalType": "decimal", "precision": 5,
+             "scale": 2},
+            Decimal("-999.99"),
+            LARGE,
+        ),
+        ({"type": "int", "logicalType": "time-millis"}, time(23, 59), b"\xfe\xff\xff\xff\x0f"),
+    ],
+    ids=["bytes", "fixed", "time"],
+)  # fmt: skip
+@pytest.mark.parametrize("plain_", [True, False], ids=["polars", "fastavro"])
+def test_a_value_beyond_its_type_is_malformed(
+    bench: Bench, type_: Any, good: Any, bad: bytes, plain_: bool
+) -> None:
+    fields = [{"name": "x", "type": type_}]
+    if not plain_:
+        fields.append({"name": "either", "type": ["null", "string", "int"]})
+    schema = {"type": "record", "name": "R", "fields": fields}
+    wrong = bad if plain_ else bad + b"\x00"
+    file = partition(bench, "t/0", plain(0, avro(schema, {"x": good})), plain(1, wrong))
+    bound = bind(bench, file, given=given(schema))
+    [(row, raw, error)] = [m[1:] for m in malformed(bench, bound)]
+    assert (row, raw) == (1, base64.b64encode(wrong).decode())
+    assert error.startswith("not Avro of its schema: ")
+    assert len(rows(bench, bound)) == 1
+    if isinstance(good, Decimal):
+        assert rows(bench, bound, "x") == [(good,)]
+
+
+def test_of_a_key_that_comes_twice_in_a_map_the_last_counts(bench: Bench) -> None:
+    notes = {"type": "map", "values": "int"}
+    schema = {"type": "record", "name": "R", "fields": [{"name": "notes", "type": notes}]}
+    twice = partition(bench, "t/0", plain(0, b"\x04\x02k\x06\x02k\x08\x00"))
+    bound = bind(bench, twice, given=given(schema))
+    assert rows(bench, bound, "notes") == [({"k": 4},)]
+    inner = "message Inner { map<string, int32> notes = 4; }"
+    proto = f'syntax = "proto3"; message M {{ Inner part = 1; {inner} }}'
+    entries = b"\x22\x05\x0a\x01k\x10\x03\x22\x05\x0a\x01k\x10\x04"
+    twice = partition(bench, "t/0", plain(0, b"\x0a\x0e" + entries))
+    bound = bind(bench, twice, payload="protobuf", given=Written("PROTOBUF", proto), message="M")
+    assert rows(bench, bound, "part.notes") == [({"k": 4},)]

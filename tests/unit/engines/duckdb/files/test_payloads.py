@@ -163,6 +163,14 @@ def test_texts_that_a_quarantine_has_kept(bench: Bench) -> None:
     assert [(row, raw) for _, row, raw, _ in malformed(bench, bound)] == [(101, "/w=="), (102, "")]
 
 
+def test_lines_of_csv_keep_the_order_of_their_messages(bench: Bench) -> None:
+    messages = [plain(n, None if n % 5 == 4 else b"%d" % n) for n in range(50)]
+    bound = bind(
+        bench, partition(bench, "t/0", *messages), payload="csv", declared=columns("id long")
+    )
+    assert rows(bench, bound, "id") == [(None if n % 5 == 4 else n,) for n in range(50)]
+
+
 def test_each_message_is_a_line_of_csv(bench: Bench) -> None:
     values = [b'1,"a;b"', b"2", None, b"x,y", b"3,b\n4,c", b'"5', b"", b"\xff", b"6,", b'7,"q""r"']
     file = partition(bench, "t/3", *(plain(10 + n, value) for n, value in enumerate(values)))
