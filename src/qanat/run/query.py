@@ -13,6 +13,7 @@ from qanat.model.name import same
 from qanat.model.pipeline import Predicate
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
+from qanat.planning.eventtime import without_windows
 from qanat.ports.engine import Reading
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
@@ -51,7 +52,8 @@ def query(
             continue
         with located(read.location):
             inputs[name] = _batch(session, read, table)
-    executable = to_engine(asked.query, session.dialect, session.pipeline.own)
+    translated = to_engine(asked.query, session.dialect, session.pipeline.own)
+    executable = without_windows(translated)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading
 
