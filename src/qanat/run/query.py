@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 
 from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
@@ -13,7 +14,6 @@ from qanat.model.name import same
 from qanat.model.pipeline import Predicate
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
-from qanat.planning.eventtime import without_windows
 from qanat.ports.engine import Reading
 from qanat.run.session import Session
 from qanat.run.stored import Stored, stored
@@ -53,7 +53,8 @@ def query(
         with located(read.location):
             inputs[name] = _batch(session, read, table)
     translated = to_engine(asked.query, session.dialect, session.pipeline.own)
-    executable = without_windows(translated)
+    # Imported only here: with it comes the parser.
+    executable = import_module("qanat.planning.eventtime").without_windows(translated)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading
 
