@@ -101,15 +101,17 @@ def _running(chance: random.Random, seed: int) -> Case:
     listed, (where, group) = _listed(chance, keys), _tail(chance, keys)
     sql = f"SELECT {listed} FROM r{where}{group}"
     shape = chance.random()
+    some = f"FROM r{where}"
     if shape < 0.2:
         sql = f"SELECT * FROM ({sql}) AS q WHERE c0 IS NOT NULL"
     elif shape < 0.4:
         sql = (
             f"WITH b AS (SELECT * FROM r WHERE id % 7 <> 1) {sql.replace('FROM r', 'FROM b AS r')}"
         )
+        some = f"FROM (FROM r WHERE id % 7 <> 1) AS r{where}"
     epochs, _ = _epochs(chance, ("r",), None)
     # Of no row, a query over a stream has no result; a batch query without GROUP BY has one.
-    wanted = sql if keys else f"SELECT * FROM ({sql}) WHERE EXISTS (FROM r{where})"
+    wanted = sql if keys else f"SELECT * FROM ({sql}) WHERE EXISTS ({some})"
     return Case(seed, "running", sql, wanted, ("r",), None, None, 0, epochs)
 
 

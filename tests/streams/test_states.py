@@ -13,7 +13,7 @@ from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.state.kind import Moment
 from qanat.engines.duckdb.state.marks import WATERMARK, Mark, Marks, moment, moved
 from qanat.engines.duckdb.tables import Bound
-from qanat.errors import Location, OptionError, QanatError
+from qanat.errors import Location, OptionError, QanatError, QueryError
 from qanat.model.pipeline import Drift
 from qanat.model.query import SqlQuery
 from qanat.model.schema import NO_COLUMNS
@@ -157,3 +157,109 @@ def test_each_partition_of_a_stream_has_come_as_far_as_its_own_rows(tmp_path: Pa
         # It has never brought one: until it counts as idle, there is no watermark.
         ("a", "t/2"): Mark(None, 70),
     }
+
+
+LISTED, OTHERS = "string_agg(k ORDER BY x) AS a", "string_agg(x::VARCHAR ORDER BY k) AS b"
+ORDERED = "CREATE STREAMING TABLE t AS SELECT {columns} FROM {{read}} GROUP BY {keys};"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("k, min(x) AS a, max(x) AS b", "k"), ("k, max(x) AS b, min(x) AS a", "k")),
+        (("k, ts, sum(x) AS s", "k, ts"), ("k, ts, sum(x) AS s", "ts, k")),
+        ((f"1 AS o, {LISTED}, {OTHERS}", "1"), (f"1 AS o, {OTHERS}, {LISTED}", "1")),
+    ],
+    ids=["aggregates", "keys", "values"],
+)  # fmt: skip
+def test_the_order_in_which_a_query_names_things_does_not_matter(
+    before: tuple[str, str], after: tuple[str, str], streams: Streams
+) -> None:
+    columns, keys = before
+    streams.declare(ORDERED.format(columns=columns, keys=keys))
+    streams.add(("a", 1, "00:10"), ("a", 5, "00:10"))
+    streams.run()
+    columns, keys = after
+    streams.declare(ORDERED.format(columns=columns, keys=keys))
+    streams.add(("a", 3, "00:10"))
+    streams.run()
+    found = streams.rows("t")
+    streams.run(full_refresh=["t"])
+    assert len(found) == 1
+    # The table keeps the order of its columns until it is made anew.
+    assert sorted(map(str, found[0])) == sorted(map(str, streams.rows("t")[0]))
+
+
+PAIRS = """CREATE STREAMING TABLE {name} AS SELECT a.k, a.x, b.x AS y
+FROM {{read}} WATERMARK ts DELAY OF INTERVAL 10 MINUTES AS a
+JOIN {{read}} WATERMARK ts DELAY OF INTERVAL 10 MINUTES AS b
+ON a.k = b.k AND b.ts BETWEEN a.ts AND a.ts + INTERVAL 2 HOURS;"""
+ONCE = "CREATE STREAMING TABLE {name} AS SELECT DISTINCT k FROM {{read}};"
+
+
+@pytest.mark.parametrize("sql", [PAIRS, ONCE], ids=["join", "distinct"])
+def test_a_renamed_table_goes_on_with_its_state(sql: str, streams: Streams) -> None:
+    streams.declare(sql.format(name="before"))
+    streams.add(("a", 1, "00:10"))
+    streams.run()
+    streams.declare(sql.format(name="after"))
+    qanat.open(streams.root).rename("before", "after")
+    streams.add(("a", 2, "00:20"), ("b", 3, "00:30"))
+    assert streams.run().status == "succeeded"
+    found = streams.rows("after")
+    streams.run(full_refresh=["after"])
+    assert found == streams.rows("after")
+
+
+def test_rows_without_event_time_are_late_from_the_first_epoch_on(streams: Streams) -> None:
+    streams.declare(HOURS, properties="'qanat.late_rows' = 'quarantine'")
+    path = streams.root / "in/000.json"
+    path.write_text('{"k": "a", "x": 1, "ts": null}\n', encoding="utf-8")
+    counts = streams.run()["hours"].counts
+    assert (counts.late, counts.quarantined, counts.balanced) == (1, 1, True)
+
+
+def test_a_watermark_of_a_text_is_refused_by_the_name_of_its_column(streams: Streams) -> None:
+    streams.declare(HOURS.replace("WATERMARK ts", "WATERMARK k").replace("(ts", "(k"))
+    streams.add(("a", 1, "00:10"))
+    error = streams.run()["hours"].error
+    assert isinstance(error, QueryError)
+    assert error.message == "the watermark is of k, which is a VARCHAR and no time"
+    assert error.location is not None
+
+
+WINDOWS = [
+    "window.start AS s, window.end AS e, k, count(*) FROM {} GROUP BY window(ts, '1 hour'), k",
+    "window.start AS s, sum(x) AS t FROM {} GROUP BY window(ts, '2 hours', '1 hour')",
+    """session_window.start AS s, session_window.end AS e, k, max(x) AS m FROM {}
+    GROUP BY session_window(ts, '40 minutes'), k HAVING count(*) > 0""",
+    "w.start AS s, n FROM (SELECT window(ts, '1 day') AS w, count(*) AS n FROM {} GROUP BY ALL)",
+    "window_time(window) AS s, count(*) FROM {} GROUP BY window(ts, '1 hour')",
+]
+
+
+@pytest.mark.parametrize("text", WINDOWS)
+def test_windows_of_a_materialized_view_are_those_of_a_stream(text: str, streams: Streams) -> None:
+    rows = "read_files('in/*.json', schema => 'k STRING, x BIGINT, ts TIMESTAMP')"
+    streams.declare(
+        f"CREATE STREAMING TABLE one AS SELECT {text.format('{read}')};"
+        f"CREATE MATERIALIZED VIEW other AS SELECT {text.format(rows)};"
+    )
+    for each in EPOCHS:
+        streams.add(*each)
+        streams.run()
+    assert streams.rows("other") == streams.rows("one")
+    assert len(streams.rows("other")) > 1 or "1 day" in text
+    project = qanat.open(streams.root)
+    columns = [project.table(name).arrow().column_names for name in ("one", "other")]
+    assert columns[0] == columns[1]
+
+
+def test_an_aggregate_without_a_name_over_a_cte_of_its_own(streams: Streams) -> None:
+    streams.declare(
+        "CREATE STREAMING TABLE t AS WITH c AS (SELECT k, x FROM {read}) "
+        "SELECT k, count(*) FROM c GROUP BY k;"
+    )
+    streams.add(("a", 1, "00:10"), ("a", 2, "00:20"))
+    streams.run()
+    assert streams.rows("t") == [("a", 2)]

@@ -23,7 +23,13 @@ from qanat.declare.cursor import SqlText
 from qanat.declare.registry import quoted, strip_prefix
 from qanat.declare.streams import Stream, closing, find_streams
 from qanat.declare.syntax import syntax_error
-from qanat.declare.watermarks import GivenWatermark, event_time, find_windows
+from qanat.declare.watermarks import (
+    EXAMPLE,
+    GivenWatermark,
+    event_time,
+    find_watermark,
+    find_windows,
+)
 from qanat.errors import Problems, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
@@ -76,6 +82,7 @@ def parse_query(
     start, end = tokens[0].start, tokens[-1].end + 1
     location = sql.at(start)
     kept, streams = find_streams(tokens, project.dialect)
+    _refuse_watermarks(sql, kept)
     kept, windows = find_windows(kept)
     tree = _parse(sql, kept, project.dialect)
     if not isinstance(tree, exp.Query | exp.Values | exp.Pivot):
@@ -113,6 +120,19 @@ def parse_query(
     rendered.append(sql.text[last:end])
     written = sql.text[start:end]
     return SqlQuery(written, "".join(rendered), project.dialect, tuple(reads), location)
+
+
+def _refuse_watermarks(sql: SqlText, tokens: list[Token]) -> None:
+    """Refuse a clause WATERMARK that stands behind no stream: those behind streams are gone."""
+    for i, token in enumerate(tokens):
+        found = find_watermark(tokens, i)
+        if found is not None and found[0].says_delay:
+            raise SqlSyntaxError(
+                "WATERMARK stands behind something that is no stream",
+                location=sql.at(token.start),
+                wanted=f"STREAM table {EXAMPLE}",
+                hint="leave it out where all rows are read each time, as in a MATERIALIZED VIEW",
+            )
 
 
 def _parse(sql: SqlText, tokens: list[Token], dialect: str) -> exp.Expression:

@@ -34,6 +34,11 @@ class GivenWatermark(Frozen):
     words: tuple[Token, ...]
     delay: tuple[Token, ...]
 
+    @property
+    def says_delay(self) -> bool:
+        """True if DELAY OF and a value are there, so that it can be nothing but the clause."""
+        return len(self.delay) >= 3 and _is_word(self.delay[1], "OF")
+
 
 def find_watermark(tokens: list[Token], at: int) -> tuple[GivenWatermark, int] | None:
     """The clause at an index, with the index of its last token; None if there is none.
@@ -80,7 +85,7 @@ def event_time(sql: SqlText, given: GivenWatermark) -> EventTime:
         SqlSyntaxError, OptionError, UnsupportedError: it cannot be understood.
     """
     at = sql.at(given.start)
-    if len(given.delay) < 3 or not _is_word(given.delay[1], "OF"):
+    if not given.says_delay:
         raise SqlSyntaxError("WATERMARK needs a delay", location=at, wanted=EXAMPLE)
     if len(given.words) != 1:
         raise UnsupportedError(

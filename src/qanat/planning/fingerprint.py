@@ -115,6 +115,7 @@ _VOLATILE_NODES = (
     exp.TableSample,
 )
 # A text without any of these names need not be parsed, and hardly any query has one.
+_NAME = re.compile(r"\b__\w+\b")
 _MENTIONED = re.compile(
     rf"\b(?:{'|'.join(sorted(_VOLATILE))}|age|(?:table)?sample)\b", re.IGNORECASE
 )
@@ -192,8 +193,11 @@ def _kept_by(flow: Flow, operator: Stateful | None) -> Iterator[str]:
     if flow.changes is not None:
         yield from flow.changes.lines(_expression, isinstance(flow.query, FunctionQuery))
     if operator is not None:
-        lines = (" ".join(line.split()) for line in (operator.label, *operator.compatible))
-        yield from (f"state of {flow.name}: {line}" for line in lines)
+        # Inputs are called after their flow, which may be renamed; the state is still the same.
+        names = {r.name: _source(r) for r in flow.query.reads}
+        for line in (operator.label, *operator.compatible):
+            told = _NAME.sub(lambda m: names.get(m[0], m[0]), " ".join(line.split()))
+            yield f"state of {flow.name}: {told}"
 
 
 def _functions(pipeline: Pipeline, parts: Sequence[str]) -> Iterator[str]:

@@ -175,7 +175,9 @@ def _merged(result: DatasetResult) -> str:
     """What changes did to the rows of a table, and what came too late; empty if nothing did."""
     counts = result.counts
     if [*counts.effects] == ["late"]:
-        return f"{printable(result.dataset)}: {count(counts.late, 'row')} came too late"
+        late, of = f"{counts.late:,}", "" if result.read is None else f" of {result.read:,}"
+        rows = count(counts.late, "row") if result.read is None else f"{late}{of} rows"
+        return f"{printable(result.dataset)}: {rows} came too late"
     effects = ", ".join(f"{number:,} {name}" for name, number in counts.effects.items())
     taken = count(result.counts.written, "change")
     if result.snapshots:

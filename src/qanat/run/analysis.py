@@ -25,6 +25,7 @@ from qanat.model.pipeline import (
 )
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
+from qanat.planning.eventtime import without_windows
 from qanat.planning.fingerprint import definition, volatile
 from qanat.planning.graph import Graph, view_of
 from qanat.planning.order import build_graph
@@ -155,7 +156,7 @@ def compile_flow(
     return CompiledFlow(
         flow,
         dataset,
-        _query(flow.query, dialect, pipeline.own),
+        _query(flow.query, dialect, pipeline.own, operator),
         (
             *rules_of(dataset, dialect, pipeline.own),
             *rules_of_changes(flow, dataset.partition_by, dialect, pipeline.own),
@@ -198,8 +199,14 @@ def _volatile(pipeline: Pipeline, compiled: CompiledFlow) -> bool:
     return any(volatile(f.query) for f in (compiled.flow, *views))
 
 
-def _query(query: Query, dialect: str, own: frozenset[str]) -> Query:
-    return to_engine(query, dialect, own) if isinstance(query, SqlQuery) else query
+def _query(
+    query: Query, dialect: str, own: frozenset[str], operator: Stateful | None = None
+) -> Query:
+    """A query as the engine runs it; what an operator with a state computes, it finds itself."""
+    if not isinstance(query, SqlQuery):
+        return query
+    translated = to_engine(query, dialect, own)
+    return without_windows(translated) if operator is None else translated
 
 
 def rules_of(dataset: Dataset, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 
 from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
@@ -51,7 +52,9 @@ def query(
             continue
         with located(read.location):
             inputs[name] = _batch(session, read, table)
-    executable = to_engine(asked.query, session.dialect, session.pipeline.own)
+    translated = to_engine(asked.query, session.dialect, session.pipeline.own)
+    # Imported only here: with it comes the parser.
+    executable = import_module("qanat.planning.eventtime").without_windows(translated)
     with session.engine.read(executable, inputs, limit) as reading:
         yield reading
 

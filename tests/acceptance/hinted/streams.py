@@ -189,6 +189,20 @@ CASES = {
         + "CREATE TEMPORARY VIEW later AS SELECT ts + INTERVAL 1 DAY AS ts FROM STREAM visits;\n"
         + stream(f"SELECT count(*) AS n FROM STREAM later {MARK} GROUP BY {WINDOW}"),
     ),
+    "a watermark of a text": mended(
+        "make it one in a TEMPORARY VIEW over the stream, and read that: CAST(… AS TIMESTAMP)",
+        TIMED
+        + "CREATE TEMPORARY VIEW later AS SELECT ts::TEXT AS ts FROM STREAM visits;\n"
+        + stream(f"SELECT count(*) AS n FROM STREAM later {MARK} GROUP BY {WINDOW}"),
+        TIMED + "CREATE TEMPORARY VIEW later AS SELECT CAST(ts::TEXT AS TIMESTAMP) AS ts"
+        " FROM STREAM visits;\n"
+        + stream(f"SELECT count(*) AS n FROM STREAM later {MARK} GROUP BY {WINDOW}"),
+    ),
+    "a watermark behind no stream": mended(
+        "leave it out where all rows are read each time, as in a MATERIALIZED VIEW",
+        TIMED + GOLD.format(f"SELECT count(*) AS n FROM visits {MARK} GROUP BY {WINDOW}"),
+        TIMED + GOLD.format(f"SELECT count(*) AS n FROM visits GROUP BY {WINDOW}"),
+    ),
     "the name of a state": mended(
         "choose a name that neither ends in __state nor has __state__ in it",
         stream("SELECT id FROM STREAM orders", "orders__state"),

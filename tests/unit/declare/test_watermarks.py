@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qanat.errors import QanatError, nearest
+from qanat.errors import QanatError, SqlSyntaxError, nearest
 from qanat.model.query import SqlQuery
 from qanat.model.span import UNITS, microseconds
 from qanat.planning.stateful import tree_of
@@ -128,3 +128,12 @@ def test_a_window_clause_is_none() -> None:
 )
 def test_spans(text: str, wanted: int | None) -> None:
     assert microseconds(text) == wanted
+
+
+@pytest.mark.parametrize("read", ["t", "t AS x", "read_files('a.csv')"])
+def test_a_watermark_behind_no_stream_is_told_at_its_place(read: str) -> None:
+    sql = f"SELECT a FROM {read} WATERMARK ts DELAY OF INTERVAL 5 MINUTES GROUP BY a"
+    with pytest.raises(SqlSyntaxError, match="WATERMARK stands behind something") as caught:
+        parse(sql)
+    assert caught.value.location is not None
+    assert caught.value.location.column == sql.index("WATERMARK") + 1

@@ -108,6 +108,12 @@ def test_what_a_query_left_out_or_made_more_is_said() -> None:
     ]
 
 
+def test_rows_that_came_too_late_are_said_of_those_read() -> None:
+    some = (dataset("hours", "updated", Counts(out=3, written=3, late=2), read=3),)
+    lines = update_text(UpdateResult("u", "succeeded", 1.0, some)).splitlines()
+    assert "hours: 2 of 3 rows came too late" in lines
+
+
 def test_what_recovery_did_is_said() -> None:
     recovered = (Recovered("a", "a", 3, "redone"), Recovered("b", "f", 1, "given up"))
     for status in ("updated", "unchanged"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 
 from sqlglot import exp
 
@@ -92,7 +93,9 @@ class Calls:
         for column in self.columns:
             if column.this == value:
                 return str(column.alias)
-        name = f"{_PARAMETER}{len(self.columns)}"
+        # States have it: the name must not depend on what else the query computes.
+        text = value.sql(dialect=self._dialect, normalize=True)
+        name = f"{_PARAMETER}{blake2b(text.encode(), digest_size=8).hexdigest()}"
         self.columns.append(aliased(value.copy(), name))
         return name
 

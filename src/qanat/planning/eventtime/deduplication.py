@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from qanat.model.name import Names
 from qanat.model.stateful import Deduplication, StatefulInput
 from qanat.planning.eventtime.apart import Apart, result_source
 
@@ -34,7 +35,8 @@ def deduplication_of(apart: Apart) -> Deduplication:
         columns.append(_time(apart))
     among = keys or [e.unalias() for e in select.expressions]
     delay = watermarks[0].delay_us if len(watermarks) == 1 else 0
-    if any(isinstance(k, exp.Column) and k.name == w.column for k in among for w in watermarks):
+    times = Names(w.column for w in watermarks)
+    if any(isinstance(k, exp.Column) and k.name in times for k in among):
         # Rows with one event time have the same one: none comes once the watermark has passed it.
         delay = 0
     star = exp.Select(expressions=[exp.Star()]).from_(result_source())

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from qanat.errors import FlowError
 from qanat.model.name import Named, same_in_query
-from qanat.model.stateful import RESULT, Grouping, GroupKey, OutputMode, StatefulInput
+from qanat.model.stateful import RESULT, Aggregate, Grouping, GroupKey, OutputMode, StatefulInput
 from qanat.planning.eventtime.apart import Apart, result_source
 from qanat.planning.eventtime.calls import Calls, aliased, each_part, has_aggregate
 from qanat.planning.eventtime.windows import SESSION, TIME_OF, WINDOW, called, ends_of, window_of
@@ -28,6 +28,15 @@ def grouping_of(apart: Apart, mode: OutputMode | None) -> Grouping:
     return _Taking(apart).grouping(mode)
 
 
+def windows_of(apart: Apart) -> Grouping:
+    """The same of a SELECT that reads all rows each time: its result is added to nothing.
+
+    Raises:
+        FlowError: the arguments are none of a window.
+    """
+    return _Taking(apart).grouping(None, changes=False)
+
+
 class _Taking:
     """One SELECT with GROUP BY, being taken apart."""
 
@@ -39,17 +48,28 @@ class _Taking:
         for item in self.select.expressions:
             if isinstance(item, exp.Alias):
                 self.aliases.setdefault(item.alias, item.this)
-        self.groups = [self._resolved(g) for g in self._grouped()]
+        self.groups: list[exp.Expr] = []
+        for group in map(self._resolved, self._grouped()):
+            if not any(_equal(group, known) for known in self.groups):
+                self.groups.append(group)
+        # A state has a column for each key and aggregate, whatever the order that they are written
+        # in: so they have one of their own.
+        self.groups.sort(key=self._text)
         self.keys = [self._key(g) for g in self.groups]
         self._check_windows()
 
-    def grouping(self, mode: OutputMode | None) -> Grouping:
-        """The operator, published in a mode, or in that which suits it."""
+    def grouping(self, mode: OutputMode | None, changes: bool | None = None) -> Grouping:
+        """The operator, published in a mode, or in that which suits it.
+
+        Args:
+            changes: whether result rows replace earlier ones; None: the mode says it.
+        """
         apart = self.apart
         closes = apart.watermarks and any(k.window or k.ends for k in self.keys)
         if mode is OutputMode.APPEND and not closes:
             raise self._never_closes()
-        changes = not closes or mode is OutputMode.UPDATE
+        if changes is None:
+            changes = not closes or mode is OutputMode.UPDATE
         named, items = self._items()
         having = self.select.args.get("having")
         after = exp.Select(expressions=items).from_(result_source())
@@ -59,6 +79,7 @@ class _Taking:
         if order is not None:
             order.set("expressions", [self._rewritten(e) for e in order.expressions])
         # The tree is changed only from here on: what goes in must have been taken before.
+        in_order = self._in_order([after, *([order] if order is not None else [])])
         before = apart.before(self.calls.columns or [aliased(exp.true(), "__qanat_none")])
         return Grouping(
             (StatefulInput("rows", before),),
@@ -67,7 +88,7 @@ class _Taking:
             apart.after(after, changes),
             named,
             tuple(self.keys),
-            tuple(self.calls.aggregates),
+            in_order,
         )
 
     # -- keys ------------------------------------------------------------------------------
@@ -124,7 +145,7 @@ class _Taking:
                 group,
                 hint="name the columns, or write SELECT DISTINCT *",
             )
-        text = group.sql(dialect=self.dialect, normalize=True)
+        text = self._text(group)
         found = window_of(self.apart, group)
         value = group if found is None else found[1]
         column = self.calls.column(value)
@@ -132,6 +153,9 @@ class _Taking:
             self._check_time(value)
             return GroupKey(column, text.replace(WINDOW.upper(), "WINDOW"), found[0])
         return GroupKey(column, text, None, ends_of(self.apart, group, column))
+
+    def _text(self, group: exp.Expr) -> str:
+        return group.sql(dialect=self.dialect, normalize=True)
 
     def _check_windows(self) -> None:
         windows = [g for g, k in zip(self.groups, self.keys, strict=True) if k.window]
@@ -146,7 +170,9 @@ class _Taking:
     def _check_time(self, value: exp.Expr) -> None:
         """Refuse windows of another column than the one that has the watermark."""
         known = [w.column for w in self.apart.watermarks]
-        direct = all(isinstance(s, exp.Table) for s in self._from())
+        read = {r.name for r in self.apart.query.reads}
+        # What a CTE or a subquery gives may have been computed of the column.
+        direct = all(isinstance(s, exp.Table) and s.name in read for s in self._from())
         if known and direct and not any(
             isinstance(value, exp.Column) and same_in_query(value.name, k) for k in known
         ):  # fmt: skip
@@ -179,6 +205,20 @@ class _Taking:
             hint="group by windows of the column that has the watermark: window(ts, '10 minutes')",
         )
 
+    def _in_order(self, over: list[exp.Expr]) -> tuple[Aggregate, ...]:
+        """The aggregates in an order of their own, and what reads them by the new numbers.
+
+        Args:
+            over: expressions over the operator's result; they are changed.
+        """
+        known = self.calls.aggregates
+        order = sorted(range(len(known)), key=lambda n: known[n].text)
+        names = {f"{VALUE}{old}": f"{VALUE}{new}" for new, old in enumerate(order)}
+        for column in (c for each in over for c in each.find_all(exp.Column)):
+            if column.table == RESULT and column.name in names:
+                column.set("this", exp.to_identifier(names[column.name], quoted=True))
+        return tuple(known[n] for n in order)
+
     # -- values ----------------------------------------------------------------------------
 
     def _items(self) -> tuple[str, list[exp.Expr]]:
@@ -206,7 +246,7 @@ class _Taking:
         keys = [g for g in self.groups if window_of(self.apart, g) is None]
         select = exp.Select(expressions=named)
         copy = self.select.copy()
-        for key in ("from_", "joins", "where", "laterals"):
+        for key in ("with_", "from_", "joins", "where", "laterals"):
             select.set(key, copy.args.get(key))
         if keys:
             select.set("group", exp.Group(expressions=[k.copy() for k in keys]))

@@ -75,6 +75,22 @@ def ends_of(apart: Apart, node: exp.Expr, column: str) -> str:
     return ""
 
 
+def starts(window: Window, time: str) -> str:
+    """SQL of the start of the windows of a time (microseconds since 1970); NULL: no time.
+
+    Where windows overlap, a row gets several: `unnest` makes a row for each.
+    """
+    moment = f"epoch_us({time}::TIMESTAMP)"
+    inside = f"(({moment} - {window.offset}) % {window.slide} + {window.slide}) % {window.slide}"
+    last = f"({moment} - {inside})"
+    if window.slide == window.width:
+        return last
+    most = -(-window.width // window.slide)
+    each = f"list_transform(range({most}), lambda i: {last} - i * {window.slide})"
+    those = f"list_filter({each}, lambda s: s > {moment} - {window.width})"
+    return f"unnest(CASE WHEN {time} IS NULL THEN [NULL] ELSE {those} END)"
+
+
 def _is_time(node: exp.Expr, times: Names) -> bool:
     return isinstance(node, exp.Column) and node.name in times
 

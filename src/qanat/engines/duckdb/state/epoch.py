@@ -18,6 +18,7 @@ from qanat.engines.duckdb.state.marks import (
     Mark,
     Marks,
     as_rows,
+    check_times,
     marks_in,
     moment,
     moved,
@@ -82,10 +83,11 @@ class StateEpoch:
         return f"SELECT DISTINCT {GROUP} FROM {_OUTPUT}"
 
     def late(self) -> dict[str, tuple[str, int]]:
-        """By input, SELECT text of the rows that came too late, and how many there are."""
-        late, now = self._advanced().late, self._now
-        if now is None or now.before is None:
-            return {}
+        """By input, SELECT text of the rows that came too late, and how many there are.
+
+        Rows without event time are among them in the first epoch, too, which has no watermark yet.
+        """
+        late = self._advanced().late
         counted = ((n, text, count_of(self.con, f"({text})")) for n, text in late.items())
         return {name: (text, rows) for name, text, rows in counted if rows}
 
@@ -137,6 +139,7 @@ class StateEpoch:
         if self._advance is not None:
             return self._advance
         state = self._state
+        check_times(self.con, self.bindings, self.work)
         new = {}
         for number, each in enumerate(state.stateful.inputs):
             name, found = f"__qanat_new_{number}", self.query(each.name, each.query)

@@ -14,6 +14,7 @@ from qanat.engines.duckdb.state.kind import GONE, Advance, Keeping, Moment
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, to_duckdb
 from qanat.model.schema import DataType, Field, Primitive, Schema
 from qanat.model.stateful import GROUP, LEAVES, RESULT, Grouping, GroupKey, Window
+from qanat.planning.eventtime.windows import starts
 from qanat.text import quote
 
 CLOSES = "closes"
@@ -296,22 +297,6 @@ class Grouped(Keeping[Grouping]):
             f"UNION ALL BY NAME SELECT {GROUP}, true AS {LEAVES} FROM ({left}) "
             f"WHERE {GROUP} NOT IN (SELECT {GROUP} FROM {_OUT})"
         )
-
-
-def starts(window: Window, time: str) -> str:
-    """SQL of the start of the windows of a time (microseconds since 1970); NULL: no time.
-
-    Where windows overlap, a row gets several: `unnest` makes a row for each.
-    """
-    moment = f"epoch_us({time}::TIMESTAMP)"
-    inside = f"(({moment} - {window.offset}) % {window.slide} + {window.slide}) % {window.slide}"
-    last = f"({moment} - {inside})"
-    if window.slide == window.width:
-        return last
-    most = -(-window.width // window.slide)
-    each = f"list_transform(range({most}), lambda i: {last} - i * {window.slide})"
-    those = f"list_filter({each}, lambda s: s > {moment} - {window.width})"
-    return f"unnest(CASE WHEN {time} IS NULL THEN [NULL] ELSE {those} END)"
 
 
 def window_struct(start: str, end: str, type_: str) -> str:

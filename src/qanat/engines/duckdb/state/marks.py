@@ -16,7 +16,9 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import FILE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.state.kind import GONE, Moment
+from qanat.errors import QueryError
 from qanat.frozen import Frozen
+from qanat.model.name import same
 from qanat.model.schema import STRING, Field, Primitive, Schema
 from qanat.model.stateful import Watermark
 from qanat.model.work import FilesBatch, StateWork, Work
@@ -68,6 +70,32 @@ def marks_in(con: DuckDBPyConnection, stored: str | None) -> dict[tuple[str, str
         f"GROUP BY ALL"
     ).fetchall()
     return {(stream, part): Mark(m["n"], m["a"]) for stream, part, m in found}
+
+
+_TIMES = ("date", "timestamp", "timestamp with time zone", "timestamp_s", "timestamp_ms",
+          "timestamp_ns")  # fmt: skip
+
+
+def check_times(con: DuckDBPyConnection, bindings: Bindings, work: Work) -> None:
+    """Refuse watermarks of columns that have no times; a column that is missing is told elsewhere.
+
+    Raises:
+        QueryError: a column has another type.
+    """
+    for read in work.query.reads:
+        time = read.event_time
+        if time is None or read.name not in bindings.bound:
+            continue
+        given = con.sql(f"SELECT * FROM ({bindings.bound[read.name].plain}) LIMIT 0")
+        for column, type_ in zip(given.columns, given.types, strict=True):
+            if same(column, time.column) and str(type_).lower() not in _TIMES:
+                raise QueryError(
+                    f"the watermark is of {column}, which is a {type_} and no time",
+                    location=time.location,
+                    wanted="a column of type TIMESTAMP or DATE",
+                    hint="make it one in a TEMPORARY VIEW over the stream, and read that:"
+                    " CAST(… AS TIMESTAMP)",
+                )
 
 
 def moved(con: DuckDBPyConnection, bindings: Bindings, work: Work, before: Marks) -> Marks:

@@ -76,6 +76,8 @@ class StatefulStaging(Staging):
         # After rows were set aside, `waiting` is another one: all is computed once more.
         if self.kept is None or self._of is not self.waiting:
             self._of = self.waiting
+            # Of views, too, it is looked at whether they have the event times.
+            self._bind_reads(self.work.query)
             self.kept = StateEpoch(
                 self.con, self.bindings, self.work, self._input, self.caches, computes
             )
