@@ -92,6 +92,14 @@ CASES = {
     "postgres sink": Case(
         ("psycopg",), "postgres", sink("postgres", f"'url': '{SERVER}', 'table': 'orders'")
     ),
+    "a column of a Spark frame": Case(
+        ("sqlframe",),
+        "spark-frames",
+        {
+            PYTHON: f"{DP}@dp.materialized_view\ndef v():\n"
+            "    one = spark.table('one')\n    return one.where(one.n > 1)\n"
+        },
+    ),
     "read_kafka": Case(
         ("confluent_kafka",),
         "kafka",

@@ -352,7 +352,7 @@ class _Maker:
 
 
 def _sql_text(result: Any, function: Function, at: Location, dialect: str) -> str:
-    if isinstance(result, SparkText) and dialect != "spark":
+    if isinstance(result, SparkText) and result.dialect != dialect:
         raise UnsupportedError(
             f"{function.__name__}() returned a frame of Spark, and the project writes {dialect}",
             location=at,

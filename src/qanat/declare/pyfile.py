@@ -19,12 +19,10 @@ from qanat.declare.capture import Capture, active
 from qanat.declare.spark.session import Session
 from qanat.declare.spark.standin import importable
 from qanat.errors import (
+    DeclarationError,
     Location,
     MissingExtraError,
-    OptionError,
     PythonFileError,
-    SqlSyntaxError,
-    UnsupportedError,
     install,
     nearest,
 )
@@ -155,7 +153,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         ) from error
     except KeyboardInterrupt:
         raise
-    except (UnsupportedError, OptionError, SqlSyntaxError, MissingExtraError) as error:
+    except (DeclarationError, MissingExtraError) as error:
         # What `spark` says of its use knows no place.
         error.location = error.location or _line(error, capture, path)
         raise

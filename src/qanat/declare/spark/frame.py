@@ -12,7 +12,7 @@ from qanat.declare.spark.joined import joined
 from qanat.declare.spark.selected import Selected
 from qanat.declare.spark.standin import column_class
 from qanat.declare.spark.terms import column, condition, listed, quoted, unaliased, written
-from qanat.errors import UnsupportedError
+from qanat.errors import UnsupportedError, nearest
 from qanat.model.name import fold
 
 _AS_SQL = "write it as SQL text, with spark.sql(…)"
@@ -194,7 +194,19 @@ class Frame:
             raise UnsupportedError(
                 f"a frame of a project has no {name}: it becomes SQL", hint=_WAYS_OUT[name]
             )
-        return self[name]
+        # A column, unless the author meant a method.
+        kind = type("Column", (column_class(),), {"__call__": _no_method(name)})
+        return kind(exp.column(name, table=self._selected.alias or None, quoted=True))
+
+
+def _no_method(name: str) -> Callable[..., Any]:
+    def called(*_: Any, **__: Any) -> Any:
+        known = [n for n in dir(Frame) if not n.startswith("_")]
+        raise UnsupportedError(
+            f"a frame of a project has no {name}", nearest=nearest(name, known), hint=_AS_SQL
+        )
+
+    return called
 
 
 class Grouped:

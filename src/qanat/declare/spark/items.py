@@ -68,18 +68,25 @@ class Items:
         return ", ".join(i.sql() for i in self.listed)
 
     @property
-    def any_star(self) -> bool:
-        """True if not all columns are known."""
-        return any(isinstance(i, Star) for i in self.listed)
+    def doubtful(self) -> str | None:
+        """Why two columns may have one name; None if they cannot."""
+        stars = [i for i in self.listed if isinstance(i, Star)]
+        if not stars:
+            return None
+        if len(stars) > 1:
+            return "columns of both sides of a join may have one name"
+        out = {fold(n) for n in stars[0].left_out}
+        for item in self.listed:
+            if isinstance(item, Item) and item.name and fold(item.name) not in out:
+                return f"column {item.name!r} may be there twice"
+        return None
 
     @property
-    def doubtful(self) -> str | None:
-        """A name beside a star that may hold one like it; None if there is none."""
-        if not any(isinstance(i, Star) for i in self.listed):
+    def names(self) -> list[str] | None:
+        """The names of all columns that have one; None if a star may hold any."""
+        if any(isinstance(i, Star) for i in self.listed):
             return None
-        out = {fold(n) for i in self.listed if isinstance(i, Star) for n in i.left_out}
-        names = (i.name for i in self.listed if isinstance(i, Item) and i.name)
-        return next((n for n in names if fold(n) not in out), None)
+        return [i.name for i in self.listed if isinstance(i, Item)]
 
     def value(self, name: str) -> exp.Expr | None:
         """The value of a column that one of these names; None if a star may hold it."""

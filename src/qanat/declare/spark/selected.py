@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from qanat.declare.spark.items import Item, Items, Star, item_of
 from qanat.declare.spark.terms import quoted, unaliased, written
-from qanat.errors import UnsupportedError
+from qanat.errors import ColumnNotFoundError, UnsupportedError, nearest
 from qanat.model.name import fold
 
 _MANY_ROWS = (exp.AggFunc, exp.Window, exp.Explode, exp.Posexplode, exp.Rand, exp.Uuid)
@@ -94,10 +94,10 @@ class Selected:
             UnsupportedError: a column was added beside others that nobody knows. If these have one
                 of its name, the engine would take the wrong one without a word.
         """
-        name = self.items.doubtful
-        if name is not None:
+        doubt = self.items.doubtful
+        if doubt is not None:
             raise UnsupportedError(
-                f"column {name!r} may be there twice",
+                doubt,
                 hint="before the next step, name the columns that it needs: .select(…)",
             )
         alias = self.alias or "t"
@@ -126,7 +126,20 @@ class Selected:
         return term.copy().transform(of_column)
 
     def item(self, term: exp.Expr) -> Item:
-        """An item of an expression over what this query has made."""
+        """An item of an expression over what this query has made.
+
+        Raises:
+            ColumnNotFoundError: it uses a column that an earlier `select` has left out.
+        """
+        known = self.items.names
+        for used in () if known is None else term.find_all(exp.Column):
+            free = used.table or used.find_ancestor(exp.Lambda) or isinstance(used.this, exp.Star)
+            if not free and self.items.value(used.name) is None:
+                raise ColumnNotFoundError(
+                    f"no column {used.name!r}",
+                    wanted=", ".join(known or ()),
+                    nearest=nearest(used.name, known or ()),
+                )
         return Item(item_of(term).name, self.resolved(unaliased(term)))
 
     def listing(self, items: Items) -> Selected:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
-from qanat.errors import UnsupportedError, nearest
+from qanat.errors import UnsupportedError
 
 _NAMES = ("read", "readStream", "sql", "table")
 
@@ -13,7 +13,7 @@ _NAMES = ("read", "readStream", "sql", "table")
 class SparkText(str):
     """SQL in Spark's dialect, whatever the project's is."""
 
-    __slots__ = ()
+    dialect: ClassVar[str] = "spark"
 
 
 class Session:
@@ -31,7 +31,6 @@ class Session:
             raise UnsupportedError(
                 f"spark.{name} is not supported",
                 wanted=", ".join(f"spark.{n}" for n in _NAMES),
-                nearest=nearest(name, _NAMES),
                 hint="what a pipeline cannot say with these, SQL text can",
             )
         # Not imported above: this brings sqlglot.

@@ -34,7 +34,7 @@ def column_class() -> Any:
     Raises:
         MissingExtraError: sqlframe is not installed.
     """
-    with needing("columns of data frames", "spark-frames"):
+    with needing("a column of a data frame", "spark-frames"):
         standalone = import_module("sqlframe.standalone")
     session = standalone.StandaloneSession.builder.getOrCreate()
     # Spark's own strategy would fold names, and tables show them as their author spelled them.
