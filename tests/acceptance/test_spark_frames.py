@@ -150,7 +150,8 @@ SELECT kind, session_window, sum(x) AS `sum(x)`
 FROM STREAM events WATERMARK at DELAY OF INTERVAL 5 MINUTES
 GROUP BY kind, session_window(at, '5 minutes');
 CREATE STREAMING TABLE labelled AS
-SELECT id, kind, at, coalesce(x, 0) AS x, CASE WHEN coalesce(x, 0) > 4 THEN 'large' ELSE 'small' END AS size
+SELECT id, kind, at, coalesce(x, 0) AS x,
+  CASE WHEN coalesce(x, 0) > 4 THEN 'large' ELSE 'small' END AS size
 FROM STREAM events;
 CREATE STREAMING TABLE pairs AS
 SELECT a.id, b.id AS other
@@ -158,8 +159,10 @@ FROM STREAM events AS a WATERMARK at DELAY OF INTERVAL 5 MINUTES
 LEFT JOIN STREAM events AS b WATERMARK at DELAY OF INTERVAL 1 MINUTE
 ON a.kind = b.kind AND b.at BETWEEN a.at AND a.at + INTERVAL 10 MINUTES;
 CREATE MATERIALIZED VIEW newest AS
-SELECT id, kind FROM events QUALIFY row_number() OVER (PARTITION BY kind ORDER BY at DESC) = 1;
-"""  # noqa: E501
+SELECT id, kind
+FROM (SELECT *, row_number() OVER (PARTITION BY kind ORDER BY at DESC) AS n FROM events)
+WHERE n = 1;
+"""
 
 
 def shop_of(folder: Path) -> Shop:
@@ -223,12 +226,12 @@ def framed() -> Callable[..., str]:
             subprocess.run([*install, f"{CHECKOUT}[spark-frames]"], check=True, timeout=600)
             (home / ".made").touch()
 
-    def run(folder: Path, *arguments: str) -> str:
+    def run(folder: Path, *arguments: str, code: int = 0) -> str:
         command = [home / "bin" / "qanat", *arguments]
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
     return run
@@ -241,8 +244,8 @@ def test_columns_of_sqlframe(tmp_path: Path, framed: Callable[..., str]) -> None
     sql.sql(COMPUTED_SQL)
 
     def rows(shop: Shop, name: str) -> Any:
-        text = framed(shop.folder, "query", f"SELECT * FROM {name} ORDER BY ALL", "-o", "json")
-        return json.loads(text)
+        query = f"SELECT * FROM {name} ORDER BY ALL"
+        return json.loads(framed(shop.folder, "query", query, "--output", "json"))
 
     for number in range(len(EPOCHS)):
         for shop in (frames, sql):
@@ -252,3 +255,30 @@ def test_columns_of_sqlframe(tmp_path: Path, framed: Callable[..., str]) -> None
         found = rows(frames, name)
         assert found == rows(sql, name), name
         assert found["rows"], name
+
+
+@pytest.mark.services
+def test_pyspark_that_is_installed_is_not_replaced(
+    tmp_path: Path, framed: Callable[..., str]
+) -> None:
+    shop = shop_of(tmp_path / "shop")
+    shop.file("pyspark/__init__.py", "ITSELF = True\n")
+    shop.file(
+        "transformations/all.py",
+        "from pyspark import ITSELF\n"
+        "from qanat import pipelines as dp\n"
+        "@dp.materialized_view\n"
+        "def rows(): return f'SELECT {ITSELF} AS itself'\n",
+    )
+    assert "1 materialized view" in framed(shop.folder, "validate")
+
+
+@pytest.mark.services
+def test_what_pyspark_does_not_have_here_is_told(
+    tmp_path: Path, framed: Callable[..., str]
+) -> None:
+    shop = shop_of(tmp_path / "shop")
+    shop.file("transformations/all.py", "from pyspark.ml import feature\n")
+    said = framed(shop.folder, "validate", "--output", "json", code=2)
+    (problem,) = json.loads(said)["problems"]
+    assert "functions, types and Window of pyspark.sql" in problem["hint"]
