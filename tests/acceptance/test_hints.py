@@ -66,7 +66,6 @@ NOT_FOLLOWED = {
     ),
     "names another method of Spark's: tests/unit/declare/test_spark_frames.py calls those": (
         "declare/spark/",
-        "declare/pyfile.py: what there is of pyspark",
     ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
