@@ -64,6 +64,9 @@ NOT_FOLLOWED = {
         "run/stored.py: see where it writes",
         "storage/delta/store.py: read it without STREAM, or install what reads it",
     ),
+    "names another method of Spark's: tests/unit/declare/test_spark_frames.py calls those": (
+        "declare/spark/",
+    ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
         "testing/",

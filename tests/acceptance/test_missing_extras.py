@@ -92,6 +92,14 @@ CASES = {
     "postgres sink": Case(
         ("psycopg",), "postgres", sink("postgres", f"'url': '{SERVER}', 'table': 'orders'")
     ),
+    "a column of a Spark frame": Case(
+        ("sqlframe",),
+        "spark-frames",
+        {
+            PYTHON: f"{DP}@dp.materialized_view\ndef v():\n"
+            "    one = spark.table('one')\n    return one.where(one.n > 1)\n"
+        },
+    ),
     "read_kafka": Case(
         ("confluent_kafka",),
         "kafka",
@@ -279,7 +287,7 @@ def test_every_package_of_an_extra_is_tried() -> None:
     hidden = {p for case in CASES.values() for p in case.missing} | {"prometheus_client"}
     extras: dict[str, set[str]] = {}
     for line in importlib.metadata.requires("qanat") or []:
-        found = re.match(r"([\w-]+)[^;]*; extra == '(\w+)'", line.replace('"', "'"))
+        found = re.match(r"([\w-]+)[^;]*; extra == '([\w-]+)'", line.replace('"', "'"))
         if found and found[2] != "all" and found[1] != "qanat":
             extras.setdefault(found[2], set()).add(imported.get(found[1], found[1]))
     assert set().union(*extras.values()) <= hidden

@@ -317,7 +317,7 @@ def test_doctor(terminal: Any) -> None:
     assert terminal.type("qanat doctor --output json") == 0
     document = json.loads(terminal.text.partition("\n")[2])
     assert document["healthy"]
-    assert {f["level"] for f in document["findings"]} <= {"ok", "warning"}
+    assert {f["level"] for f in document["findings"]} <= {"ok", "absent", "warning"}
     terminal.file("qanat.yml", "nme: x\n")
     assert terminal.type("qanat doctor") == 2
     found = [line for line in terminal.text.splitlines() if " project: " in line]

@@ -18,7 +18,8 @@ and problems; `strategies` then makes of the keys of tables what their flows cha
 dataset declares, `unit_tests` the tests of those that it does. They share `arguments`, `frames`
 (arguments and annotations of decorated functions), `described` (columns in an option of a read),
 `expression` (conditions and values over one row), `syntax` (sqlglot's parse errors) and `slips`
-(mistakes that are known by their form).
+(mistakes that are known by their form). The package `spark` makes SQL of
+Spark's data frames.
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

@@ -17,6 +17,7 @@ from typing import Any
 from qanat.declare.capture import Call, Capture, Function, SnapshotsCall
 from qanat.declare.frames import is_frame, returned
 from qanat.declare.pyfile import blamed, isolated, run_file
+from qanat.declare.spark.session import as_text
 from qanat.digest import digest
 from qanat.errors import Location, QanatError
 from qanat.frozen import Frozen
@@ -107,7 +108,7 @@ def _called(call: Call, capture: Capture, path: Path) -> object:
             kind = returned(signature.return_annotation, names)
             if signature.parameters or kind is not None or isinstance(call, SnapshotsCall):
                 return FRAME
-            result = function()
+            result = as_text(function())
     except QanatError as error:
         return error
     # A frame that was not announced: it is made again when the dataset is run.

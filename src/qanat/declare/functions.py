@@ -39,6 +39,7 @@ from qanat.declare.pyfile import blamed
 from qanat.declare.query import parse_query
 from qanat.declare.registry import Registry, strip_prefix
 from qanat.declare.snapshot_call import flow_of_snapshots
+from qanat.declare.spark.session import SparkText
 from qanat.declare.udf_call import function_of_call
 from qanat.errors import (
     Location,
@@ -351,6 +352,12 @@ class _Maker:
 
 
 def _sql_text(result: Any, function: Function, at: Location, dialect: str) -> str:
+    if isinstance(result, SparkText) and result.dialect != dialect:
+        raise UnsupportedError(
+            f"{function.__name__}() returned a frame of Spark, and the project writes {dialect}",
+            location=at,
+            hint="write dialect: spark in the spec, or return SQL text",
+        )
     if isinstance(result, str):
         return result
     origin = type(result).__module__.partition(".")[0]

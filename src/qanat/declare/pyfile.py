@@ -10,12 +10,22 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from qanat.declare import python, python_cdc
 from qanat.declare.capture import Capture, active
-from qanat.errors import Location, PythonFileError, install, nearest
+from qanat.declare.spark.session import Session
+from qanat.declare.spark.standin import importable
+from qanat.errors import (
+    DeclarationError,
+    Location,
+    MissingExtraError,
+    PythonFileError,
+    install,
+    nearest,
+)
 
 _INSTALL = "install it into the environment that qanat runs in"
 _OTHERS: dict[Path, set[str]] = {}
@@ -31,9 +41,10 @@ _FORMER = {
 _DBT = {"unique_key": "keys", "partition_by": "partition_cols"}
 """Settings of dbt's models, and the arguments that say the same."""
 _SPARK = (
-    "the same decorators are here: from qanat import pipelines as dp; instead of Spark's columns"
-    ' (col("x"), expr("…")) write SQL text'
+    "the same decorators are here: from qanat import pipelines as dp; and so is `spark`. Columns"
+    f" of pyspark.sql.functions need {install('sqlframe')}"
 )
+_PARTS = "what there is of pyspark: pipelines, and functions, types and Window of pyspark.sql"
 
 
 def run_file(path: Path, text: str, capture: Capture) -> None:
@@ -50,6 +61,7 @@ def run_file(path: Path, text: str, capture: Capture) -> None:
     name = f"_qanat_file_{path.stem}"
     module = ModuleType(name)
     module.__file__ = str(path)
+    module.__dict__["spark"] = Session()
     linecache.checkcache(str(path))
     with blamed(capture, path):
         code = compile(text, str(path), "exec", dont_inherit=True)
@@ -86,7 +98,7 @@ def _importing(root: Path, path: Path) -> Iterator[Callable[[], list[Path]]]:
 
     sys.path[:0] = [str(p) for p in dict.fromkeys((path.parent, root))]
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), importable():
             yield lambda: sorted({p for ps in _theirs(root).values() for p in ps if p.is_file()})
     finally:
         sys.path[:] = before
@@ -141,6 +153,10 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
         ) from error
     except KeyboardInterrupt:
         raise
+    except (DeclarationError, MissingExtraError) as error:
+        # What `spark` says of its use knows no place.
+        error.location = error.location or _line(error, capture, path)
+        raise
     except BaseException as error:
         text = " ".join(str(error).split())
         raise PythonFileError(
@@ -152,7 +168,7 @@ def blamed(capture: Capture, path: Path) -> Iterator[None]:
 
 def _way_out(package: str) -> str:
     if package.partition(".")[0] in ("pyspark", "dlt"):
-        return _SPARK
+        return _PARTS if find_spec("sqlframe") and package != "dlt" else _SPARK
     return install(package) or _INSTALL
 
 

@@ -26,6 +26,7 @@ _EXTRAS = {
     "ptars": "protobuf",
     "pyarrow": "arrow",
     "pyiceberg": "iceberg",
+    "sqlframe": "spark-frames",
 }
 
 

@@ -273,6 +273,11 @@ CASES = {
         "@dp.materialized_view\ndef v(): return Frame()\n",
         "@dp.materialized_view\ndef v(): return 'SELECT id FROM orders'\n",
     ),
+    "a frame of Spark in a project of another dialect": python(
+        "write dialect: spark in the spec, or return SQL text",
+        "@dp.materialized_view\ndef v(): return spark.table('orders').select('id')\n",
+        "@dp.materialized_view\ndef v(): return 'SELECT id FROM orders'\n",
+    ),
     "a sink in a bucket": python(
         "write to a local folder and copy it",
         SINK.format({"path": "s3://b/out"}),

@@ -336,8 +336,8 @@ def test_files_written_for_spark_are_told_what_to_import(load: Load, line: str) 
     declared = load({"a.py": line})
     (problem,) = declared.problems
     assert problem.hint == (
-        "the same decorators are here: from qanat import pipelines as dp; instead of Spark's"
-        ' columns (col("x"), expr("…")) write SQL text'
+        "the same decorators are here: from qanat import pipelines as dp; and so is `spark`."
+        " Columns of pyspark.sql.functions need pip install 'qanat[spark-frames]'"
     )
 
 

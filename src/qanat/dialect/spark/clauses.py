@@ -33,9 +33,6 @@ def _select(node: exp.Select) -> exp.Expr:
             raise Refused(name)
     if not node.expressions:
         raise Refused("a SELECT of nothing", "name at least one column")
-    distinct = node.args.get("distinct")
-    if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
-        raise Refused("DISTINCT ON", "use row_number() OVER (…) = 1")
     # DISTRIBUTE, CLUSTER and SORT BY only spread rows over workers, so they are dropped; with
     # LIMIT they would decide which rows are returned.
     if node.args.get("limit") and (node.args.get("sort") or node.args.get("cluster")):
