@@ -259,6 +259,8 @@ def disagreement(
 
 def as_run(reason: str) -> str:
     """What a plan's reason is once what comes before the dataset is done."""
+    if reason.endswith(" may have rows by then"):
+        reason, _, _ = reason.partition(", and ")
     if reason.endswith(" will change"):
         return "its inputs changed"
     return "there is unread input" if reason.endswith(" may bring new rows") else reason

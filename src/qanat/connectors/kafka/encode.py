@@ -120,7 +120,7 @@ def _column(schema: Schema, key: str | None) -> str | None:
 def _text(value: Any) -> bytes:
     """The text of a key.
 
-    >>> _text(True), _text(Number("1.50"))
+    >>> _text(True), _text("1.50")
     (b'true', b'1.50')
     """
     if isinstance(value, bool):
