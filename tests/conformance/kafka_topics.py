@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -34,13 +35,12 @@ class Topics:
 
     def delete(self, name: str) -> None:
         self._wait(self.admin.delete_topics([name]))
-        while name in self.admin.list_topics(timeout=10).topics:
-            pass
+        _until(lambda: name not in self.admin.list_topics(timeout=10).topics)
 
     def grow(self, name: str, partitions: int) -> None:
         self._wait(self.admin.create_partitions([NewPartitions(name, partitions)]))
-        while len(self.admin.list_topics(timeout=10).topics[name].partitions) < partitions:
-            pass
+        listed = self.admin.list_topics
+        _until(lambda: len(listed(timeout=10).topics[name].partitions) >= partitions)
 
     def expire(self, name: str, partition: int, before: int) -> None:
         """Delete messages, as a broker does that keeps them for some days."""
@@ -65,9 +65,11 @@ class Topics:
         producer.flush(20)
         yield
         (producer.commit_transaction if commit else producer.abort_transaction)(20)
+        self._settle(name)
 
     def messages(self, name: str) -> list[Any]:
         """The committed messages of a topic with one partition."""
+        self._settle(name, 5)
         consumer = Consumer(
             {
                 "bootstrap.servers": self.address,
@@ -86,10 +88,31 @@ class Topics:
         consumer.close()
         return found
 
+    def _settle(self, name: str, seconds: float = 30) -> None:
+        """Wait until all transactions in the first partition have ended, for so long at most.
+
+        A producer is told of the end of its transaction before readers are.
+        """
+        place = TopicPartition(name, 0)
+        ends = []
+        for isolation in ("read_committed", "read_uncommitted"):
+            settings = {"group.id": "test", "isolation.level": isolation, "log_level": 0}
+            ends.append(Consumer({"bootstrap.servers": self.address, **settings}))
+        _until(lambda: len({c.get_watermark_offsets(place, 10)[1] for c in ends}) == 1, seconds)
+        for consumer in ends:
+            consumer.close()
+
     @staticmethod
     def _wait(futures: Any) -> None:
         for future in futures.values():
             future.result(20)
+
+
+def _until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something, for so long at most."""
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.005)
 
 
 def values(messages: Iterable[Any]) -> list[bytes | None]:
