@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
-from duckdb import DuckDBPyConnection
-
 from qanat.engines.duckdb.merge.pieces import columns_in, make
+from qanat.engines.duckdb.state.aggregates import NUMBER
 from qanat.engines.duckdb.state.grouped import CLOSES
-from qanat.engines.duckdb.state.kind import GONE, Advance, Keeping, Moment
+from qanat.engines.duckdb.state.kind import GONE, Advance, Moment, OneInput
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, to_duckdb
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.stateful import RESULT, Deduplication
@@ -18,34 +17,25 @@ from qanat.text import quote
 _TAKEN, _BEFORE, _FIRST = (f"__qanat_state_{each}" for each in ("taken", "before", "first"))
 """Names of temporary tables: the new rows, numbered, with their keys; rows of the state with some
 of these, or that are forgotten; new rows that are the first of their keys."""
-_NUMBER = "__qanat_number"
 _OURS = "__qanat_"
 
 
-class Distinct(Keeping[Deduplication]):
+class Distinct(OneInput[Deduplication]):
     """Rows of which the first one of each key counts."""
 
     _taken = False
 
-    def __init__(
-        self,
-        con: DuckDBPyConnection,
-        stateful: Deduplication,
-        new: Mapping[str, str],
-        names: Sequence[str],
-    ) -> None:
-        super().__init__(con, stateful, new, names)
-        (self._select,) = new.values()
-        relation = con.sql(f"SELECT * FROM ({self._select}) LIMIT 0")
-        self._types = dict(zip(relation.columns, relation.types, strict=True))
-        self._shown = [n for n in relation.columns if not n.startswith(_OURS)]
+    @cached_property
+    def _shown(self) -> list[str]:
+        """The columns of result rows."""
+        return [n for n in self.types if not n.startswith(_OURS)]
 
     @cached_property
     def columns(self) -> Schema:
         """The columns of a row of the state."""
         fields = []
         for name, column in zip(self.keys, self._keys, strict=True):
-            raw = self._types[column]
+            raw = self.types[column]
             text = is_finer(str(raw))
             fields.append(Field(name, Primitive("string") if text else from_duckdb(raw)))
         if self.closes:
@@ -92,7 +82,7 @@ class Distinct(Keeping[Deduplication]):
         )
         make(self.con, _BEFORE, before)
         same = " AND ".join(f"b.{k} IS NOT DISTINCT FROM t.{k}" for k in self.keys)
-        first = f"row_number() OVER (PARTITION BY {keys} ORDER BY {_NUMBER}) = 1"
+        first = f"row_number() OVER (PARTITION BY {keys} ORDER BY {NUMBER}) = 1"
         make(
             self.con,
             _FIRST,
@@ -102,14 +92,14 @@ class Distinct(Keeping[Deduplication]):
         make(
             self.con,
             RESULT,
-            f"SELECT {columns_in(self._shown)} FROM {_FIRST} ORDER BY {_NUMBER}",
+            f"SELECT {columns_in(self._shown)} FROM {_FIRST} ORDER BY {NUMBER}",
         )
         return Advance(
             self.stateful.result or f"SELECT * FROM {RESULT}",
             f"SELECT {names}, false AS {GONE} FROM {_FIRST} WHERE NOT {due} "
             f"UNION ALL SELECT {names}, true AS {GONE} FROM {_BEFORE} WHERE {due}",
             {
-                self.stateful.inputs[0].name: f"SELECT {columns_in(self._types)} FROM {_TAKEN} "
+                self.stateful.inputs[0].name: f"SELECT {columns_in(self.types)} FROM {_TAKEN} "
                 f"WHERE NOT {self._on_time(moment)}"
             },
         )
@@ -125,11 +115,11 @@ class Distinct(Keeping[Deduplication]):
         if self.closes:
             time = quote(self.stateful.time)
             values.append(f"{time} + {self.stateful.kept_us + 1} AS {CLOSES}")
-        numbered = f"{moment.epoch << 32} + row_number() OVER () AS {_NUMBER}"
+        numbered = f"{moment.epoch << 32} + row_number() OVER () AS {NUMBER}"
         make(
             self.con,
             _TAKEN,
-            f"SELECT *, {', '.join(values)}, {numbered} FROM ({self._select})",
+            f"SELECT *, {', '.join(values)}, {numbered} FROM ({self.select})",
         )
         self._taken = True
 

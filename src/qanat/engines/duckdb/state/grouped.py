@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 from duckdb import DuckDBPyConnection
-from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.merge.pieces import columns_in, make
 from qanat.engines.duckdb.state.aggregates import NUMBER, Part, part_of, spelled
-from qanat.engines.duckdb.state.kind import GONE, Advance, Keeping, Moment
+from qanat.engines.duckdb.state.kind import GONE, Advance, Moment, OneInput
 from qanat.engines.duckdb.typenames import from_duckdb, is_finer, to_duckdb
 from qanat.model.schema import DataType, Field, Primitive, Schema
 from qanat.model.stateful import GROUP, LEAVES, RESULT, Grouping, GroupKey, Window
@@ -32,7 +31,7 @@ ONE = "key"
 TOUCHED = "__qanat_touched"
 
 
-class Grouped(Keeping[Grouping]):
+class Grouped(OneInput[Grouping]):
     """Groups of rows, of which parts of aggregates are kept."""
 
     _taken = False
@@ -45,11 +44,6 @@ class Grouped(Keeping[Grouping]):
         names: Sequence[str],
     ) -> None:
         super().__init__(con, stateful, new, names)
-        (self._select,) = new.values()
-        relation = con.sql(f"SELECT * FROM ({self._select}) LIMIT 0")
-        self.types: dict[str, DuckDBPyType] = dict(
-            zip(relation.columns, relation.types, strict=True)
-        )
         self.types[NUMBER] = con.sql("SELECT 0::BIGINT").types[0]
 
     # -- the state -------------------------------------------------------------------------
@@ -91,7 +85,7 @@ class Grouped(Keeping[Grouping]):
 
     @cached_property
     def _parts(self) -> list[Part]:
-        rows = f"(SELECT *, 0::BIGINT AS {NUMBER} FROM ({self._select}))"
+        rows = f"(SELECT *, 0::BIGINT AS {NUMBER} FROM ({self.select}))"
         return [part_of(self.con, a, rows, self.types) for a in self.stateful.aggregates]
 
     def _key_type(self, key: GroupKey) -> DataType:
@@ -146,7 +140,7 @@ class Grouped(Keeping[Grouping]):
         if self._taken:
             return
         first = moment.epoch << 32
-        numbered = f"SELECT *, {first} + row_number() OVER () AS {NUMBER} FROM ({self._select})"
+        numbered = f"SELECT *, {first} + row_number() OVER () AS {NUMBER} FROM ({self.select})"
         make(self.con, _TAKEN, numbered)
         make(self.con, ROWS, f"SELECT * FROM ({self._keyed()}) WHERE {self._counts(moment)}")
         self._taken = True

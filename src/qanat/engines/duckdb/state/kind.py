@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 from duckdb import DuckDBPyConnection
+from duckdb.sqltypes import DuckDBPyType
 
 from qanat.frozen import Frozen
 from qanat.model.schema import Schema
@@ -111,3 +112,21 @@ class Keeping(ABC, Generic[S]):
             state: SELECT text of rows of the state before the epoch, in the columns of `columns`:
                 at least all those that `touched` or `closes` ask for; None if it has none.
         """
+
+
+class OneInput(Keeping[S]):
+    """An operator into which the rows of one query go: `select`, whose columns have `types`."""
+
+    def __init__(
+        self,
+        con: DuckDBPyConnection,
+        stateful: S,
+        new: Mapping[str, str],
+        names: Sequence[str] = (),
+    ) -> None:
+        super().__init__(con, stateful, new, names)
+        (self.select,) = new.values()
+        relation = con.sql(f"SELECT * FROM ({self.select}) LIMIT 0")
+        self.types: dict[str, DuckDBPyType] = dict(
+            zip(relation.columns, relation.types, strict=True)
+        )
