@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.model.name import same
-from qanat.model.pipeline import QUARANTINE, Dataset
+from qanat.model.pipeline import Dataset
 from qanat.model.record import Epoch
-from qanat.model.side import dataset_of, is_side, state_name
+from qanat.model.side import dataset_of, is_side, is_state, state_name
 from qanat.model.table import TableRef
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import is_own
@@ -41,8 +41,7 @@ def sides(session: Session, compiled: CompiledFlow) -> tuple[TableRef, ...]:
 def states_of(session: Session, dataset: str) -> list[TableRef]:
     """The states that there are of a dataset's flows, whether those are declared or not."""
     found = session.store.tables(session.project.tables)
-    named = (t for t in found if t.name != dataset and same(dataset_of(t.name), dataset))
-    return [t for t in named if not t.name.endswith(QUARANTINE)]
+    return [t for t in found if is_state(t.name) and same(dataset_of(t.name), dataset)]
 
 
 def has_state(session: Session, dataset: Dataset) -> bool:

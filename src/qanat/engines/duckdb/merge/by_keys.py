@@ -21,7 +21,7 @@ from qanat.engines.duckdb.types import Fitted, fit
 from qanat.errors import ColumnNotFoundError, InvariantError, nearest
 from qanat.model.keyed import Keyed, Strategy
 from qanat.model.name import Names
-from qanat.model.schema import STRING, Field, Primitive, Schema, Struct
+from qanat.model.schema import STRING, Field, Primitive, Struct
 from qanat.model.work import Merge, Work
 from qanat.text import literal, quote
 
@@ -69,16 +69,7 @@ class ByKeys(Becoming[Keyed]):
             list(given), list(given.values()), self.merge.target, work.query, work.dataset, types
         )
         self._fitted = fitted
-        hidden = Field(SEQUENCE, _EPOCH)
-        return Target(
-            fitted.schema,
-            Schema((*fitted.schema.fields, hidden)),
-            self._by,
-            fitted.casts,
-            fitted.lacks,
-            (hidden,),
-            fitted.widens,
-        )
+        return Target.of(fitted, self._by, Field(SEQUENCE, _EPOCH))
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.

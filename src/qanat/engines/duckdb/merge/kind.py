@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.inputs import Bindings, file_name
-from qanat.engines.duckdb.types import Conversion, columns_of
+from qanat.engines.duckdb.types import Conversion, Fitted, columns_of
 from qanat.engines.duckdb.widening import Widening
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
@@ -48,6 +48,19 @@ class Target(Frozen):
     lacks: tuple[str, ...] = ()
     hidden: tuple[Field, ...] = ()
     widens: bool = False
+
+    @classmethod
+    def of(cls, fitted: Fitted, sorted_by: tuple[str, ...], hidden: Field) -> Self:
+        """The columns that a query has been fitted to, with a hidden one in the files."""
+        return cls(
+            fitted.schema,
+            Schema((*fitted.schema.fields, hidden)),
+            sorted_by,
+            fitted.casts,
+            fitted.lacks,
+            (hidden,),
+            fitted.widens,
+        )
 
 
 class Taken(Frozen):

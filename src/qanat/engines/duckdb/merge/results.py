@@ -12,7 +12,7 @@ from qanat.engines.duckdb.merge.pieces import columns_in, count_of, make
 from qanat.engines.duckdb.types import Fitted, fit
 from qanat.errors import InvariantError
 from qanat.model.results import Results
-from qanat.model.schema import STRING, Field, Schema
+from qanat.model.schema import STRING, Field
 from qanat.model.stateful import GROUP
 from qanat.text import quote
 
@@ -34,16 +34,7 @@ class ByGroups(Becoming[Results]):
         self._fitted = fitted = fit(
             list(given), list(given.values()), self.merge.target, work.query, work.dataset, types
         )
-        hidden = Field(GROUP, STRING)
-        return Target(
-            fitted.schema,
-            Schema((*fitted.schema.fields, hidden)),
-            (GROUP,),
-            fitted.casts,
-            fitted.lacks,
-            (hidden,),
-            fitted.widens,
-        )
+        return Target.of(fitted, (GROUP,), Field(GROUP, STRING))
 
     def become(self, select: str, stored: str | None, given: Given) -> Taken:
         """Make `FRESH` and `GONE`, from rows of a SELECT; `target` has been asked.
