@@ -347,5 +347,6 @@ def test_columns_that_are_not_there_are_found_without_running(
     shop: Checked, check: str, column: str
 ) -> None:
     shop.declare(check, before="CREATE OR REFRESH MATERIALIZED VIEW u AS SELECT 1 AS id, 2 AS x;")
-    (problem,) = shop.problems()
+    shop.put("1", "1,1,")
+    problem, *_ = shop.problems()
     assert f"expectation a uses column {column!r}" in problem
