@@ -38,6 +38,7 @@ NAMES = (
     "lineitem_plain",
     "lineitem_rules",
     "lineitem_keys",
+    "checks",
     "memory_bound",
     "object_store",
     "postgres",
