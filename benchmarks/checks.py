@@ -88,7 +88,10 @@ def fused(folder: Path) -> Cost:
     counts = ", ".join(f"count(*) FILTER (({c}) IS NOT TRUE)" for c in CONDITIONS.values())
     statements = (
         f"SELECT {counts}, ({COUNT})::INT - 1, ({MEAN})::INT - 1 FROM '{lineitem}'",
-        f"SELECT count(*) - count(DISTINCT ({KEY})) FROM '{lineitem}'",
+        (
+            f"SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT {KEY} FROM '{lineitem}'))"
+            f" FROM '{lineitem}'"
+        ),
         (
             f"SELECT count(*) FROM '{lineitem}' AS l WHERE l_orderkey IS NOT NULL AND NOT EXISTS"
             f" (SELECT 1 FROM '{orders}' AS o WHERE o.o_orderkey = l.l_orderkey)"
