@@ -136,6 +136,26 @@ class DataFusionEngine:
                 counts, rules = marked.count(dataset)
             return counts.out, rules
 
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+    ) -> tuple[RuleCount, ...]:
+        """Refused: only DuckDB evaluates rules about a table.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del rows, references, at_ns, known
+        first = expectations[0]
+        raise UnsupportedError(
+            f"DataFusion does not check {first.name} of {dataset}", location=first.location
+        )
+
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""
         with self._session() as session, explained(None):

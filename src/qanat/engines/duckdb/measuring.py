@@ -123,20 +123,6 @@ class Measuring(Frozen):
             found |= self._aggregates(rows, rules)
         return tuple(self._count(each, *found[each.name]) for each in wanted)
 
-    def compile(self, expectations: Iterable[Expectation]) -> None:
-        """Compile rules, and evaluate none.
-
-        Raises:
-            QueryError, ColumnNotFoundError: one is wrong.
-        """
-        for each in expectations:
-            rule = each.rule
-            if isinstance(rule, Aggregate) and all(
-                fold(name) in self.references for name in rule.datasets
-            ):
-                with self._explained(each):
-                    self.con.sql(self._statement(among(self.relation, each), [each]))
-
     def _count(self, expectation: Expectation, holds: bool | None, value: str) -> RuleCount:
         value = clip(value, _WIDEST)
         if holds is None and expectation.nulls is Nulls.VIOLATE:
