@@ -175,15 +175,17 @@ class Engine(Protocol):
         references: Mapping[Name, Batch],
         at_ns: int,
         known: int | None = None,
+        gone: frozenset[str] = frozenset(),
     ) -> tuple[RuleCount, ...]:
         """What came of rules about all rows together, each with what was measured.
 
         Args:
-            rows: batches that have all of the rows, with the same columns.
+            rows: batches that have all of the rows; a column that one lacks is NULL there.
             expectations: rules of the level `table`, in the engine's dialect.
             references: by dataset, those that rules read.
             at_ns: the time of the update, nanoseconds since 1970 (UTC).
             known: how many rows there are; None if they would have to be counted.
+            gone: paths of files of tables whose rows do not count.
 
         Raises:
             CheckUndecidedError: what a rule measures is NULL.

@@ -7,9 +7,8 @@ writes again, is read from its files, and of all files only the columns that rul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from qanat.errors import ExpectationFailedError, InvariantError
+from qanat.errors import ExpectationFailedError
 from qanat.model.expectation import Expectation
 from qanat.model.name import Named, fold
 from qanat.model.rule import HasColumns, Level, of_table
@@ -53,7 +52,9 @@ def _measured(
 ) -> Mapping[str, RuleCount]:
     engine, name = attempt.session.engine, attempt.compiled.dataset.name
     at_ns = attempt.running.at_ns
-    counts = engine.measure(batches, name, rules, attempt.bound.references, at_ns, rows)
+    gone = frozenset(attempt.staged.table.removed)
+    others = attempt.bound.references
+    counts = engine.measure(batches, name, rules, others, at_ns, rows, gone)
     return {c.rule: c for c in counts}
 
 
@@ -68,20 +69,8 @@ def _as_it_would_be(attempt: Attempt) -> tuple[Sequence[Batch], int | None]:
     if staged.rewritten is not None and not corrects:
         return (new,), None  # all rows of the table were written again
     snapshot = session.store.snapshot(table)
-    before = snapshot.batch
-    if not staged.removed:
-        rows = None if snapshot.rows is None else snapshot.rows + staged.rows
-        return (_grown(before, staged.schema), new), rows
-    if not isinstance(before, TableBatch):
-        raise InvariantError(f"files of {table.name} cannot be told apart")
-    gone = frozenset(staged.removed)
-    left = tuple(path for path in before.files if path not in gone)
-    return (_grown(replace(before, files=left), staged.schema), new), None
-
-
-def _grown(before: Batch, schema: Schema) -> Batch:
-    """What the table had, with the columns that it gets."""
-    return replace(before, schema=schema) if isinstance(before, TableBatch) else before
+    known = snapshot.rows is not None and not staged.removed
+    return (snapshot.batch, new), (snapshot.rows or 0) + staged.rows if known else None
 
 
 def _files(attempt: Attempt, files: Sequence[DataFile]) -> Batch:

@@ -144,13 +144,14 @@ class DataFusionEngine:
         references: Mapping[Name, Batch],
         at_ns: int,
         known: int | None = None,
+        gone: frozenset[str] = frozenset(),
     ) -> tuple[RuleCount, ...]:
         """Refused: only DuckDB evaluates rules about a table.
 
         Raises:
             UnsupportedError: always.
         """
-        del rows, references, at_ns, known
+        del rows, references, at_ns, known, gone
         first = expectations[0]
         raise UnsupportedError(
             f"DataFusion does not check {first.name} of {dataset}", location=first.location

@@ -166,6 +166,7 @@ class DuckDBEngine:
         references: Mapping[Name, Batch],
         at_ns: int,
         known: int | None = None,
+        gone: frozenset[str] = frozenset(),
     ) -> tuple[RuleCount, ...]:
         """What came of rules about all rows together (see `qanat.ports.engine.Engine`)."""
         # Imported only here: few tables have such rules.
@@ -173,7 +174,7 @@ class DuckDBEngine:
         with self._connection() as con, explained(None):
             bindings = Bindings(con, self._scratch)
             counts: tuple[RuleCount, ...] = made(
-                bindings, rows, dataset, expectations, references, at_ns, known
+                bindings, rows, dataset, expectations, references, at_ns, known, gone
             )
             return counts
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, TypeAlias
 
@@ -23,7 +24,7 @@ from qanat.model.expectation import Expectation, Nulls
 from qanat.model.name import Name, fold
 from qanat.model.rule import Aggregate, Distribution, Fresh, SameRows, of_epoch
 from qanat.model.staged import RuleCount
-from qanat.model.work import Batch, ViewWork, Work
+from qanat.model.work import Batch, TableBatch, ViewWork, Work
 from qanat.text import clip, duration, quote
 
 _Found: TypeAlias = tuple[bool | None, str]
@@ -45,12 +46,20 @@ def measured(
     references: Mapping[Name, Batch],
     at_ns: int,
     known: int | None,
+    gone: frozenset[str],
 ) -> tuple[RuleCount, ...]:
     """What came of rules about the rows of some batches (see `qanat.ports.engine.Engine`)."""
-    parts = (bindings.bind(f"__measured_{n}", batch).plain for n, batch in enumerate(rows))
+    left = (_without(batch, gone) for batch in rows)
+    parts = [bindings.bind(f"__measured_{n}", batch).plain for n, batch in enumerate(left)]
     relation = " UNION ALL BY NAME ".join(f"({part})" for part in parts)
     others = references_of(bindings, references, "measured")
     return Measuring(bindings.con, dataset, relation, others, at_ns, known).measure(expectations)
+
+
+def _without(batch: Batch, gone: frozenset[str]) -> Batch:
+    if not gone or not isinstance(batch, TableBatch):
+        return batch
+    return replace(batch, files=tuple(path for path in batch.files if path not in gone))
 
 
 def of_these_rows(
