@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qanat.declare.captured import Captured, run_python
+from qanat.declare.checks.files import load_checks
+from qanat.declare.checks.selected import doubled, with_checks
 from qanat.declare.enveloped import with_envelopes
-from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
+from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match, quality_files
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
@@ -66,10 +68,23 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
+    _give_checks(registry)
     told = with_envelopes(registry.flows)
     flows = with_strategies(registry.datasets, told, registry.problems)
     pipeline = Pipeline(project, registry.datasets, flows, registry.functions)
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
+
+
+def _give_checks(registry: Registry) -> None:
+    """Add to the datasets what files of checks expect of them."""
+    project, problems = registry.project, registry.problems
+    if not quality_files(project.root):
+        return
+    groups = load_checks(project, problems)
+    unread = bool(registry.unread)
+    for name, more in with_checks(registry.datasets, groups, project, problems, unread).items():
+        dataset = next(d for d in registry.datasets if d.name == name)
+        registry.expect(name, doubled(dataset, more, problems))
 
 
 def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:
