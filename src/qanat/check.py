@@ -1,6 +1,6 @@
 """What a project's Python files import for checks: `from qanat import check`."""
 
-from qanat.declare.checks.check import (
+from qanat.declare.check.value import (
     Check,
     aggregate,
     between,

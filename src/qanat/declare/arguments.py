@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qanat.declare.checks.check import Check
+from qanat.declare.check.value import Check
 from qanat.errors import Location, OptionError, PythonFileError, UnsupportedError, nearest
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import SinkTarget

@@ -31,11 +31,12 @@ from qanat.declare.capture import (
 )
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
-from qanat.declare.checks.check import Check
-from qanat.declare.checks.making import expectation_of
-from qanat.declare.checks.reading import Place
+from qanat.declare.check.making import expectation_of
+from qanat.declare.check.reading import Place
+from qanat.declare.check.value import Check
+from qanat.declare.checks import check_of_text
 from qanat.declare.closure import closure_of
-from qanat.declare.columns import Columns, parse_columns, rule_of_text
+from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import PACKAGES, TAKES, returned, taken
 from qanat.declare.properties import check_property, check_table_format
@@ -223,7 +224,7 @@ class _Maker:
         schema = self._valued(call.schema, call)
         sql = SqlText.of_function(f"({schema})", call.location)
         cursor = Cursor(sql, sql.tokens(self.project.dialect))
-        columns = parse_columns(cursor, self.project)
+        columns = parse_columns(cursor, self.registry)
         if cursor.word is not None:
             raise cursor.unexpected("the end of the schema")
         return columns
@@ -252,10 +253,9 @@ class _Maker:
                     location=call.location,
                     hint="leave one of them out; @expect_all takes checks of any action",
                 )
-            return expectation_of(named, Place(self.project, call.location), call.action)
-        sql = SqlText.of_function(rule, call.location)
-        parsed = rule_of_text(sql.expand(self.project.configuration), self.project)
-        return Expectation(name or "", parsed, call.action, call.location)
+            return expectation_of(named, Place(self.registry, call.location), call.action)
+        sql = SqlText.of_function(rule, call.location).expand(self.project.configuration)
+        return check_of_text(sql, name or "", call.action, call.location, self.registry)
 
     def _query(
         self,

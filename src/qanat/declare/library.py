@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qanat.declare.captured import Captured, run_python
-from qanat.declare.checks.files import load_checks
-from qanat.declare.checks.selected import doubled, with_checks
+from qanat.declare.check.files import load_checks
+from qanat.declare.check.selected import doubled, with_checks
 from qanat.declare.enveloped import with_envelopes
 from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match, quality_files
 from qanat.declare.functions import declare_python
@@ -82,7 +82,7 @@ def _give_checks(registry: Registry) -> None:
         return
     groups = load_checks(project, problems)
     unread = bool(registry.unread)
-    for name, more in with_checks(registry.datasets, groups, project, problems, unread).items():
+    for name, more in with_checks(registry.datasets, groups, registry, problems, unread).items():
         dataset = next(d for d in registry.datasets if d.name == name)
         registry.expect(name, doubled(dataset, more, problems))
 

@@ -29,7 +29,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
-from qanat.declare.checks.check import Check
+from qanat.declare.check.value import Check
 from qanat.errors import Location, PythonFileError
 from qanat.model.expectation import Action
 from qanat.model.pipeline import DatasetKind

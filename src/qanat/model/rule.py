@@ -139,6 +139,18 @@ class Monotonic(Frozen):
 # -- rules of a table --------------------------------------------------------------------------
 
 
+class Measure(Frozen):
+    """Something that a condition measures: an aggregate, or a query of another dataset.
+
+    Args:
+        written: as its author wrote it.
+        sql: in the dialect of the condition.
+    """
+
+    written: str
+    sql: str
+
+
 class Aggregate(Frozen):
     """A condition on aggregates of many rows, such as `count(*) BETWEEN 1000 AND 5000`.
 
@@ -146,6 +158,7 @@ class Aggregate(Frozen):
         sql: the condition, in `dialect`; it may read other datasets in subqueries.
         scope: whether it is about the whole table or the rows of one epoch.
         reads: (name in `sql`, dataset) of each dataset that subqueries read.
+        measures: what it measures, to be told with the result.
         written: what the author wrote, if `sql` differs from it.
 
     >>> str(Aggregate("avg(delay) < 30", "duckdb", Scope.EPOCH))
@@ -158,6 +171,7 @@ class Aggregate(Frozen):
     dialect: str
     scope: Scope = Scope.TABLE
     reads: tuple[tuple[str, str], ...] = ()
+    measures: tuple[Measure, ...] = ()
     written: str | None = None
 
     @property

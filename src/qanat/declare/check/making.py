@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from qanat.declare.checks.check import Check
-from qanat.declare.checks.kinds import KINDS, rule_of
-from qanat.declare.checks.reading import Arguments, Place
-from qanat.declare.columns import parse_predicate
+from qanat.declare.check.kinds import KINDS, check_in_sql, rule_of
+from qanat.declare.check.reading import Arguments, Place
+from qanat.declare.check.value import Check
 from qanat.declare.cursor import SqlText
+from qanat.declare.rules import parse_predicate
 from qanat.errors import OptionError, nearest
 from qanat.model.expectation import (
     DIMENSION_SYNONYMS,
@@ -47,29 +48,29 @@ def expectation_of(check: Check, place: Place, action: Action | None = None) -> 
     known = KINDS.get(check.kind)
     if known is not None:
         _check_names(check.kind, dict(check.arguments), known.parameters, place)
-    rule = rule_of(check.kind, Arguments(check.kind, dict(check.arguments), place))
-    said = dict(check.said)
+    given, said = Arguments(check.kind, dict(check.arguments), place), dict(check.said)
+    name = _text("name", said, place) or default_name(check, place)
     chosen = _word(Action, "action", said, place) or action or Action.WARN
+    # Text as behind EXPECT may have clauses of its own.
+    base = check_in_sql(given) if check.kind == "sql" else None
+    rule = base.rule if base else rule_of(check.kind, given)
     if (reason := misfit(rule, chosen)) is not None:
         raise OptionError(
             reason, location=place.of("action"), wanted=f"{Action.WARN} or {Action.FAIL}"
         )
-    tags = said.get("tags") or ()
-    return Expectation(
-        name=_text("name", said, place) or default_name(check, place),
-        rule=rule,
-        action=chosen,
-        location=place.at,
-        where=_where(said, place),
-        nulls=_word(Nulls, "nulls", said, place) or Nulls.VIOLATE,
-        tolerance=_tolerance(said.get("tolerate"), place),
-        severity=_word(Severity, "severity", said, place) or Severity.MEDIUM,
-        dimension=_dimension(said, place),
-        owner=_text("owner", said, place),
-        comment=_text("comment", said, place),
-        tags=tuple(map(str, (tags,) if isinstance(tags, str) else tags)),
-        origin=place.origin,
-    )
+    base = base or Expectation(name, rule, chosen, place.at)
+    told = {
+        "where": _where(said, place),
+        "nulls": _word(Nulls, "nulls", said, place),
+        "tolerance": _tolerance(said.get("tolerate"), place),
+        "severity": _word(Severity, "severity", said, place),
+        "dimension": _dimension(said, place),
+        "owner": _text("owner", said, place),
+        "comment": _text("comment", said, place),
+        "tags": _tags(said.get("tags")),
+    }
+    more: dict[str, Any] = {key: value for key, value in told.items() if value}
+    return replace(base, name=name, action=chosen, location=place.at, origin=place.origin, **more)
 
 
 def default_name(check: Check, place: Place) -> str:
@@ -121,6 +122,11 @@ def _tolerance(given: object, place: Place) -> Tolerance | None:
         raise OptionError(
             "tolerate does not fit", location=place.of("tolerate"), wanted=LIMIT, got=repr(given)
         ) from None
+
+
+def _tags(given: Any) -> tuple[str, ...]:
+    words = given.split(",") if isinstance(given, str) else given or ()
+    return tuple(dict.fromkeys(str(word).strip() for word in words if str(word).strip()))
 
 
 def _text(key: str, said: Mapping[str, Any], place: Place) -> str | None:

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
-from qanat.declare.checks.reading import NUMBER, WHOLE, Arguments
-from qanat.declare.columns import rule_of_text
+from qanat.declare.check.reading import NUMBER, WHOLE, Arguments
+from qanat.declare.checks import check_of_text
 from qanat.declare.cursor import SqlText
 from qanat.declare.registry import strip_prefix
 from qanat.declare.types import parse_type
 from qanat.errors import OptionError, nearest
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action, Expectation
 from qanat.model.rule import (
-    Aggregate,
     Distribution,
     Fresh,
     HasColumns,
@@ -31,7 +31,7 @@ from qanat.model.rule import (
     Unique,
 )
 from qanat.model.schema import DataType
-from qanat.model.upkeep import parse_duration
+from qanat.model.span import microseconds
 
 FORMATS: Mapping[str, str] = {
     "email": r"^[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}$",
@@ -135,9 +135,21 @@ def _compare(given: Arguments) -> Rule:
 
 
 def _sql(given: Arguments) -> Rule:
-    condition = given.text("condition")
-    text = SqlText.of_function(condition, given.place.of("condition"))
-    return rule_of_text(text, given.place.project)
+    return check_in_sql(given).rule
+
+
+def check_in_sql(given: Arguments, name: str = "condition") -> Expectation:
+    """The check in an argument that is written as behind EXPECT, with its clauses.
+
+    Raises:
+        SqlSyntaxError, UnsupportedError, OptionError: it is none.
+    """
+    return _parsed(given.text(name), given, name)
+
+
+def _parsed(text: str, given: Arguments, name: str) -> Expectation:
+    at, registry = given.place.of(name), given.place.registry
+    return check_of_text(SqlText.of_function(text, at), "", Action.WARN, at, registry)
 
 
 def _references(given: Arguments) -> Rule:
@@ -153,7 +165,7 @@ def _references(given: Arguments) -> Rule:
 
 
 def _dataset(given: Arguments) -> str:
-    return strip_prefix(tuple(given.text("dataset").split(".")), given.place.project)
+    return strip_prefix(tuple(given.text("dataset").split(".")), given.place.registry.project)
 
 
 def _monotonic(descending: bool) -> Callable[[Arguments], Rule]:
@@ -165,37 +177,38 @@ def _scope(given: Arguments) -> Scope:
 
 
 def _row_count(given: Arguments) -> Rule:
-    sql = bounded("count(*)", *given.bounds(WHOLE), given)
-    return Aggregate(sql, given.place.dialect, _scope(given))
+    return _of_rows(bounded("count(*)", *given.bounds(WHOLE), given), given)
+
+
+def _of_rows(condition: str, given: Arguments) -> Rule:
+    # The author's condition may end in a comment, so the parenthesis needs a line of its own.
+    end = "\n" if "--" in condition else ""
+    return _parsed(f"{_scope(given).upper()} ({condition}{end})", given, "condition").rule
 
 
 def _of_column(sql: str, read: Callable[[object], object] | None = NUMBER) -> Kind:
     def make(given: Arguments) -> Rule:
         what = sql.format(given.place.column(given.column()))
-        text = bounded(what, *given.bounds(read), given)
-        return Aggregate(text, given.place.dialect, _scope(given))
+        return _of_rows(bounded(what, *given.bounds(read), given), given)
 
     return Kind(("column", "min", "max", "of"), make)
 
 
 def _aggregate(given: Arguments) -> Rule:
-    condition, place = given.text("condition"), given.place.of("condition")
-    # The author's condition may end in a comment, so the parenthesis needs a line of its own.
-    text = f"{_scope(given).upper()} ({condition}{chr(10) if '--' in condition else ''})"
-    return rule_of_text(SqlText.of_function(text, place), given.place.project)
+    return _of_rows(given.text("condition"), given)
 
 
 def _fresh(given: Arguments) -> Rule:
     within = given.text("within")
-    try:
-        return Fresh(given.column(), parse_duration(within))
-    except ValueError:
+    span = microseconds(within)
+    if span is None or span <= 0:
         raise OptionError(
             "within of fresh does not fit",
             location=given.place.of("within"),
             wanted="a duration, as in 2 hours",
             got=repr(within),
-        ) from None
+        )
+    return Fresh(given.column(), span / 1_000_000)
 
 
 def _distribution(given: Arguments) -> Rule:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from fnmatch import fnmatchcase
 
-from qanat.declare.checks.check import Check
-from qanat.declare.checks.making import expectation_of
-from qanat.declare.checks.reading import Place
+from qanat.declare.check.making import expectation_of
+from qanat.declare.check.reading import Place
+from qanat.declare.check.value import Check
+from qanat.declare.registry import Registry
 from qanat.errors import (
     DatasetNotFoundError,
     DuplicateNameError,
@@ -21,7 +22,7 @@ from qanat.errors import (
 from qanat.frozen import Frozen
 from qanat.model.expectation import Expectation
 from qanat.model.name import Names, fold, same
-from qanat.model.pipeline import Dataset, ProjectSpec
+from qanat.model.pipeline import Dataset
 
 _WILD = frozenset("*?[")
 
@@ -67,13 +68,14 @@ class Group(Frozen):
 def with_checks(
     datasets: Sequence[Dataset],
     groups: Sequence[Group],
-    project: ProjectSpec,
+    registry: Registry,
     problems: Problems,
     unread: bool = False,
 ) -> dict[str, list[Expectation]]:
     """By name of a dataset, the expectations that groups of checks give it.
 
     Args:
+        registry: for the dialect, and the prefixes of names.
         problems: gains what is wrong with the checks.
         unread: some dataset could not be read, so that a name may be one of these.
     """
@@ -83,14 +85,14 @@ def with_checks(
             mine = found.setdefault(dataset.name, [])
             for written in group.checks:
                 with problems.collecting():
-                    mine.append(_made(written, dataset, project, group))
+                    mine.append(_made(written, dataset, registry, group))
     return found
 
 
-def _made(written: Written, dataset: Dataset, project: ProjectSpec, group: Group) -> Expectation:
+def _made(written: Written, dataset: Dataset, registry: Registry, group: Group) -> Expectation:
     values = {**written.values, "dataset": dataset.name}
     origin = group.origin or written.at.file
-    place = Place(project, written.at, written.parts, values, origin)
+    place = Place(registry, written.at, written.parts, values, origin)
     return expectation_of(written.check, place)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qanat.declare.checks.check import Check
-from qanat.declare.checks.kinds import KINDS
-from qanat.declare.checks.making import SAID
-from qanat.declare.checks.rules import DATASET, rules_of_file
-from qanat.declare.checks.selected import Group, Selector, Written
+from qanat.declare.check.kinds import KINDS
+from qanat.declare.check.making import SAID
+from qanat.declare.check.rules import DATASET, rules_of_file
+from qanat.declare.check.selected import Group, Selector, Written
+from qanat.declare.check.value import Check
 from qanat.declare.document import Entry, read
 from qanat.declare.environments import check_keys
 from qanat.declare.files import CHECKS

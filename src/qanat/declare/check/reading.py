@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from sqlglot import exp
 
 from qanat.declare.arguments import with_values
-from qanat.declare.registry import quoted
+from qanat.declare.registry import Registry, quoted
 from qanat.errors import Location, OptionError, nearest
 from qanat.frozen import Frozen
-from qanat.model.pipeline import ProjectSpec
 
 T = TypeVar("T")
 
@@ -21,14 +20,14 @@ class Place(Frozen):
     """Where a check stands, and what its texts refer to.
 
     Args:
-        project: for the dialect, and the prefixes of names.
+        registry: for the dialect, the prefixes of names, and what queries may read.
         at: the location of the check.
         parts: by argument or key, its own location, if it has one.
         values: what `${name}` stands for; else it is a name of the configuration.
         origin: see `Expectation`.
     """
 
-    project: ProjectSpec
+    registry: Registry
     at: Location
     parts: Mapping[str, Location] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +36,7 @@ class Place(Frozen):
     @property
     def dialect(self) -> str:
         """Of all SQL in the project."""
-        return self.project.dialect
+        return self.registry.project.dialect
 
     def of(self, part: str) -> Location:
         """The location of an argument or key."""
@@ -49,7 +48,7 @@ class Place(Frozen):
         Raises:
             OptionError: there is no such value; names the nearest.
         """
-        known = {**self.project.configuration, **self.values}
+        known = {**self.registry.project.configuration, **self.values}
         return with_values(text, known, self.of(part))
 
     def column(self, name: str) -> str:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qanat.declare.checks.check import Check
-from qanat.declare.checks.making import SAID
-from qanat.declare.checks.selected import Group, Selector, Written
+from qanat.declare.check.making import SAID
+from qanat.declare.check.selected import Group, Selector, Written
+from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
 from qanat.declare.files import CHECKS
 from qanat.errors import Location, QanatError, SpecError, nearest
@@ -118,8 +118,6 @@ def _group(
         problems.append(SpecError("the row is for no dataset", location=at, wanted="dataset: …"))
         return None
     more = {**said, **{k: v for k, v in given.items() if k in SAID}}
-    if isinstance(more.get("tags"), str):
-        more["tags"] = [tag.strip() for tag in more["tags"].split(",")]
     check = Check("sql", (("condition", str(given[_RULE])),), tuple(more.items()))
     return Group(Selector(names, tagged), (Written(check, at, {}, values),), at)
 
