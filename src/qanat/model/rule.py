@@ -313,3 +313,26 @@ Rule: TypeAlias = (
     | SameRows
     | HasColumns
 )
+
+ORDERED = (Unique, Monotonic)
+"""Rules for which it counts which rows come before others, those of the table included."""
+
+
+def of_table(rule: Rule) -> bool:
+    """True if a rule is about all rows of the table, also those that an epoch leaves as they are.
+
+    >>> of_table(Fresh("at", 60)), of_table(Aggregate("count(*) > 0", "duckdb", Scope.EPOCH))
+    (True, False)
+    """
+    return isinstance(rule, Fresh | SameRows) or (
+        isinstance(rule, Aggregate) and rule.scope is Scope.TABLE
+    )
+
+
+def of_epoch(rule: Rule) -> bool:
+    """True if a rule is about the rows of one epoch together.
+
+    >>> of_epoch(Distribution("x", "t", "x", 0.1)), of_epoch(Unique(("id",)))
+    (True, False)
+    """
+    return rule.level is Level.TABLE and not of_table(rule)

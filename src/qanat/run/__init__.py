@@ -19,16 +19,16 @@ table beside one of its name;
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how
 one meets the rows that its table has, `correcting` whose rows go because a source file has new
 content (`asked`: files that a command names; `earlier`: rows that earlier releases wrote),
-`succession` whether their order matters, `partitions` refuses others than that has, `blame` says
-whose error ended one, `drift` how it changes the columns of its table, `states` what it finds in
-the state of a flow that keeps one (`operators` finds these in queries). `sides` are the tables to
-which an epoch commits before its own: quarantines and states. `commits` numbers epochs,
-makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
-stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
-(`sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one, and
-`silence` for what has not come; `replay` is an epoch whose rows come out
-of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
-dataset by an epoch that is not its update's last.
+`succession` whether their order matters, `partitions` refuses others than that has, `auditing`
+checks what rules say of the table, `blame` says whose error ended one, `drift` how it changes the
+columns of its table, `states` what it finds in the state of a flow that keeps one (`operators`
+finds these in queries). `sides` are the tables to which an epoch commits before its own:
+quarantines and states. `commits` numbers epochs, makes one visible or takes half of one back;
+`mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would go
+to quarantine, `pausing` a dataset of which too much has (`sums` is what epochs add up to);
+`watching` looks for what is out of the ordinary with one, and `silence` for what has not come;
+`replay` is an epoch whose rows come out of it. `recovery` deals with what a crash left; `defined`
+is what the ledger is to know of a dataset by an epoch that is not its update's last.
 
 `promote` is an epoch whose rows another environment has computed: `handover` says what is taken
 over with them, `carry` adds the rows that wait there in quarantine.
