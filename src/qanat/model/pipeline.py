@@ -12,6 +12,7 @@ from urllib.parse import quote
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.contract import Note, Promise
 from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.location import is_url
@@ -273,12 +274,16 @@ class Pipeline(Frozen):
 
     Args:
         functions: those of the project that its SQL can call.
+        promises: what data contracts say of its datasets.
+        notes: what of the contracts is not checked.
     """
 
     project: ProjectSpec
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
     functions: tuple[UserFunction, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    notes: tuple[Note, ...] = ()
     _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)
     _by_target: Named[list[Flow]] = field(init=False, repr=False, compare=False)
 

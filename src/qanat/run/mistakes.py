@@ -19,6 +19,7 @@ from qanat.model.record import Definition, Range
 from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
 from qanat.model.work import Work
+from qanat.quality.contracts import breaches
 from qanat.quality.expectations import check_expectations
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.decide import Decision, Step
@@ -53,6 +54,7 @@ def check(
         checked = next(iter(given.events.values()), given.schema)
         missing = check_expectations(dataset, checked, around)
         problems += missing
+        problems += breaches(session.pipeline.promises, dataset, given.schema)
         if given.described is not None:
             work, rules = given.described
             wrong = {p.location for p in missing}

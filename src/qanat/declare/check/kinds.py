@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sqlglot import exp
-
-from qanat.declare.check.reading import NUMBER, WHOLE, Arguments
+from qanat.declare.check.reading import NUMBER, WHOLE, Arguments, match_text
 from qanat.declare.checks import check_of_text
 from qanat.declare.cursor import SqlText
 from qanat.declare.registry import strip_prefix
@@ -108,12 +106,8 @@ def bounded(what: str, low: object, high: object, given: Arguments, strict: bool
 
 
 def _matching(given: Arguments, pattern: str, negated: bool = False) -> Rule:
-    match = exp.RegexpLike(
-        this=exp.column(given.column(), quoted=given.place.column(given.column())[0] in '"`'),
-        expression=exp.Literal.string(pattern),
-    )
-    sql = match.sql(dialect=given.place.dialect)
-    return _predicate(given, f"NOT {sql}" if negated else str(sql))
+    sql = match_text(given.column(), pattern, given.place.dialect)
+    return _predicate(given, f"NOT {sql}" if negated else sql)
 
 
 def _format(given: Arguments) -> Rule:

@@ -53,13 +53,32 @@ class Place(Frozen):
 
     def column(self, name: str) -> str:
         """A column's name as SQL has it, in quotes only where it needs them."""
-        if name.isidentifier() and name.isascii() and name.islower():
-            return name
-        return quoted(name, self.dialect)
+        return column_text(name, self.dialect)
 
     def literal(self, value: object) -> str:
         """A value as SQL has it."""
-        return str(exp.convert(value).sql(dialect=self.dialect))
+        return literal_text(value, self.dialect)
+
+
+def column_text(name: str, dialect: str) -> str:
+    """A column's name as SQL has it, in quotes only where it needs them."""
+    if name.isidentifier() and name.isascii() and name.islower():
+        return name
+    return quoted(name, dialect)
+
+
+def literal_text(value: object, dialect: str) -> str:
+    """A value as SQL has it."""
+    return str(exp.convert(value).sql(dialect=dialect))
+
+
+def match_text(column: str, pattern: str, dialect: str) -> str:
+    """The condition that a regular expression matches somewhere in a text."""
+    bare = column_text(column, dialect) == column
+    match = exp.RegexpLike(
+        this=exp.column(column, quoted=not bare), expression=exp.Literal.string(pattern)
+    )
+    return str(match.sql(dialect=dialect))
 
 
 class Arguments:
