@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from qanat.errors import BreakingChangeError, QanatError, nearest
 from qanat.model.contract import Promise, PromisedColumn
-from qanat.model.name import same
+from qanat.model.name import Names, same
 from qanat.model.pipeline import Dataset
 from qanat.model.schema import Array, DataType, Decimal, MapType, Primitive, Schema, Struct
 
@@ -21,21 +21,23 @@ _LOGICAL = {
 
 
 def breaches(
-    promises: Sequence[Promise], dataset: Dataset, schema: Schema
+    promises: Sequence[Promise], dataset: Dataset, schema: Schema, lacks: Sequence[str] = ()
 ) -> Iterator[QanatError]:
     """An error for each promised column that a dataset has no longer, or of another type.
 
     Args:
         promises: of all datasets.
         schema: the dataset's columns, as its queries give them.
+        lacks: columns that its table has, and its queries no longer give.
     """
+    gone = Names(lacks)
     for promise in promises:
         if not same(promise.dataset, dataset.name):
             continue
         for column in promise.columns:
             found = schema.get(column.name)
             told = f"{dataset.name}.{column.name}"
-            if found is None:
+            if found is None or column.name in gone:
                 yield BreakingChangeError(
                     f"breaking: {told} is gone",
                     location=dataset.location,

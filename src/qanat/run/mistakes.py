@@ -54,7 +54,7 @@ def check(
         checked = next(iter(given.events.values()), given.schema)
         missing = check_expectations(dataset, checked, around)
         problems += missing
-        problems += breaches(session.pipeline.promises, dataset, given.schema)
+        problems += breaches(session.pipeline.promises, dataset, given.schema, given.lacks)
         if given.described is not None:
             work, rules = given.described
             wrong = {p.location for p in missing}

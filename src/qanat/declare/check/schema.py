@@ -41,9 +41,8 @@ def check_contract(document: Entry) -> Iterator[QanatError]:
             location=version.at,
             wanted="apiVersion: v3.0.0 or later",
         )
-    told = [
-        e for error in _validator().iter_errors(document.plain) for e in _told(error, document)
-    ]
+    found = _validator().iter_errors(document.plain)
+    told = [each for error in found for each in _told(error, document)]
     # A misspelt key makes its whole element wrong in many ways: then it is the only one told.
     misspelt = [each for each in told if each.nearest is not None]
     seen = set[Location | None]()
