@@ -159,7 +159,7 @@ class Engine(Protocol):
         """How many rows a batch has, and how many of them violate each expectation.
 
         Args:
-            expectations: predicates in the engine's dialect.
+            expectations: those about single rows, in the engine's dialect.
             references: by dataset, for REFERENCES rules.
 
         Raises:

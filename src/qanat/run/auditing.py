@@ -36,7 +36,7 @@ def rules_of_table(attempt: Attempt) -> tuple[RuleCount, ...]:
     if not left or attempt.compiled.layouts:
         return ()
     schema = attempt.staged.table.schema
-    found = {r.rule: r for r in _of_columns(name, schema, left)}
+    found = {r.rule: r for r in of_columns(name, schema, left)}
     table = [e for e in left if e.rule.level is Level.TABLE and of_table(e.rule)]
     if table:
         batches, rows = _as_it_would_be(attempt)
@@ -90,7 +90,8 @@ def _files(attempt: Attempt, files: Sequence[DataFile]) -> Batch:
     return TableBatch(paths, staged.schema, attempt.compiled.dataset.partition_by)
 
 
-def _of_columns(dataset: str, schema: Schema, rules: Sequence[Expectation]) -> Iterator[RuleCount]:
+def of_columns(dataset: str, schema: Schema, rules: Sequence[Expectation]) -> Iterator[RuleCount]:
+    """What came of rules about the columns of a dataset."""
     for each in rules:
         if isinstance(each.rule, HasColumns):
             wrong = "; ".join(deviations(each.rule, schema))

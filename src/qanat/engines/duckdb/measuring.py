@@ -23,7 +23,7 @@ from qanat.model.expectation import Expectation, Nulls
 from qanat.model.name import Name, fold
 from qanat.model.rule import Aggregate, Distribution, Fresh, SameRows, of_epoch
 from qanat.model.staged import RuleCount
-from qanat.model.work import Batch, Work
+from qanat.model.work import Batch, ViewWork, Work
 from qanat.text import clip, duration, quote
 
 _Found: TypeAlias = tuple[bool | None, str]
@@ -54,18 +54,20 @@ def measured(
 
 
 def of_these_rows(
-    bindings: Bindings, work: Work, dataset: str, rules: Sequence[Expectation], rows: str
+    bindings: Bindings, work: Work, of: Work | ViewWork, rows: str
 ) -> tuple[RuleCount, ...]:
     """What came of the rules of a dataset that are about the rows of one epoch.
 
     Args:
+        of: the dataset: the work's own, or a view of it.
         rows: SELECT text of these.
     """
-    wanted = [e for e in rules if of_epoch(e.rule)]
+    wanted = [e for e in of.expectations if of_epoch(e.rule)]
     if not wanted:
         return ()
     known = references_of(bindings, work.references, "measured")
-    return Measuring(bindings.con, dataset, rows, known, work.at_ns).measure(wanted)
+    name = of.dataset if isinstance(of, Work) else of.name
+    return Measuring(bindings.con, name, rows, known, work.at_ns).measure(wanted)
 
 
 def references_of(

@@ -264,9 +264,7 @@ class Staging(Querying):
         positions = result.hidden if isinstance(view.query, SqlQuery) else ()
         if view.row_rules:
             result = self._filter(view, result)
-        self.rules += of_these_rows(
-            self.bindings, self.work, view.name, view.expectations, result.select
-        )
+        self.rules += of_these_rows(self.bindings, self.work, view, result.select)
         self.bindings.define_view(view.name, result.select, result.names, positions)
 
     # -- rules -----------------------------------------------------------------------------
@@ -296,10 +294,7 @@ class Staging(Querying):
         with explained(self.work.query, result.names, views=self._views):
             if self.work.merge is not None or self.work.output.format != "parquet":
                 # Else the files that were staged are looked at, which is cheaper.
-                work = self.work
-                self.rules += of_these_rows(
-                    self.bindings, work, work.dataset, work.expectations, kept
-                )
+                self.rules += of_these_rows(self.bindings, self.work, self.work, kept)
             if self.work.merge is None:
                 output, told = self.work.output, SOURCE in result.hidden
                 if told and (only := only_file(self.work)) is not None:
