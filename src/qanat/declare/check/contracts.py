@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from qanat.declare.check.files import arguments_of
 from qanat.declare.check.kinds import FORMATS, KINDS
 from qanat.declare.check.making import SAID
-from qanat.declare.check.metrics import About, NotCarriedError, check_of_quality
+from qanat.declare.check.metrics import About, check_of_quality
 from qanat.declare.check.schema import check_contract, field, items
 from qanat.declare.check.selected import Group, Selector, Written
 from qanat.declare.check.value import Check
@@ -21,7 +22,7 @@ from qanat.declare.document import Entry, read
 from qanat.declare.files import CONTRACTS
 from qanat.declare.registry import Registry, strip_prefix
 from qanat.declare.types import parse_type
-from qanat.errors import Location, QanatError, SpecError, TypeNameError
+from qanat.errors import Location, QanatError, SpecError, TypeNameError, UnsupportedError
 from qanat.frozen import Frozen
 from qanat.model.contract import Note, Promise, PromisedColumn
 from qanat.model.schema import DataType
@@ -208,9 +209,9 @@ class _Reader:
                 if check is None:
                     names = (dataset, _text(entry, "name") or dataset)
                     check = check_of_quality(each, About(names, column, self._dialect))
-            except NotCarriedError as error:
+            except UnsupportedError as error:
                 named = _text(each, "name") or _text(each, "description") or "a quality rule"
-                self._note(f"{named} (of {column or dataset})", str(error), each.at)
+                self._note(f"{named} (of {column or dataset})", error.message, each.at)
                 continue
             yield self._written(self._described(check, each, own, column), each.at, own)
 
@@ -219,12 +220,13 @@ class _Reader:
         if _text(quality, "engine") != "qanat":
             return None
         written = field(quality, "implementation")
-        plain = written.plain if written else None
-        kind = next((k for k in plain if k in KINDS), None) if isinstance(plain, dict) else None
-        if not isinstance(plain, dict) or kind is None:
-            raise NotCarriedError("its implementation is no check of Qanat")
-        said = tuple((key, plain[key]) for key in SAID if key in plain)
-        return Check(kind, tuple(plain[kind].items()), said)
+        fields = written.value if written and isinstance(written.value, dict) else {}
+        kind = next((key for key in fields if key in KINDS), None)
+        if kind is None:
+            raise UnsupportedError("its implementation is no check of Qanat")
+        given, _ = arguments_of(kind, fields[kind])
+        said = tuple((key, fields[key].plain) for key in SAID if key in fields)
+        return Check(kind, tuple(given.items()), said)
 
     def _described(
         self, check: Check, quality: Entry, said: Mapping[str, Any], column: str | None

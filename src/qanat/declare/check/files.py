@@ -125,7 +125,7 @@ class _Reader:
         kind, written = kinds[0], entry.value[kinds[0]]
         if not known:
             raise _which(entry, kinds, known)
-        arguments, parts = _arguments(kind, written)
+        arguments, parts = arguments_of(kind, written)
         said = {**defaults, **{k: v for k, v in entry.value.items() if k in SAID}}
         parts |= {key: each.at for key, each in said.items()}
         given = tuple((key, said[key].plain) for key in SAID if key in said)
@@ -160,7 +160,7 @@ class _Reader:
         self._problems.append(SpecError(message, location=at, wanted=wanted))
 
 
-def _arguments(kind: str, entry: Entry) -> tuple[dict[str, Any], dict[str, Location]]:
+def arguments_of(kind: str, entry: Entry) -> tuple[dict[str, Any], dict[str, Location]]:
     """The arguments of a check and their places; one alone may stand for itself."""
     known = KINDS[kind]
     if isinstance(entry.value, dict) and (

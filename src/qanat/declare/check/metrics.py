@@ -13,7 +13,7 @@ from qanat.declare.check.reading import column_text, literal_text, match_text
 from qanat.declare.check.schema import field
 from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
-from qanat.errors import OptionError
+from qanat.errors import OptionError, UnsupportedError
 from qanat.frozen import Frozen
 from qanat.model.name import same
 
@@ -34,10 +34,6 @@ _COLUMN = re.compile(r"\$?\{(?:property|column|field)\}", re.IGNORECASE)
 _TABLE = "qanat_self"
 
 
-class NotCarriedError(Exception):
-    """A rule has no check that means the same; the text says why."""
-
-
 class About(Frozen):
     """What a rule of a contract is about.
 
@@ -56,10 +52,10 @@ class About(Frozen):
         """The column as SQL has it.
 
         Raises:
-            NotCarriedError: it is about no column.
+            UnsupportedError: it is about no column.
         """
         if self.column is None:
-            raise NotCarriedError("it is about a property, and stands on an object")
+            raise UnsupportedError("it is about a property, and stands on an object")
         return column_text(self.column, self.dialect)
 
 
@@ -67,21 +63,21 @@ def check_of_quality(quality: Entry, about: About) -> Check:
     """The check that an element of `quality` makes, without what is said of it.
 
     Raises:
-        NotCarriedError: there is none that means the same.
+        UnsupportedError: there is none that means the same.
         OptionError: something in it does not fit.
     """
     kind = field(quality, "type")
     metric = field(quality, "metric") or field(quality, "rule")
     word = "library" if metric is not None else str(kind.text) if kind else "library"
     if word == "text":
-        raise NotCarriedError("it is text, for people")
+        raise UnsupportedError("it is text, for people")
     if word == "custom":
-        raise NotCarriedError(f"it is for the engine {_text(quality, 'engine')}")
+        raise UnsupportedError(f"it is for the engine {_text(quality, 'engine')}")
     if word == "sql":
         return _sql(quality, about)
     name = str(metric.text) if metric else ""
     if name not in _METRICS:
-        raise NotCarriedError(f"there is no metric {name!r}")
+        raise UnsupportedError(f"there is no metric {name!r}")
     return _METRICS[name](quality, about)
 
 
@@ -167,7 +163,7 @@ def _invalid_values(quality: Entry, about: About) -> Check:
         check = Check("matches", (("column", about.column), ("pattern", pattern)))
         broken = f"NOT {match_text(str(about.column), pattern, about.dialect)}"
     else:
-        raise NotCarriedError("it has neither validValues nor a pattern")
+        raise UnsupportedError("it has neither validValues nor a pattern")
     # A value that is not there is missing, and not invalid.
     return _counted(check.nulls_pass(), broken, quality, about)
 
@@ -176,7 +172,7 @@ def _duplicate_values(quality: Entry, about: About) -> Check:
     given = _argument(quality, "properties")
     names = tuple(map(str, given)) if isinstance(given, list) and given else (about.column,)
     if None in names:
-        raise NotCarriedError("it names no properties")
+        raise UnsupportedError("it names no properties")
     check = Check("unique", (("columns", names),))
     if _none(quality) or _tolerated(quality):
         return check
@@ -222,7 +218,7 @@ def _sql(quality: Entry, about: About) -> Check:
     try:
         tree = parse_one(text.strip().rstrip(";"), dialect=about.dialect)
     except SqlglotError as error:
-        raise NotCarriedError("its query does not parse in the project's dialect") from error
+        raise UnsupportedError("its query does not parse in the project's dialect") from error
     condition, value = _simple(tree, about)
     counts = isinstance(value, exp.Count) and isinstance(value.this, exp.Star)
     if counts and condition is not None and _none(quality):
@@ -243,23 +239,23 @@ def _simple(tree: exp.Expr, about: About) -> tuple[exp.Expr | None, exp.Expr]:
     """The condition and the value of a query that reads the dataset and nothing else.
 
     Raises:
-        NotCarriedError: the query does more.
+        UnsupportedError: the query does more.
     """
     allowed = {"expressions", "from", "from_", "where", "kind"}
     more = [key for key, value in tree.args.items() if value and key not in allowed]
     if not isinstance(tree, exp.Select) or more:
-        raise NotCarriedError("its query joins, groups or limits rows: compute that in a view")
+        raise UnsupportedError("its query joins, groups or limits rows: compute that in a view")
     tables = [*tree.find_all(exp.Table)]
     own = (_TABLE, *about.dataset)
     if len(tables) != 1 or not any(same(tables[0].name, name) for name in own):
-        raise NotCarriedError("its query reads other tables: compute that in a view")
+        raise UnsupportedError("its query reads other tables: compute that in a view")
     where = tree.args.get("where")
     condition = None if where is None else where.this
     if len(tree.expressions) != 1 or len([*tree.find_all(exp.Query)]) > 1:
-        raise NotCarriedError("its query has more than one value, or subqueries")
+        raise UnsupportedError("its query has more than one value, or subqueries")
     value = tree.expressions[0].unalias()
     if value.find(exp.AggFunc) is None:
-        raise NotCarriedError("its query has no aggregate")
+        raise UnsupportedError("its query has no aggregate")
     for column in tree.find_all(exp.Column):
         # A rule sees columns without the name of a table in front.
         column.set("table", None)

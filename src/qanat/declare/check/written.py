@@ -12,6 +12,7 @@ from qanat.declare.check.making import SAID
 from qanat.declare.check.recognised import check_of
 from qanat.declare.check.value import Check
 from qanat.model.expectation import Action, Expectation, Nulls
+from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Schema, Struct
 
@@ -54,7 +55,7 @@ def contract_text(dataset: Dataset, schema: Schema, version: str, dialect: str) 
         version: of the contract.
         dialect: of the project.
     """
-    keys = [key.casefold() for key in dataset.keys]
+    keys = [fold(key) for key in dataset.keys]
     properties = {f.name: _property(f, keys) for f in schema.fields}
     quality: list[dict[str, Any]] = []
     for each in dataset.expectations:
@@ -83,7 +84,7 @@ def contract_text(dataset: Dataset, schema: Schema, version: str, dialect: str) 
     )
 
 
-def _property(field: Field, keys: Sequence[str]) -> dict[str, Any]:
+def _property(field: Field, keys: Sequence[Name]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": field.name,
         "logicalType": _logical(field.type),
@@ -91,8 +92,8 @@ def _property(field: Field, keys: Sequence[str]) -> dict[str, Any]:
     }
     if field.comment:
         found["description"] = field.comment
-    if field.name.casefold() in keys:
-        found |= {"primaryKey": True, "primaryKeyPosition": keys.index(field.name.casefold()) + 1}
+    if fold(field.name) in keys:
+        found |= {"primaryKey": True, "primaryKeyPosition": keys.index(fold(field.name)) + 1}
     return found
 
 
