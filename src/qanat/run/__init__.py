@@ -45,6 +45,6 @@ they were, `export` has them for other programs. `rename` and `drop` give things
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
 flows keep), `overview`, `query`, `lineage`, `profile`, `contract` (for others), `expectations`
-(which makes what is `checked`), `unit_tests` (on a `stand_in` of the project), `doctor` and `installation`; `stored`
-finds the tables they ask about, `results` is what they return.
+(which makes what is `checked`), `unit_tests` (on a `stand_in` of the project), `doctor` and
+`installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

@@ -10,6 +10,7 @@ from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
 from qanat.declare.imports.gx import expected
 from qanat.declare.imports.reading import Imported, Make, listed, made, share, text
+from qanat.model.name import same
 
 _TESTS = ("data_tests", "tests")
 _REF = re.compile(r"\s*(?:\{\{)?\s*(?:ref|source)\s*\(\s*(.+?)\s*\)\s*(?:\}\})?\s*", re.DOTALL)
@@ -63,7 +64,7 @@ def _named(test: Entry) -> tuple[str, dict[str, Any]]:
 
 
 def _said(config: Mapping[str, Any], check: Check) -> Iterator[tuple[str, Any]]:
-    soft = str(config.get("severity", "error")).lower() == "warn"
+    soft = same(str(config.get("severity", "error")), "warn")
     yield "action", "warn" if soft else "fail"
     yield "name", config.get("name") or check.get("name")
     yield "comment", config.get("description")
