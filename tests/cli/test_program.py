@@ -225,7 +225,9 @@ def test_help_needs_no_command(terminal: Any) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_the_program_is_the_commands_own(name: str) -> None:
-    command = import_module(f"qanat.cli.{name}").command
+    command = import_module(
+        f"qanat.cli.{name}_" if name == "import" else f"qanat.cli.{name}"
+    ).command
     assert command.short_help == program.COMMANDS[name]
     assert tuple(program.COMMANDS) == COMMANDS
 
