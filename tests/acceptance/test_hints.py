@@ -67,6 +67,13 @@ NOT_FOLLOWED = {
     "names another method of Spark's: tests/unit/declare/test_spark_frames.py calls those": (
         "declare/spark/",
     ),
+    "says what to weigh; tests/acceptance/test_checks_in_files.py has what leads to it": (
+        "declare/check/breaking.py: keep the contract, or change it",
+        "quality/contracts.py: keep the contract, or change it",
+        "declare/check/selected.py: TBLPROPERTIES ('qanat.tags' = 'gold, pii')",
+        "declare/functions.py: leave one of them out; @expect_all takes checks",
+        "declare/imports/found.py: put a contract into the folder contracts",
+    ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
         "testing/",

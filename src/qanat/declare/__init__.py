@@ -18,7 +18,8 @@ envelopes. `adhoc` reads a query that no dataset declares, `unit_tests` the test
 does. They share `arguments`, `frames` (arguments and annotations of decorated functions),
 `described` (columns in an option of a read), `expression` (conditions and values over one row),
 `syntax` (sqlglot's parse errors) and `slips` (mistakes that are known by their form). The package
-`spark` makes SQL of Spark's data frames.
+`check` has checks in Python and in files, `imports` those of other tools, `spark` makes SQL of
+Spark's data frames.
 
 Importing the parsers takes a tenth of a second, and an update of unchanged files does not need
 them: `run.memo` imports them when it must.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from qanat.declare.arguments import (
     mapping_of_text,
     names_of,
     optional_text,
+    rules_given,
     sink_target,
     text_of,
     with_values,
@@ -30,6 +31,9 @@ from qanat.declare.capture import (
 )
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
+from qanat.declare.check.making import expectation_of
+from qanat.declare.check.reading import Place
+from qanat.declare.check.value import Check
 from qanat.declare.checks import check_of_text
 from qanat.declare.closure import closure_of
 from qanat.declare.columns import Columns, parse_columns
@@ -51,7 +55,7 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.dialect import dialect_of
-from qanat.model.expectation import Expectation
+from qanat.model.expectation import Action, Expectation
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow
@@ -232,14 +236,26 @@ class _Maker:
             yield from self._rules(rules)
 
     def _rules(self, call: RuleCall) -> Iterator[Expectation]:
-        rules: dict[str, str] = {}
+        given: Sequence[tuple[str | None, str | Check]] = ()
         with self.registry.problems.collecting():
-            rules = mapping_of_text("the expectation", call.rules, call.location)
-        for name, text in rules.items():
+            given = rules_given(call.rules, call.location)
+        for name, rule in given:
             with self.registry.problems.collecting():
-                sql = SqlText.of_function(text, call.location)
-                expanded = sql.expand(self.project.configuration)
-                yield check_of_text(expanded, name, call.action, call.location, self.registry)
+                yield self._expectation(name, rule, call)
+
+    def _expectation(self, name: str | None, rule: str | Check, call: RuleCall) -> Expectation:
+        if isinstance(rule, Check):
+            named = rule if name is None else rule.named(name)
+            said = named.get("action")
+            if call.action is not Action.WARN and said not in (None, call.action):
+                raise PythonFileError(
+                    f"a check says {said}, and its decorator {call.action}",
+                    location=call.location,
+                    hint="leave one of them out; @expect_all takes checks of any action",
+                )
+            return expectation_of(named, Place(self.registry, call.location), call.action)
+        sql = SqlText.of_function(rule, call.location).expand(self.project.configuration)
+        return check_of_text(sql, name or "", call.action, call.location, self.registry)
 
     def _query(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -129,6 +130,12 @@ class Registry:
             self._twice.add(dataset.name)
             self.problems.append(_duplicate("datasets", dataset, other))
         self.problems += duplicate_rules(dataset.name, dataset.expectations)
+
+    def expect(self, name: str, more: Sequence[Expectation]) -> None:
+        """Give a dataset more expectations than it has declared itself."""
+        dataset = self._datasets[name]
+        given = (*dataset.expectations, *more)
+        self._datasets[name] = replace(dataset, expectations=given)
 
     def add_flow(self, flow: Flow) -> None:
         """Add a flow; if another one has its name, add a problem instead."""

@@ -16,6 +16,7 @@
     │   ├── UnsupportedError            Q1012
     │   ├── CommandLineError            Q1013
     │   ├── UpdateNotFoundError         Q1014
+    │   ├── BreakingChangeError         Q1015
     │   └── ProblemsError               Q1099
     ├── ContractError                   Q2000  the data broke a declared promise
     │   ├── ExpectationFailedError      Q2001
@@ -98,6 +99,7 @@ from qanat.errors.contract import (
     SequenceTieError,
 )
 from qanat.errors.declaration import (
+    BreakingChangeError,
     ColumnNotFoundError,
     CommandLineError,
     DatasetNotFoundError,
@@ -145,6 +147,7 @@ __all__ = [
     "AdapterError",
     "AmbiguousMergeError",
     "AnomalyError",
+    "BreakingChangeError",
     "CheckUndecidedError",
     "ColumnNotFoundError",
     "CommandLineError",

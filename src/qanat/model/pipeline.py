@@ -12,15 +12,18 @@ from urllib.parse import quote
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.contract import Note, Promise
 from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.location import is_url
-from qanat.model.name import Named, fold, same
+from qanat.model.name import Named, Names, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
 TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
+TAGS = "qanat.tags"
+"""The table property that has the words by which a dataset is found, with commas in between."""
 RESET_ALLOWED = "pipelines.reset.allowed"
 """The table property that, with the value `false`, protects a table from full refreshes."""
 
@@ -113,6 +116,12 @@ class Dataset(Frozen):
     def may_reset(self) -> bool:
         """True if a full refresh may replace its rows, as its author says."""
         return fold(self.table_property(RESET_ALLOWED) or "true") != "false"
+
+    @property
+    def tags(self) -> Names:
+        """The words that it may be found by, as its property `qanat.tags` has them."""
+        listed = (self.table_property(TAGS) or "").split(",")
+        return Names(tag.strip() for tag in listed if tag.strip())
 
     def table_property(self, name: str) -> str | None:
         """The value of a table property, whose name may be written in any case; or None."""
@@ -265,12 +274,16 @@ class Pipeline(Frozen):
 
     Args:
         functions: those of the project that its SQL can call.
+        promises: what data contracts say of its datasets.
+        notes: what of the contracts is not checked.
     """
 
     project: ProjectSpec
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
     functions: tuple[UserFunction, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    notes: tuple[Note, ...] = ()
     _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)
     _by_target: Named[list[Flow]] = field(init=False, repr=False, compare=False)
 

@@ -37,6 +37,22 @@ class Quality:
         checks.units = units
         return checks
 
+    def export_contract(self, dataset: str, version: str = "1.0.0") -> str:
+        """A contract of the Open Data Contract Standard for a dataset as it is declared, as YAML.
+
+        Args:
+            version: of the contract.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared.
+            ProblemsError: the declarations are wrong.
+
+        >>> print(project.export_contract("silver_orders").splitlines()[1])
+        kind: DataContract
+        """
+        module = run_module("contract")
+        return str(module.export_contract(self._current(), dataset, version))
+
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.
 

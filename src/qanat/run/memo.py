@@ -28,7 +28,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from qanat import plugins
-from qanat.declare.files import library_files
+from qanat.declare.files import project_files
 from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
@@ -216,7 +216,7 @@ class Notes(UserDict[str, object]):
 def _contents(project: ProjectSpec) -> dict[Path, bytes | None]:
     """What the project's files contain, in their order; None for one that cannot be read."""
     contents: dict[Path, bytes | None] = {}
-    for path in library_files(project):
+    for path in project_files(project):
         contents[path] = None
         with suppress(OSError):
             contents[path] = path.read_bytes()

@@ -128,6 +128,8 @@ class Validation(Frozen):
     """Name and kind of each, in the order an update would take them."""
     flows: int
     expectations: int
+    notes: tuple[str, ...] = ()
+    """What contracts say that no check is of, each with its place."""
 
 
 class FirstRows(Frozen):

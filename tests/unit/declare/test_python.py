@@ -300,7 +300,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
          ("2: unexpected 'x'\n"
           "  wanted: WHERE or NULLS PASS or TOLERATE or WITH or the end of the rule")),
         ("dp.create_streaming_table('t', expect_all=['a'])",
-         "2: the expectation does not fit\n  wanted: a dict of text to text\n  got: ['a']"),
+         ("2: the expectation does not fit\n  wanted: rules by name, each as text"
+          " or as a check, or a list of checks\n  got: ['a']")),
         ("dp.create_streaming_table('')",
          "2: name does not fit\n  wanted: text\n  got: ''"),
         (
