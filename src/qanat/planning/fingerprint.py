@@ -16,7 +16,15 @@ from sqlglot.errors import SqlglotError
 from qanat.model.changes import Expression
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Predicate, Rule
+from qanat.model.pipeline import (
+    Dataset,
+    DatasetKind,
+    Expectation,
+    Flow,
+    Pipeline,
+    Predicate,
+    Rule,
+)
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime.windows import WINDOW, called
@@ -167,7 +175,7 @@ def definition(
     for name in [dataset.name, *_views(pipeline, dataset)]:
         each = pipeline.dataset(name)
         for e in each.expectations:
-            parts.append(f"expect {e.name}: {_rule(e.rule)} on violation {e.action}")
+            parts.append(expected(e))
         for flow in pipeline.flows_into(name):
             head = f"flow {flow.name}" + (" once" if flow.once else "")
             if each.kind is DatasetKind.TEMPORARY_VIEW:
@@ -178,6 +186,12 @@ def definition(
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def expected(expectation: Expectation) -> str:
+    """What a definition says of an expectation."""
+    rule = _rule(expectation.rule)
+    return f"expect {expectation.name}: {rule} on violation {expectation.action}"
 
 
 def _watermarks(flow: Flow) -> Iterator[str]:
