@@ -32,20 +32,12 @@ from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
+from qanat.model.expectation import Action, References, Unique
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.owner import OWNER
-from qanat.model.pipeline import (
-    ON_ROW_ERROR,
-    RESET_ALLOWED,
-    TRIGGER_INTERVAL,
-    Action,
-    Drift,
-    OnRowError,
-    References,
-    Unique,
-)
+from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, TRIGGER_INTERVAL, Drift, OnRowError
 from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.model.schema import Field
 from qanat.model.stateful import OUTPUT_MODE, OutputMode
@@ -768,7 +760,7 @@ def tables() -> Lines:
     yield "`configuration`, else an epoch begins as soon as there is something to take."
     yield ""
     yield (
-        f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
+        f"`{QUARANTINE_LIMIT}`: {document(parse_limit).splitlines()[0].rstrip('.')}: {LIMIT}."
         " With more, the dataset fails and publishes nothing. Default: that of the spec's"
         " `configuration`, else no limit."
     )

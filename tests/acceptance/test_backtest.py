@@ -8,7 +8,8 @@ import pytest
 
 from qanat.errors import DatasetNotFoundError, Location
 from qanat.model.backtest import Backtest
-from qanat.model.pipeline import Action, Expectation, Predicate, References, Rule, Unique
+from qanat.model.expectation import Action, Expectation, Tolerance
+from qanat.model.rule import Predicate, References, Rule, Unique
 from qanat.run.backtest import backtest, backtests
 from qanat.run.session import Session
 from tests.acceptance.projects import Shop
@@ -45,7 +46,9 @@ def predicate(sql: str, action: Action = Action.WARN) -> Expectation:
     return check("tried", Predicate(sql, "duckdb"), action)
 
 
-def tried(shop: Shop, *checks: Expectation, dataset: str = "orders", updates: int = 90) -> Backtest:
+def tried(
+    shop: Shop, *checks: Expectation, dataset: str = "orders", updates: int = 90
+) -> Backtest:
     with Session.open(shop.folder) as session:
         return backtest(session, dataset, checks, updates)
 
@@ -69,6 +72,10 @@ def test_a_check_that_fails_blocks_an_epoch_and_one_that_quarantines_beyond_the_
 ) -> None:
     failing = tried(shop, predicate("amount >= 0", Action.FAIL)).checks[0]
     assert [t.blocks for t in failing.trials] == [True, True, False, False]
+    tolerant = Expectation("t", Predicate("amount < 15", "duckdb"), Action.FAIL,
+                           Location("x", 1, 1), tolerance=Tolerance(share=0.6))  # fmt: skip
+    assert [t.blocks for t in tried(shop, tolerant).checks[0].trials] == [
+        True, True, False, False]  # fmt: skip
     quarantining = predicate("amount < 25", Action.QUARANTINE)
     assert tried(shop, quarantining).checks[0].blocked == 0
     shop.sql(SQL.replace("\n) AS SELECT id", "\n) TBLPROPERTIES ('qanat.quarantine_limit' = "
@@ -122,9 +129,11 @@ def test_rows_that_maintenance_wrote_again_are_read_where_they_were(shop: Shop) 
     assert tried(shop, predicate("amount < 15"), check("one", Unique(("id",)))) == before
 
 
-def test_a_check_of_a_column_that_is_not_there_is_a_problem_of_that_check_alone(shop: Shop) -> None:
+def test_a_check_of_a_column_that_is_not_there_is_a_problem_of_it_alone(
+    shop: Shop,
+) -> None:
     found = tried(shop, predicate("amuont > 1"), predicate("amount >= 0"))
-    assert found.checks[0].problem is not None and "amuont" in found.checks[0].problem
+    assert "amuont" in (found.checks[0].problem or "")
     assert violations(found, 1) == [1, 1, 0, 0]
 
 
@@ -133,6 +142,10 @@ def test_no_more_is_read_than_is_allowed(shop: Shop) -> None:
         found = backtest(session, "orders", (predicate("amount >= 0"),), most_bytes=2000)
     assert 0 < found.looked < 4
     assert sum(u.epochs for u in found.unseen) == 4 - found.looked
+    with Session.open(shop.folder) as session:
+        found = backtest(session, "orders", (check("one", Unique(("id",))),), most_bytes=4000)
+    assert found.looked == 4
+    assert "within each update only" in (found.checks[0].problem or "")
 
 
 def test_only_checks_that_changed_are_tried_if_asked(shop: Shop) -> None:

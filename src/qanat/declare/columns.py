@@ -17,15 +17,9 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.model.pipeline import (
-    Action,
-    Expectation,
-    Predicate,
-    ProjectSpec,
-    References,
-    Rule,
-    Unique,
-)
+from qanat.model.expectation import Action, Expectation
+from qanat.model.pipeline import ProjectSpec
+from qanat.model.rule import Predicate, References, Rule, Unique
 from qanat.model.schema import Field, Primitive, Schema
 
 

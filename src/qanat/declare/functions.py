@@ -50,9 +50,10 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.dialect import dialect_of
+from qanat.model.expectation import Expectation
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import same
-from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
+from qanat.model.pipeline import Dataset, DatasetKind, Flow
 from qanat.model.query import FunctionQuery, Query, Read, SourceRef, dataset_ref
 
 

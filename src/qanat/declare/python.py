@@ -30,7 +30,8 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
 from qanat.errors import Location, PythonFileError
-from qanat.model.pipeline import Action, DatasetKind
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind
 
 F = TypeVar("F", bound=Function)
 Streams: TypeAlias = str | Sequence[str] | Mapping[str, Mapping[str, object]]

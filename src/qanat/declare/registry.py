@@ -10,9 +10,10 @@ from sqlglot import exp
 
 from qanat.errors import DuplicateNameError, Location, OptionError, Problems, QanatError
 from qanat.model.adapter import Connectors
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.name import Named, Names, fold
-from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
+from qanat.model.pipeline import QUARANTINE, Dataset, Flow, ProjectSpec
 from qanat.model.side import STATE, is_state
 
 _MAX_BYTES = 200

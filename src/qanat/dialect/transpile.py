@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from qanat.dialect.original import original_location
 from qanat.errors import Location, Problems, QanatError, UnsupportedError
 from qanat.model.changes import Expression
-from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 
 if TYPE_CHECKING:
     from qanat.dialect.spark.refused import Problem

@@ -5,10 +5,10 @@ an author writes: `dialect` (of SQL), `schema` (columns and types), `inference` 
 nobody declared), `query` (and what it reads), `chosen` (of columns), `changes` (how rows change a
 table, as those of AUTO CDC), `feed` (how others are told), `snapshots`, `keyed`, `merge_into`,
 `results` and `adopted` (other kinds of changes), `span` (of time), `stateful` (what a query keeps
-from epoch to epoch), `lateness` (rows that come too late), `function` (what SQL can call),
-`pipeline` (expectations, datasets, flows, the project), `side` (tables beside those of datasets),
-`unit_test` (rows in, rows out). What adapters say of themselves: `adapter` (options and
-connectors), `envelope` (what messages are wrapped in), `written` (schemas that they were written
+from epoch to epoch), `lateness` (rows that come too late), `function` (what SQL can call), `rule`
+and `expectation` (what is checked), `pipeline` (datasets, flows, the project), `side` (tables
+beside those of datasets), `unit_test` (rows in, rows out). What adapters say of themselves:
+`adapter` (options and connectors), `envelope` (what messages are wrapped in), `written` (schemas that they were written
 by), `kind` (the others). What happens when a pipeline runs: `upkeep` (how tables are maintained),
 `quarantine` (rows that wait in one), `work` (the data of one epoch, bound for an engine), `staged`
 (what that made of it), `limit` (how much of that may go to quarantine), `record` (what the ledger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qanat.frozen import Frozen
-from qanat.model.pipeline import Action, Expectation
+from qanat.model.expectation import Action, Expectation
 
 BACKTESTED = 90
 """Updates that a backtest looks at where nothing else is said."""

@@ -191,8 +191,9 @@ def _plain(value: object) -> int | float | str | None:
 
 
 def _together(one: tuple[RuleCount, ...], other: tuple[RuleCount, ...]) -> tuple[RuleCount, ...]:
-    found = {(r.dataset, r.rule, r.action): r.violations for r in one}
+    found = {(r.dataset, r.rule, r.action): r for r in one}
     for rule in other:
         key = rule.dataset, rule.rule, rule.action
-        found[key] = found.get(key, 0) + rule.violations
-    return tuple(RuleCount(*key, violations) for key, violations in found.items())
+        before = found.get(key)
+        found[key] = rule if before is None else before + rule
+    return tuple(found.values())

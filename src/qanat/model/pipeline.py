@@ -1,4 +1,4 @@
-"""What an author declares: expectations, datasets, flows, the project, and all of it together."""
+"""What an author declares: datasets, flows, the project, and all of it together."""
 
 from __future__ import annotations
 
@@ -6,93 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.location import is_url
 from qanat.model.name import Named, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.secret import masked
-
-
-class Action(StrEnum):
-    """What a violated expectation does."""
-
-    WARN = "warn"
-    """Keep the row, count the violation."""
-    DROP = "drop"
-    """Leave the row out, count the violation."""
-    QUARANTINE = "quarantine"
-    """Move the row to `<dataset>__quarantine`."""
-    FAIL = "fail"
-    """Publish nothing of this epoch and fail the dataset."""
-
 
 TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
 RESET_ALLOWED = "pipelines.reset.allowed"
 """The table property that, with the value `false`, protects a table from full refreshes."""
-
-
-class Predicate(Frozen):
-    """A condition on one row; FALSE or NULL is a violation.
-
-    Args:
-        sql: the condition, in `dialect`.
-        written: what the author wrote, if that was in another dialect.
-    """
-
-    sql: str
-    dialect: str
-    written: str | None = None
-
-    def __str__(self) -> str:
-        return masked(self.sql if self.written is None else self.written)
-
-
-class Unique(Frozen):
-    """No two kept rows of the table agree on all `columns`.
-
-    As SQL's UNIQUE: a key with a NULL in it equals nothing. The first row with a key is kept,
-    later ones (in the table's history, then in source order) are violations.
-    """
-
-    columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"UNIQUE ({', '.join(self.columns)})"
-
-
-class References(Frozen):
-    """Each row's `columns` occur as `target_columns` of `dataset`.
-
-    As SQL's FOREIGN KEY (MATCH SIMPLE): a row with a NULL among `columns` passes.
-    """
-
-    columns: tuple[str, ...]
-    dataset: str
-    target_columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        mine, theirs = ", ".join(self.columns), ", ".join(self.target_columns)
-        return f"({mine}) REFERENCES {self.dataset} ({theirs})"
-
-
-Rule: TypeAlias = Predicate | Unique | References
-
-
-class Expectation(Frozen):
-    """A named rule on a dataset with an action."""
-
-    name: str
-    rule: Rule
-    action: Action
-    location: Location
 
 
 QUARANTINE = "__quarantine"

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action
 from qanat.model.name import Names, fold
-from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.staged import ColumnMetrics, Counts, RuleCount
 from qanat.model.work import Amount

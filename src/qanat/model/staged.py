@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from operator import add
 from typing import Any
 
@@ -175,12 +175,46 @@ class Counts(Frozen):
 
 
 class RuleCount(Frozen):
-    """How many rows violated one expectation in one epoch."""
+    """What came of one expectation in one epoch.
+
+    Args:
+        violations: rows that violate it; of a rule about the table or its columns, 1 if it is
+            violated.
+        rows: how many it was about; None if nobody knows, and for rules about no rows.
+        value: of a rule about the table, what was measured.
+        tolerated: whether that many violations are within its tolerance.
+        severity: how bad a violation is.
+    """
 
     dataset: str
     rule: str
     action: str
     violations: int
+    rows: int | None = None
+    value: str | None = None
+    tolerated: bool = False
+    severity: str = "medium"
+
+    @property
+    def broken(self) -> bool:
+        """True if it is violated by more than its tolerance."""
+        return self.violations > 0 and not self.tolerated
+
+    def __add__(self, later: RuleCount) -> RuleCount:
+        """The same of two epochs; what a later one measured is what holds.
+
+        >>> one = RuleCount("t", "r", "warn", 1, 5, tolerated=True)
+        >>> both = one + RuleCount("t", "r", "warn", 3, 5)
+        >>> both.violations, both.rows, both.broken
+        (4, 10, True)
+        """
+        rows = None if self.rows is None or later.rows is None else self.rows + later.rows
+        return replace(
+            later,
+            violations=self.violations + later.violations,
+            rows=rows,
+            tolerated=not (self.broken or later.broken) and (self.tolerated or later.tolerated),
+        )
 
 
 class Staged(Frozen):
@@ -224,5 +258,5 @@ class Staged(Frozen):
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:
-        """The violated expectations whose action is `fail`."""
-        return tuple(r for r in self.rules if r.action == "fail" and r.violations)
+        """The broken expectations whose action is `fail`."""
+        return tuple(r for r in self.rules if r.action == "fail" and r.broken)

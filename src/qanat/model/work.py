@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.expectation import Expectation
 from qanat.model.inference import OWN, Inference
 from qanat.model.name import Name
-from qanat.model.pipeline import Drift, Expectation
+from qanat.model.pipeline import Drift
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.snapshots import Version

@@ -10,18 +10,11 @@ from collections.abc import Iterator, Sequence
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
 from qanat.model.changes import Changes
 from qanat.model.envelope import envelope_of
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Names
-from qanat.model.pipeline import (
-    Action,
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    Predicate,
-    Unique,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
+from qanat.model.rule import Predicate, Unique
 from qanat.model.schema import Schema
 
 _FEW = 20

@@ -14,18 +14,12 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.model.changes import Expression
+from qanat.model.expectation import Expectation
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
-from qanat.model.pipeline import (
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    Predicate,
-    Rule,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
+from qanat.model.rule import Predicate, Rule
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime.windows import WINDOW, called
 from qanat.planning.graph import view_of

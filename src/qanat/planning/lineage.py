@@ -8,8 +8,9 @@ from dataclasses import field, replace
 from qanat.errors import DatasetNotFoundError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import same
-from qanat.model.pipeline import Dataset, Pipeline, References
+from qanat.model.pipeline import Dataset, Pipeline
 from qanat.model.query import FunctionQuery, SourceRef
+from qanat.model.rule import References
 from qanat.planning.graph import Graph, resolve
 
 FUNCTION = "python function"

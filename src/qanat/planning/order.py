@@ -13,17 +13,11 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, QanatError, nearest
+from qanat.model.expectation import Expectation
 from qanat.model.name import Names, same
-from qanat.model.pipeline import (
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    References,
-    Unique,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
+from qanat.model.rule import References, Unique
 from qanat.planning.changes import (
     problem_of_stream,
     problems_of_changes,

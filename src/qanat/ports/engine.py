@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs, Work

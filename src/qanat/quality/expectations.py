@@ -8,8 +8,10 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, QanatError, nearest
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, Expectation, Predicate, References, Unique
+from qanat.model.pipeline import Dataset
+from qanat.model.rule import Predicate, References, Unique
 from qanat.model.schema import Schema
 
 _FEW = 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qanat.model.pipeline import Action
+from qanat.model.expectation import Action
 from qanat.model.unit_test import UnitResult
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import VERSION_KEY

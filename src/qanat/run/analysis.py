@@ -13,17 +13,11 @@ from qanat.declare.library import load_pipeline
 from qanat.dialect import has_function, predicate, to_engine, unsupported
 from qanat.errors import CycleError, Location, QanatError
 from qanat.frozen import Frozen
+from qanat.model.expectation import Expectation
 from qanat.model.function import taken
-from qanat.model.pipeline import (
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    Predicate,
-    ProjectSpec,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Query, Read, SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime import without_windows
 from qanat.planning.fingerprint import definition, volatile

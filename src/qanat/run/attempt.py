@@ -20,8 +20,9 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError
 from qanat.model.record import Definition, Epoch
+from qanat.model.rule import Unique
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.staged import Staged, StagedTable
 from qanat.model.table import Snapshot

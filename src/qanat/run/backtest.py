@@ -9,14 +9,17 @@ what a rule refers to is looked up as it is now.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from qanat.errors import DatasetNotFoundError, QanatError, TableNotFoundError, nearest
 from qanat.model.backtest import BACKTESTED, Backtest, CheckTrials, Trial, Unseen
-from qanat.model.name import fold
-from qanat.model.pipeline import Action, Dataset, Expectation, References, Unique
+from qanat.model.expectation import Action, Expectation
+from qanat.model.name import Name, fold
+from qanat.model.pipeline import Dataset
 from qanat.model.record import Epoch
+from qanat.model.rule import Distribution, Level, Monotonic, Scope, Unique
+from qanat.model.staged import RuleCount
 from qanat.model.work import Batch
 from qanat.planning.fingerprint import expected
 from qanat.ports.source import Readable
@@ -29,7 +32,7 @@ from qanat.run.stored import stored
 from qanat.secret import masked
 from qanat.text import size
 
-_FAR = "more than {} would have to be read"
+_WITHIN = "rows were compared within each update only"
 
 
 def backtest(
@@ -95,6 +98,10 @@ def changed_checks(session: Session, dataset: Dataset) -> tuple[Expectation, ...
     return tuple(e for e in dataset.expectations if f"{masked(expected(e))}\n" not in known.text)
 
 
+class _FarError(Exception):
+    """More would have to be read than may be."""
+
+
 @dataclass(slots=True)
 class _Trying:
     """Tries checks on the epochs of one dataset.
@@ -109,8 +116,10 @@ class _Trying:
     most_bytes: int | None
     read: Readable = field(init=False)
     rules: tuple[Expectation, ...] = field(init=False)
-    trials: dict[int, list[Trial]] = field(default_factory=dict)
+    references: dict[Name, Batch] = field(default_factory=dict)
+    trials: dict[int, dict[int, Trial]] = field(default_factory=dict)
     problems: dict[int, str] = field(default_factory=dict)
+    bytes: int = 0
 
     def __post_init__(self) -> None:
         session = self.session
@@ -122,24 +131,24 @@ class _Trying:
         """All of them on the newest epochs."""
         session, name = self.session, self.dataset.name
         epochs = past_epochs(session, name, updates) if session.has_ledger else []
-        references, aside = self._references(), self._aside()
+        aside = self._aside()
+        self._find_references()
         unseen: Counter[str] = Counter()
         looked: list[Epoch] = []
-        rows = left = 0
-        for epoch in epochs:
-            found = brought(session, self.read, epoch)
+        rows = 0
+        for found in brought(session, self.read, epochs):
+            epoch = found.epoch
             if found.batch is None:
                 unseen[found.missing or ""] += 1
                 continue
-            left += found.bytes
-            if self.most_bytes is not None and left > self.most_bytes:
-                unseen[_FAR.format(size(self.most_bytes))] += len(epochs) - len(looked)
+            if self._too_much(found.bytes):
+                unseen[self._far] += len(epochs) - len(looked) - unseen.total()
                 break
             looked.append(epoch)
             waiting = aside.of(epoch)
-            rows += self._on(epoch, found.batch, waiting, references)
-        self._unique(looked)
-        released = {n: self._released(n, aside, references) for n in range(len(self.rules))}
+            rows += self._on(epoch, found.batch, waiting)
+        self._among_all(looked)
+        self._of_tables(looked)
         return Backtest(
             dataset=name,
             updates=updates,
@@ -147,7 +156,10 @@ class _Trying:
             rows=rows,
             checks=tuple(
                 CheckTrials(
-                    declared, tuple(self.trials.get(n, ())), released[n], self.problems.get(n)
+                    declared,
+                    tuple(self.trials.get(n, {}).values()),
+                    self._released(n, aside),
+                    self.problems.get(n),
                 )
                 for n, declared in enumerate(self.declared)
             ),
@@ -156,74 +168,82 @@ class _Trying:
 
     # -- one epoch ------------------------------------------------------------------------------
 
-    def _on(
-        self, epoch: Epoch, batch: Batch, waiting: Batch | None, references: Mapping[str, Batch]
-    ) -> int:
+    def _on(self, epoch: Epoch, batch: Batch, waiting: Batch | None) -> int:
         """Try all checks on the rows of one epoch; how many rows it has."""
-        written, broken = self._counted(batch, references)
-        others, waiting_broken = (0, {}) if waiting is None else self._counted(waiting, references)
-        total = written + others
-        for n, count in broken.items():
-            violations = count + waiting_broken.get(n, 0)
-            blocks = self._blocks(self.rules[n], epoch, total, violations, count)
-            trial = Trial(
-                epoch.flow,
-                epoch.number,
-                epoch.update,
-                epoch.ended or epoch.started,
-                total,
-                violations,
-                blocks,
-            )
-            self.trials.setdefault(n, []).append(trial)
-        return total
+        written, counts = self._counted(batch, [n for n in self._all if not self._whole(n)])
+        others, aside = 0, dict[int, RuleCount]()
+        if waiting is not None:
+            others, aside = self._counted(waiting, [n for n in counts if self._of_rows(n)])
+        for n, count in counts.items():
+            also = aside.get(n)
+            violations = count.violations + (also.violations if also else 0)
+            about = _rows(count, written) + (_rows(also, others) if also else 0)
+            self._add(n, epoch, about, violations, count.violations, count.value)
+        return written + others
 
-    def _counted(self, batch: Batch, references: Mapping[str, Batch]) -> tuple[int, dict[int, int]]:
-        """How many rows a batch has, and how many of them violate each check that can be tried."""
-        asked = [n for n in range(len(self.rules)) if n not in self.problems]
+    def _add(
+        self,
+        check: int,
+        epoch: Epoch,
+        rows: int,
+        violations: int,
+        new: int,
+        value: str | None = None,
+    ) -> None:
+        """Note what a check would have done with an epoch.
+
+        Args:
+            new: violations among the rows that the epoch did publish.
+        """
+        blocks = self._blocks(self.rules[check], epoch, rows, violations, new)
+        at = epoch.ended or epoch.started
+        told = (epoch.flow, epoch.number, epoch.update, at, rows, violations, blocks, value)
+        self.trials.setdefault(check, {})[epoch.id] = Trial(*told)
+
+    def _counted(self, batch: Batch, asked: Sequence[int]) -> tuple[int, dict[int, RuleCount]]:
+        """How many rows a batch has, and what comes of each check that can be tried on them."""
+        asked = [n for n in asked if n not in self.problems]
+        rules = [self.rules[n] for n in asked]
         engine, name = self.session.engine, self.dataset.name
         try:
-            rows, counts = engine.check(batch, name, [self.rules[n] for n in asked], references)
+            rows, counts = engine.check(batch, name, rules, self.references)
         except QanatError:
             # One of them cannot be tried, because it uses a column that is new, say.
             for n in asked:
                 try:
-                    engine.check(batch, name, [self.rules[n]], references)
+                    engine.check(batch, name, [self.rules[n]], self.references)
                 except QanatError as error:
                     self.problems[n] = error.message
             left = [n for n in asked if n not in self.problems]
             if len(left) == len(asked):
                 raise
-            return self._counted(batch, references)
-        return rows, {n: c.violations for n, c in zip(asked, counts, strict=True)}
+            return self._counted(batch, left)
+        return rows, dict(zip(asked, counts, strict=True))
 
     def _blocks(
         self, rule: Expectation, epoch: Epoch, rows: int, violations: int, new: int
     ) -> bool:
-        """True if the epoch would have published nothing.
-
-        Args:
-            new: violations among the rows that it did publish.
-        """
-        if rule.action is Action.FAIL:
-            return violations > 0
+        """True if the epoch would have published nothing; see `_add`."""
+        beyond = not rule.allows(violations, rows)
+        if rule.action is Action.FAIL or (rule.action.moves and rule.tolerance is not None):
+            return beyond
         limit = limit_of(self.session, self.dataset)
         if rule.action is not Action.QUARANTINE or limit is None or not new:
             return False
         counts = epoch.counts
         if counts is None or window_of(self.session, self.dataset):
             return False
-        return not limit.allows(counts.set_aside + new, max(rows, counts.out + counts.malformed))
+        return not limit.allows(counts.set_aside + new, counts.out + counts.malformed)
 
     # -- what one epoch does not tell -----------------------------------------------------------
 
-    def _unique(self, epochs: Sequence[Epoch]) -> None:
-        """Add to violations of UNIQUE the rows whose key an earlier epoch has brought.
+    def _among_all(self, epochs: Sequence[Epoch]) -> None:
+        """Add to the violations of rules about a row among others what earlier epochs brought.
 
         Args:
             epochs: newest first.
         """
-        chosen = [n for n, r in enumerate(self.rules) if isinstance(r.rule, Unique)]
+        chosen = [n for n in self._all if isinstance(self.rules[n].rule, Unique | Monotonic)]
         chosen = [n for n in chosen if self.trials.get(n)]
         appended = [e for e in epochs if not e.replaces and e.version]
         if not chosen or not appended:
@@ -232,15 +252,12 @@ class _Trying:
 
         def at(version: int) -> list[int]:
             if version not in known:
-                batch = stored(self.session, self.dataset.name, version).snapshot.batch
-                _, counts = self.session.engine.check(
-                    batch, self.dataset.name, [self.rules[n] for n in chosen], {}
-                )
-                known[version] = [c.violations for c in counts]
+                _, counts = self._counted(self._at(version), chosen)
+                known[version] = [counts[n].violations for n in chosen]
             return known[version]
 
         def split(some: Sequence[Epoch]) -> None:
-            """Find the epochs that brought keys again; most of the time there are none."""
+            """Find the epochs that brought violations; most of the time there are none."""
             first, last = some[-1].version or 0, some[0].version or 0
             if at(last) == at(first - 1):
                 return
@@ -249,49 +266,98 @@ class _Trying:
                 split(some[len(some) // 2 :])
                 return
             for n, after, before in zip(chosen, at(last), at(first - 1), strict=True):
-                self._raise(n, some[0], after - before)
+                trial = self.trials[n][some[0].id]
+                most = max(after - before, trial.violations)
+                self._add(n, some[0], trial.rows, most, after - before)
 
         try:
             split(appended)
+        except _FarError:
+            self.problems |= dict.fromkeys(chosen, f"{_WITHIN}: {self._far}")
         except TableNotFoundError:
-            for n in chosen:
-                self.problems[n] = (
-                    "keys were compared within each update only: older versions of the table"
-                    " were deleted"
-                )
+            gone = "older versions of the table were deleted"
+            self.problems |= dict.fromkeys(chosen, f"{_WITHIN}: {gone}")
 
-    def _raise(self, check: int, epoch: Epoch, violations: int) -> None:
-        trials = self.trials[check]
-        for place, trial in enumerate(trials):
-            if (trial.flow, trial.epoch) == (epoch.flow, epoch.number):
-                most = max(violations, trial.violations)
-                blocks = self._blocks(self.rules[check], epoch, trial.rows, most, violations)
-                trials[place] = replace(trial, violations=most, blocks=blocks)
+    def _of_tables(self, epochs: Sequence[Epoch]) -> None:
+        """Try rules about the whole table on what it was after each epoch."""
+        chosen = [n for n in self._all if self._whole(n)]
+        for epoch in epochs if chosen else ():
+            try:
+                batch = self._at(epoch.version or 0)
+            except _FarError:
+                self.problems |= dict.fromkeys(chosen, self._far)
+                return
+            except TableNotFoundError as error:
+                self.problems |= dict.fromkeys(chosen, error.message)
+                return
+            rows, counts = self._counted(batch, chosen)
+            for n, count in counts.items():
+                about = _rows(count, rows)
+                self._add(n, epoch, about, count.violations, count.violations, count.value)
 
-    def _released(self, check: int, aside: Aside, references: Mapping[str, Batch]) -> int:
+    def _at(self, version: int) -> Batch:
+        """The whole table at a version.
+
+        Raises:
+            TableNotFoundError: it is not there any more.
+            _FarError: more would be read than may be.
+        """
+        snapshot = stored(self.session, self.dataset.name, version).snapshot
+        if self._too_much(snapshot.bytes):
+            raise _FarError
+        return snapshot.batch
+
+    def _too_much(self, more: int) -> bool:
+        """True if so many bytes more are more than may be read; else they are counted."""
+        if self.most_bytes is not None and self.bytes + more > self.most_bytes:
+            return True
+        self.bytes += more
+        return False
+
+    @property
+    def _far(self) -> str:
+        return f"more than {size(self.most_bytes or 0)} would have to be read"
+
+    def _released(self, check: int, aside: Aside) -> int:
         """Rows that wait for a rule of this name, and for no other, and would pass now."""
         rule = self.rules[check]
-        if isinstance(rule.rule, Unique):
+        if rule.rule.level is not Level.ROW:
             return 0  # what else the table has would have to be compared, too
         if check in self.problems or (waiting := aside.only_by(rule.name)) is None:
             return 0
-        rows, counts = self.session.engine.check(waiting, self.dataset.name, [rule], references)
-        return rows - sum(c.violations for c in counts)
+        rows, counts = self._counted(waiting, [check])
+        return rows - sum(c.violations for c in counts.values())
 
-    def _references(self) -> dict[str, Batch]:
-        found: dict[str, Batch] = {}
+    @property
+    def _all(self) -> range:
+        return range(len(self.rules))
+
+    def _whole(self, check: int) -> bool:
+        """True of a rule about the table as it is after an epoch, not about the epoch's rows."""
+        rule = self.rules[check].rule
+        scope = getattr(rule, "scope", Scope.TABLE)
+        by_epoch = scope is Scope.EPOCH or isinstance(rule, Distribution)
+        return not rule.level.of_rows and not by_epoch
+
+    def _of_rows(self, check: int) -> bool:
+        return self.rules[check].rule.level.of_rows
+
+    def _find_references(self) -> None:
         for n, each in enumerate(self.rules):
-            if isinstance(each.rule, References):
+            for name in each.rule.datasets:
                 try:
-                    batch = stored(self.session, each.rule.dataset).snapshot.batch
+                    batch = stored(self.session, name).snapshot.batch
                 except TableNotFoundError as error:
                     self.problems[n] = error.message
                 else:
-                    found[fold(each.rule.dataset)] = batch
-        return found
+                    self.references[fold(name)] = batch
 
     def _aside(self) -> Aside:
         try:
             return Aside(self.session, stored(self.session, self.dataset.quarantine))
         except TableNotFoundError:
             return Aside(self.session, None)
+
+
+def _rows(count: RuleCount, rows: int) -> int:
+    return rows if count.rows is None else count.rows

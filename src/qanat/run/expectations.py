@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator
 
 from qanat.errors import SelectionError
 from qanat.model.name import Names, fold
-from qanat.model.pipeline import Dataset, References
+from qanat.model.pipeline import Dataset
+from qanat.model.rule import References
 from qanat.run.results import RuleCheck, Selection, choose_datasets
 from qanat.run.session import Session
 from qanat.run.stored import stored

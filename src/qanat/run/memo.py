@@ -33,8 +33,10 @@ from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
-from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
+from qanat.model.expectation import Expectation
+from qanat.model.pipeline import Dataset, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Computation, Query, Read
+from qanat.model.rule import References
 from qanat.model.schema import Schema
 from qanat.model.stateful import Stateful
 from qanat.model.table import Snapshot

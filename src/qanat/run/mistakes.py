@@ -12,9 +12,11 @@ from dataclasses import replace
 from qanat.errors import Problems, QanatError, located
 from qanat.frozen import Frozen
 from qanat.model.changes import KEY, SEQUENCE
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, Expectation, Predicate
+from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Range
+from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
 from qanat.model.work import Work
 from qanat.quality.expectations import check_expectations

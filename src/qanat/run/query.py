@@ -12,7 +12,7 @@ from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import predicate, to_engine
 from qanat.errors import Location, located
 from qanat.model.name import same
-from qanat.model.pipeline import Predicate
+from qanat.model.rule import Predicate
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
 from qanat.ports.engine import Reading

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
-from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
+from qanat.model.expectation import Action, Expectation
+from qanat.model.pipeline import Dataset, Flow, replay_flow
 from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range

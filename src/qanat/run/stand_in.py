@@ -18,8 +18,9 @@ from qanat.declare.library import load_pipeline
 from qanat.errors import DatasetNotFoundError, PlanError, Problems, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named, same
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec, References
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Read, SourceRef
+from qanat.model.rule import References
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.planning.order import build_graph
 from qanat.run.analysis import compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from qanat.model.pipeline import Unique
+from qanat.model.rule import Unique
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 

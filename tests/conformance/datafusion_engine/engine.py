@@ -13,10 +13,11 @@ from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionConte
 
 from qanat import disk
 from qanat.errors import AdapterError, Location, UnsupportedError
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs as Bound, Work
 from qanat.ports.engine import Columns, Progress, RowOrigin, RowPlace, Rows

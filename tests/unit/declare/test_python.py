@@ -12,8 +12,10 @@ import pytest
 import qanat
 from qanat import pipelines as dp, plugins
 from qanat.declare.library import Declared
-from qanat.model.pipeline import Action, DatasetKind, Predicate, References, SinkTarget, Unique
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind, SinkTarget
 from qanat.model.query import FunctionQuery, SqlQuery
+from qanat.model.rule import Predicate, References, Unique
 
 Load = Callable[..., Declared]
 HEAD = "from qanat import pipelines as dp\n"

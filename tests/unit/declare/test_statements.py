@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from qanat.declare.library import Declared
-from qanat.model.pipeline import Action, DatasetKind, Predicate, References, Unique
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate, References, Unique
 
 Load = Callable[..., Declared]
 

@@ -10,8 +10,8 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
+from qanat.model.expectation import Expectation
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation
 from qanat.model.staged import RuleCount
 from qanat.model.work import Batch
 

@@ -33,11 +33,12 @@ from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs, TableBatch, Work

@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, ROW
 from qanat.engines.duckdb.places import PLACE
-from qanat.model.pipeline import Unique
+from qanat.model.rule import Unique
 from qanat.model.work import Batch, FilesBatch, TableBatch, Work
 from qanat.text import quote
 

@@ -8,8 +8,9 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
-from qanat.model.pipeline import Expectation, Predicate
+from qanat.model.expectation import Expectation
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 
 
 def compile_predicates(

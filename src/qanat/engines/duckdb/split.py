@@ -25,8 +25,9 @@ from qanat.engines.duckdb.rules import compile_rule, query_of
 from qanat.engines.duckdb.types import columns_of
 from qanat.errors import DatasetNotFoundError, InvariantError
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Name, fold
-from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
+from qanat.model.rule import Predicate, References, Unique
 from qanat.model.schema import STRING
 from qanat.model.staged import RuleCount
 from qanat.planning.fit import Column

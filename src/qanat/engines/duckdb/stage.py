@@ -32,7 +32,7 @@ from qanat.errors import (
     SchemaDriftError,
     SchemaMismatchError,
 )
-from qanat.model.pipeline import Expectation
+from qanat.model.expectation import Expectation
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
 from qanat.model.stateful import GROUP
