@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+import qanat
+from qanat.cli.program import main
 from qanat.errors import DatasetNotFoundError, Location
 from qanat.model.backtest import Backtest
 from qanat.model.expectation import Action, Expectation, Tolerance
@@ -139,11 +142,15 @@ def test_a_check_of_a_column_that_is_not_there_is_a_problem_of_it_alone(
 
 def test_no_more_is_read_than_is_allowed(shop: Shop) -> None:
     with Session.open(shop.folder) as session:
-        found = backtest(session, "orders", (predicate("amount >= 0"),), most_bytes=2000)
-    assert 0 < found.looked < 4
+        sizes = [e.bytes_written or 0 for e in session.recorded.epochs(dataset="orders")]
+        most = sum(sizes[:2])
+        found = backtest(session, "orders", (predicate("amount >= 0"),), most_bytes=most)
+    assert found.looked == 2
     assert sum(u.epochs for u in found.unseen) == 4 - found.looked
     with Session.open(shop.folder) as session:
-        found = backtest(session, "orders", (check("one", Unique(("id",))),), most_bytes=4000)
+        found = backtest(
+            session, "orders", (check("one", Unique(("id",))),), most_bytes=sum(sizes)
+        )
     assert found.looked == 4
     assert "within each update only" in (found.checks[0].problem or "")
 
@@ -181,3 +188,41 @@ def test_a_dataset_that_never_ran_has_nothing_to_try(shop: Shop) -> None:
     assert (found.looked, found.checks[0].trials) == (0, ())
     with pytest.raises(DatasetNotFoundError, match="odrers"):
         tried(shop, predicate("id > 0"), dataset="odrers")
+
+
+def test_a_plan_shows_what_changed_checks_would_have_done(shop: Shop) -> None:
+    shop.sql(SQL.replace("QUARANTINE ROW\n", "QUARANTINE ROW,\n CONSTRAINT plus"
+                         " EXPECT (amount >= 0) ON VIOLATION FAIL UPDATE,\n CONSTRAINT small"
+                         " EXPECT (amount < 40) ON VIOLATION DROP ROW\n"))  # fmt: skip
+    with qanat.open(shop.folder) as project:
+        plan = project.plan()
+        assert [b.dataset for b in plan.backtests] == ["orders"]
+        text = str(plan)
+        assert "check plus would have blocked 2 of 4 updates (2 rows of 43 violate it)" in text
+        assert "check small would have dropped no row of 43 in 4 updates" in text
+        tried = project.backtest("orders", changed=True)
+    assert tried == plan.backtests
+    assert "orders.plus" in str(tried)
+    assert "2 of 4" in tried._repr_html_()
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        assert project.plan().backtests == ()
+
+
+def test_the_command_shows_the_same(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["backtest", "orders", "-C", str(shop.folder), "--updates", "3"])
+    assert (
+        capfd.readouterr().out
+        == """\
+Check         Action      Violations  Share  In updates  Blocked
+orders.known  quarantine           1    3 %      1 of 3        0
+
+orders: tried on 3 updates with 33 rows
+"""
+    )
+    with pytest.raises(SystemExit):
+        main(["backtest", "-C", str(shop.folder), "--output", "json"])
+    found = json.loads(capfd.readouterr().out)["backtests"][0]
+    assert (found["dataset"], found["looked"]) == ("orders", 4)
+    assert [t["violations"] for t in found["checks"][0]["trials"]] == [1, 0, 0, 0]

@@ -99,6 +99,7 @@ class Backtest(Frozen):
         updates: how many were asked for.
         looked: how many were looked at; an update is an epoch here, one commit of the table.
         rows: of these.
+        bytes: of files that were read for it.
         checks: in the order in which they were given.
         unseen: those that could not be looked at, by reason.
     """
@@ -109,3 +110,4 @@ class Backtest(Frozen):
     rows: int
     checks: tuple[CheckTrials, ...]
     unseen: tuple[Unseen, ...] = ()
+    bytes: int = 0

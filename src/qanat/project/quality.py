@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qanat.model.anomaly import Anomaly, Verdict
+from qanat.model.backtest import BACKTESTED
 from qanat.model.unit_test import FOLDER, UnitResult
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
+from qanat.project.shown import Anomalies, Backtests, Checks, MetricsHistory, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -36,6 +37,28 @@ class Quality:
         checks = Checks(run_module("expectations").check(session, chosen, tested))
         checks.units = units
         return checks
+
+    def backtest(
+        self, select: Names = (), *, updates: int = BACKTESTED, changed: bool = False
+    ) -> Backtests:
+        """What the checks of datasets would have done with the rows of past updates.
+
+        Nothing is written. An update is an epoch here, one commit of the table.
+
+        Args:
+            updates: how many of the newest, at most.
+            changed: only checks that are new, or declared otherwise than at the last update.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> tried = project.backtest("silver_orders", updates=30)[0]
+        >>> [(each.expectation.name, each.violations, each.blocked) for each in tried.checks]
+        [('known_customer', 2, 0), ('one_per_order', 1, 0)]
+        """
+        session, chosen = self._current(), selection(select)
+        return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

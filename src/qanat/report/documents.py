@@ -14,6 +14,7 @@ from typing import Any
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
     anomalies,
+    backtest,
     checks,
     doctor,
     events,
@@ -71,6 +72,7 @@ DOCUMENTS: dict[str, Shape] = {
     "plan": plan.PLAN,
     "update": update.UPDATE,
     "test": checks.TEST,
+    "backtest": backtest.BACKTESTS,
     "datasets": overview.DATASETS,
     "table": table.TABLE,
     "query": table.QUERY,
@@ -98,6 +100,7 @@ SHAPES = Shapes(
     promotion.DATASET,
     *update.PARTS,
     *checks.PARTS,
+    *backtest.PARTS,
     *table.PARTS,
     *state.PARTS,
     *overview.PARTS,

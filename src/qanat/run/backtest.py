@@ -164,6 +164,7 @@ class _Trying:
                 for n, declared in enumerate(self.declared)
             ),
             unseen=tuple(Unseen(count, reason) for reason, count in unseen.items()),
+            bytes=self.bytes,
         )
 
     # -- one epoch ------------------------------------------------------------------------------
