@@ -30,8 +30,9 @@ from qanat.declare.capture import (
 )
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
+from qanat.declare.checks import check_of_text
 from qanat.declare.closure import closure_of
-from qanat.declare.columns import Columns, parse_columns, rule_of_text
+from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import PACKAGES, TAKES, returned, taken
 from qanat.declare.properties import check_property, check_table_format
@@ -219,7 +220,7 @@ class _Maker:
         schema = self._valued(call.schema, call)
         sql = SqlText.of_function(f"({schema})", call.location)
         cursor = Cursor(sql, sql.tokens(self.project.dialect))
-        columns = parse_columns(cursor, self.project)
+        columns = parse_columns(cursor, self.registry)
         if cursor.word is not None:
             raise cursor.unexpected("the end of the schema")
         return columns
@@ -237,8 +238,8 @@ class _Maker:
         for name, text in rules.items():
             with self.registry.problems.collecting():
                 sql = SqlText.of_function(text, call.location)
-                rule = rule_of_text(sql.expand(self.project.configuration), self.project)
-                yield Expectation(name, rule, call.action, call.location)
+                expanded = sql.expand(self.project.configuration)
+                yield check_of_text(expanded, name, call.action, call.location, self.registry)
 
     def _query(
         self,

@@ -8,6 +8,7 @@ violation, and whose it is.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from qanat.errors import Location
@@ -144,6 +145,11 @@ class Expectation(Frozen):
         if self.tolerance is not None:
             parts.append(f"TOLERATE {self.tolerance}")
         return " ".join(parts)
+
+    @property
+    def broken_text(self) -> str:
+        """What a row that breaks it should have kept, without what is tolerated of all rows."""
+        return replace(self, tolerance=None).text
 
     def allows(self, violations: int, rows: int) -> bool:
         """True if so many violations in so many rows are tolerated; without a tolerance, none."""

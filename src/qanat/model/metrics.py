@@ -62,7 +62,7 @@ class Metrics(Frozen):
         """
         counts = self.counts
         found = {"quarantined": counts.set_aside, "dropped": counts.dropped}
-        for rule in self.rules:
+        for rule in (r for r in self.rules if r.of_rows):
             of = rule.rule if rule.dataset == self.dataset else f"{rule.dataset}.{rule.rule}"
             found[f"violations({of})"] = rule.violations
         # A view may have given more rows than the flow made of them.

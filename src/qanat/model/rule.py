@@ -139,6 +139,18 @@ class Monotonic(Frozen):
 # -- rules of a table --------------------------------------------------------------------------
 
 
+class Measure(Frozen):
+    """Something that a condition measures: an aggregate, or a query of another dataset.
+
+    Args:
+        written: as its author wrote it.
+        sql: in the dialect of the condition.
+    """
+
+    written: str
+    sql: str
+
+
 class Aggregate(Frozen):
     """A condition on aggregates of many rows, such as `count(*) BETWEEN 1000 AND 5000`.
 
@@ -146,6 +158,7 @@ class Aggregate(Frozen):
         sql: the condition, in `dialect`; it may read other datasets in subqueries.
         scope: whether it is about the whole table or the rows of one epoch.
         reads: (name in `sql`, dataset) of each dataset that subqueries read.
+        measures: what it measures, to be told with the result.
         written: what the author wrote, if `sql` differs from it.
 
     >>> str(Aggregate("avg(delay) < 30", "duckdb", Scope.EPOCH))
@@ -158,6 +171,7 @@ class Aggregate(Frozen):
     dialect: str
     scope: Scope = Scope.TABLE
     reads: tuple[tuple[str, str], ...] = ()
+    measures: tuple[Measure, ...] = ()
     written: str | None = None
 
     @property
@@ -299,3 +313,26 @@ Rule: TypeAlias = (
     | SameRows
     | HasColumns
 )
+
+ORDERED = (Unique, Monotonic)
+"""Rules for which it counts which rows come before others, those of the table included."""
+
+
+def of_table(rule: Rule) -> bool:
+    """True if a rule is about all rows of the table, also those that an epoch leaves as they are.
+
+    >>> of_table(Fresh("at", 60)), of_table(Aggregate("count(*) > 0", "duckdb", Scope.EPOCH))
+    (True, False)
+    """
+    return isinstance(rule, Fresh | SameRows) or (
+        isinstance(rule, Aggregate) and rule.scope is Scope.TABLE
+    )
+
+
+def of_epoch(rule: Rule) -> bool:
+    """True if a rule is about the rows of one epoch together.
+
+    >>> of_epoch(Distribution("x", "t", "x", 0.1)), of_epoch(Unique(("id",)))
+    (True, False)
+    """
+    return rule.level is Level.TABLE and not of_table(rule)

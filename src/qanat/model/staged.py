@@ -8,6 +8,7 @@ from operator import add
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action, Expectation
 from qanat.model.schema import Schema
 
 
@@ -184,6 +185,7 @@ class RuleCount(Frozen):
         value: of a rule about the table, what was measured.
         tolerated: whether that many violations are within its tolerance.
         severity: how bad a violation is.
+        tolerance: how many are tolerated, as text; None: none.
     """
 
     dataset: str
@@ -194,6 +196,42 @@ class RuleCount(Frozen):
     value: str | None = None
     tolerated: bool = False
     severity: str = "medium"
+    tolerance: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: str,
+        expectation: Expectation,
+        violations: int,
+        rows: int | None = None,
+        value: str | None = None,
+    ) -> RuleCount:
+        """What came of an expectation of a dataset."""
+        tolerance = expectation.tolerance
+        return cls(
+            dataset,
+            expectation.name,
+            str(expectation.action),
+            violations,
+            rows,
+            value,
+            tolerance is not None and violations > 0 and tolerance.allows(violations, rows or 0),
+            str(expectation.severity),
+            None if tolerance is None else str(tolerance),
+        )
+
+    @property
+    def of_rows(self) -> bool:
+        """True if it is about single rows, so that `violations` is a number of rows."""
+        return self.value is None
+
+    @property
+    def fails(self) -> bool:
+        """True if nothing may be published because of it."""
+        if self.action in (Action.DROP, Action.QUARANTINE):
+            return self.broken and self.tolerance is not None
+        return self.broken and self.action == Action.FAIL
 
     @property
     def broken(self) -> bool:
@@ -258,5 +296,5 @@ class Staged(Frozen):
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:
-        """The broken expectations whose action is `fail`."""
-        return tuple(r for r in self.rules if r.action == "fail" and r.broken)
+        """The expectations because of which nothing may be published."""
+        return tuple(r for r in self.rules if r.fails)

@@ -202,6 +202,11 @@ class ViewWork(Frozen):
     expectations: tuple[Expectation, ...]
     quarantine: Output
 
+    @property
+    def row_rules(self) -> tuple[Expectation, ...]:
+        """Its expectations about single rows."""
+        return tuple(e for e in self.expectations if e.rule.level.of_rows)
+
 
 def _no_files(read: str, paths: Sequence[str]) -> Batch | None:
     del read, paths
@@ -320,7 +325,7 @@ class Work(Frozen):
     Args:
         flow: name of the flow into `dataset`; `epoch` its number; `update` that of the update.
         inputs: by `Read.name`, for the query and all views.
-        references: by dataset, for REFERENCES rules.
+        references: by dataset, for rules that read others.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
         ordered: whether the order of the rows matters to what reads them: UNIQUE keeps the first.
@@ -360,6 +365,11 @@ class Work(Frozen):
     sourced: frozenset[str] = frozenset()
     correction: Correction | None = None
     state: StateWork | None = None
+
+    @property
+    def row_rules(self) -> tuple[Expectation, ...]:
+        """Its expectations about single rows."""
+        return tuple(e for e in self.expectations if e.rule.level.of_rows)
 
     @property
     def outputs(self) -> tuple[Output, ...]:

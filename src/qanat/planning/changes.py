@@ -14,7 +14,7 @@ from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
-from qanat.model.rule import Predicate, Unique
+from qanat.model.rule import ORDERED, Predicate
 from qanat.model.schema import Schema
 
 _FEW = 20
@@ -127,7 +127,7 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
         return
     for expectation in dataset.expectations:
         # The rows of a snapshot are about one row each.
-        if isinstance(expectation.rule, Unique) and not first[1].whole:
+        if isinstance(expectation.rule, ORDERED) and not first[1].whole:
             yield FlowError(
                 f"expectation {expectation.name}: the rows that come to {dataset.name} are"
                 " changes, and several may be about one row",

@@ -22,7 +22,7 @@ from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
 from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError
 from qanat.model.record import Definition, Epoch
-from qanat.model.rule import Unique
+from qanat.model.rule import ORDERED
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.staged import Staged, StagedTable
 from qanat.model.table import Snapshot
@@ -341,12 +341,12 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         return replace(plain, placed_ms=placed_ms(session, compiled))
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
-    unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
+    ordered_ = any(isinstance(e.rule, ORDERED) for e in compiled.expectations)
     widens = may_widen(session, compiled)
     return replace(
         plain,
         schema=snapshot.schema,
-        existing=snapshot.batch if unique else None,
+        existing=snapshot.batch if ordered_ else None,
         stored=_stored(session, snapshot)
         if widens or redeclared(snapshot.schema, plain.declared)
         else None,

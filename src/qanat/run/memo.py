@@ -36,7 +36,6 @@ from qanat.model.changes import Changes
 from qanat.model.expectation import Expectation
 from qanat.model.pipeline import Dataset, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Computation, Query, Read
-from qanat.model.rule import References
 from qanat.model.schema import Schema
 from qanat.model.stateful import Stateful
 from qanat.model.table import Snapshot
@@ -98,7 +97,7 @@ class CompiledFlow(Frozen):
     def references(self) -> tuple[str, ...]:
         """The datasets that its rules refer to, and those of flows that compute again."""
         rules = [*self.expectations, *(e for v in self.views for e in v.expectations)]
-        names = (e.rule.dataset for e in rules if isinstance(e.rule, References))
+        names = (name for e in rules for name in e.rule.datasets)
         others = (name for flow in self.again for name in flow.references)
         return tuple(dict.fromkeys((*names, *others)))
 

@@ -297,7 +297,8 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ("dp.create_streaming_table('t', expect_all={'a': 'b BETWEN 1 AND 2'})",
          "2: unexpected 'BETWEN' (did you mean 'BETWEEN'?)"),
         ("dp.create_streaming_table('t', expect_all={'a': 'UNIQUE (b) x'})",
-         "2: unexpected 'x'\n  wanted: the end of the rule"),
+         ("2: unexpected 'x'\n"
+          "  wanted: WHERE or NULLS PASS or TOLERATE or WITH or the end of the rule")),
         ("dp.create_streaming_table('t', expect_all=['a'])",
          "2: the expectation does not fit\n  wanted: a dict of text to text\n  got: ['a']"),
         ("dp.create_streaming_table('')",

@@ -89,7 +89,7 @@ def copy_input(
 
 def _is_copy(work: Work, queries: Queries) -> bool:
     # A source that had malformed rows before will have some again: do not read it in vain.
-    if work.expectations or work.views or work.quarantine.schema.fields:
+    if work.row_rules or work.views or work.quarantine.schema.fields:
         return False
     files = [isinstance(batch, FilesBatch) for batch in work.inputs.values()]
     query = work.query

@@ -154,7 +154,7 @@ class Staging(Querying):
             # Before new rows are written: files are read in the order in which they were made.
             gone = gone_of(work.correction.files) if work.correction else "false"
             rewritten = self._widening().rewrite(fitted.schema, work.query, gone)
-        if work.expectations:
+        if work.row_rules:
             table, counts = self._split_and_write(result, fitted)
         else:
             own = "".join(f", {name}" for name in self._carried(result))
@@ -254,11 +254,11 @@ class Staging(Querying):
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
         work = self.work
-        return bool(work.expectations or work.sourced) or work.ordered or self.aside is not None
+        return bool(work.row_rules or work.sourced) or work.ordered or self.aside is not None
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
-        traced = self._traced or bool(view.expectations)
+        traced = self._traced or bool(view.row_rules)
         result = self._query(view.name, view.query, positions=traced)
         positions = result.hidden if isinstance(view.query, SqlQuery) else ()
         if view.expectations:
@@ -376,7 +376,7 @@ class Staging(Querying):
             file_name(name),
             name,
             result.select,
-            expectations,
+            tuple(e for e in expectations if e.rule.level.of_rows),
             current,
             references,
             number_of(result.hidden, "r"),
