@@ -25,7 +25,7 @@ the state of a flow that keeps one (`operators` finds these in queries). `sides`
 which an epoch commits before its own: quarantines and states. `commits` numbers epochs,
 makes one visible or takes half of one back; `mismatch` compares ledger and tables by them; `limit`
 stops an epoch of which too much would go to quarantine, `pausing` a dataset of which too much has
-(`sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one, and
+(`windows`: or of which too many break a check; `sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one, and
 `silence` for what has not come; `replay` is an epoch whose rows come out
 of it. `recovery` deals with what a crash left; `defined` is what the ledger is to know of a
 dataset by an epoch that is not its update's last.
@@ -45,6 +45,7 @@ they were, `export` has them for other programs. `rename` and `drop` give things
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
 flows keep), `overview`, `query`, `lineage`, `profile`, `expectations`, `unit_tests` (on a
-`stand_in` of the project), `doctor` and `installation`; `stored` finds the tables they ask about,
+`stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the rows
+that past epochs have `brought`), `doctor` and `installation`; `stored` finds the tables they ask about,
 `results` is what they return.
 """

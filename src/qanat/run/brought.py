@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -104,12 +103,11 @@ def _together(read: Readable, epochs: Sequence[Epoch]) -> dict[int, Batch]:
         batch = read.store.added(read.table, min(versions) - 1, max(versions)).batch
     except (AdapterError, UnsupportedError):
         return {}
-    if not isinstance(batch, TableBatch) or batch.fetch or batch.narrower or batch.without:
-        return {}
-    if batch.told or batch.deleted:
+    part = getattr(batch, "part", None)
+    if part is None or part(()) is None:
         return {}
     files: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
-    for path in batch.files:
+    for path in getattr(batch, "files", ()):
         name = Path(path).name
         files[brought_by(name) or "", number_in(name)].append(path)
     wanted = {e.id: (tag(application(e.flow)), e.number) for e in epochs}
@@ -117,7 +115,7 @@ def _together(read: Readable, epochs: Sequence[Epoch]) -> dict[int, Batch]:
     rows = {e.id: e.counts.written if e.counts else 0 for e in epochs}
     if any(rows[id] and key not in files for id, key in wanted.items()):
         return {}
-    return {id: replace(batch, files=tuple(files[key])) for id, key in wanted.items()}
+    return {id: part(files[key]) for id, key in wanted.items()}
 
 
 def _one(session: Session, read: Readable, epoch: Epoch) -> Brought:
