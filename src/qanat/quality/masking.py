@@ -37,7 +37,8 @@ _SHORT = 3
 def is_personal(column: str) -> bool:
     """True if a column has personal data, by its name.
 
-    >>> [c for c in ("email", "customerName", "home_phone", "amount", "filename") if is_personal(c)]
+    >>> names = ("email", "customerName", "home_phone", "amount", "filename")
+    >>> [name for name in names if is_personal(name)]
     ['email', 'customerName', 'home_phone']
     """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column)
@@ -133,8 +134,8 @@ class Masks:
             )
         if isinstance(value, int | float | Decimal):
             kind: Any = type(value)
-            written = str(value)
-            return self._once("number", written, lambda chance: kind(_like(written, chance)))
+            number = str(value)
+            return self._once("number", number, lambda chance: kind(_like(number, chance)))
         return None
 
     def _once(self, kind: str, key: str, draw: Callable[[random.Random], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A unit test written from live data: rows that are there, masked, and what the query makes of them.
+"""A unit test written from live data: rows that are there, masked, and what comes of them.
 
 The rows of the first input are chosen by a condition and a limit; those of the others are the ones
 that join to them, by the columns that the query compares, or that have the same name. What is
@@ -104,7 +104,7 @@ def _in_order(session: Session, made: StandIn) -> list[str]:
     if outside:
         raise PlanError(
             f"{made.dataset} reads {outside[0]}, which is no table of the project",
-            hint="declare a table that has its rows as they are, and write a test of what reads it",
+            hint="declare a table of its rows, and write a test of what reads that",
         )
     places = {n: place for place, n in reversed(list(enumerate(Names(read))))}
     first = next((n for n in read if n in made.inputs), None)

@@ -210,7 +210,9 @@ class ContinuousView:
         self._flows = Flows()
         self._stop = stop or Flag()
         self._began = self._flows.clock()
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._console = Console(
+            file=stream, color_system="auto" if colour else None, highlight=False
+        )
         self._live = redrawn(self._console, self.render, 4)
 
     def __enter__(self) -> Self:

@@ -54,7 +54,9 @@ class ProgressObserver:
     def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
         self._tallies = Tallies()
         self._spinner = Spinner("dots")
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._console = Console(
+            file=stream, color_system="auto" if colour else None, highlight=False
+        )
         self._live = redrawn(self._console, self._render, 10)
 
     def __enter__(self) -> Self:
@@ -80,7 +82,7 @@ class ProgressObserver:
         wide = self._console.width >= _WIDE
         if wide:
             table.add_column("Kind", style="dim", no_wrap=True)
-        for header in ("Rows", "Written", "Quarantined", "Dropped", "Time"):
+        for header in ("Read", "Written", "Quarantined", "Dropped", "Time"):
             table.add_column(header, justify="right", no_wrap=True)
         # Where the terminal is narrow this column gives way: only its texts refuse to wrap.
         table.add_column("")
