@@ -32,13 +32,14 @@ from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
-from qanat.model.expectation import Action, References, Unique
+from qanat.model.expectation import Action
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, TRIGGER_INTERVAL, Drift, OnRowError
 from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
+from qanat.model.rule import References, Unique
 from qanat.model.schema import Field
 from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ

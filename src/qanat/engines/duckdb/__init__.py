@@ -6,7 +6,7 @@ is read, `hidden` has the query carry along where its rows came from (`clauses` 
 text), `casts` has casts of doubles give what their text would, `functions` runs Python queries
 (`apart`: in threads of their own), `udf` lets SQL call Python, `types` makes the columns those of
 the table (`typenames` has the names of types), `split` finds the rows that break rules (compiled
-by `rules`), `waiting` puts them aside into `quarantine` tables, `merge` has rows change those of
+by `rules`, marked by `masks`), `waiting` puts them aside into `quarantine` tables, `merge` has rows change those of
 their table, `state` has operators that keep rows from epoch to epoch, `widening` writes a table
 again whose columns need wider types, `write` makes files of the rest (`jsonable` is for JSON);
 `sources` tells which source file rows come from, and `correcting` takes those of one away; `order`
