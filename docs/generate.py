@@ -27,7 +27,15 @@ import click
 from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import auto_cdc, calls, columns, properties, settings, types as column_types
+from qanat.declare import (
+    auto_cdc,
+    calls,
+    checks,
+    columns,
+    properties,
+    settings,
+    types as column_types,
+)
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
@@ -247,9 +255,24 @@ APPLY CHANGES INTO table changes
 SET key = value
 
 constraint:
-  CONSTRAINT name EXPECT (condition)                              [ON VIOLATION action]
-  CONSTRAINT name EXPECT UNIQUE (column, …)                       [ON VIOLATION action]
-  CONSTRAINT name EXPECT (column, …) REFERENCES dataset (column, …) [ON VIOLATION action]
+  CONSTRAINT name EXPECT rule
+    [WHERE (condition)] [NULLS PASS] [TOLERATE {n % | n ROWS}]
+    [WITH (severity = 'low | medium | high | critical', dimension = '…', owner = '…',
+           comment = '…', tags = 'a, b')]
+    [ON VIOLATION action]
+
+rule, about rows:
+  (condition)
+  UNIQUE (column, …)
+  (column, …) REFERENCES dataset (column, …)
+  [STRICTLY] {INCREASING | DECREASING} (column)
+
+rule, about the table (action: FAIL UPDATE, or none):
+  {TABLE | EPOCH} (condition on aggregates)
+  FRESH (column) WITHIN INTERVAL n unit
+  DISTRIBUTION (column) LIKE dataset (column) WITHIN distance
+  SAME ROWS AS dataset KEYS (column, …) [COLUMNS (column, …)]
+  COLUMNS (column [type], …) [IN ORDER] [ONLY]
 
 action:
   DROP ROW | QUARANTINE ROW | FAIL UPDATE
@@ -379,7 +402,7 @@ def _fixed(option: str, value: object) -> str:
 
 
 def _action_sql(action: Action) -> str:
-    words = {value: words for words, value in columns.ACTIONS.items()}
+    words = {value: words for words, value in checks.ACTIONS.items()}
     return code(words[action]) if action in words else "(none)"
 
 

@@ -25,7 +25,8 @@
     │   ├── QuarantineLimitError        Q2005
     │   ├── SequenceTieError            Q2006
     │   ├── AmbiguousMergeError         Q2007
-    │   └── AnomalyError                Q2008
+    │   ├── AnomalyError                Q2008
+    │   └── CheckUndecidedError         Q2009
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -87,6 +88,7 @@ from qanat.errors.adapter import (
 from qanat.errors.contract import (
     AmbiguousMergeError,
     AnomalyError,
+    CheckUndecidedError,
     ContractError,
     ConversionError,
     ExpectationFailedError,
@@ -143,6 +145,7 @@ __all__ = [
     "AdapterError",
     "AmbiguousMergeError",
     "AnomalyError",
+    "CheckUndecidedError",
     "ColumnNotFoundError",
     "CommandLineError",
     "CommitConflictError",

@@ -159,10 +159,34 @@ class Engine(Protocol):
         """How many rows a batch has, and how many of them violate each expectation.
 
         Args:
-            expectations: predicates in the engine's dialect.
+            expectations: those about single rows, in the engine's dialect.
             references: by dataset, for REFERENCES rules.
 
         Raises:
+            DeclarationError: a rule does not compile.
+        """
+        ...
+
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+    ) -> tuple[RuleCount, ...]:
+        """What came of rules about all rows together, each with what was measured.
+
+        Args:
+            rows: batches that have all of the rows, with the same columns.
+            expectations: rules of the level `table`, in the engine's dialect.
+            references: by dataset, those that rules read.
+            at_ns: the time of the update, nanoseconds since 1970 (UTC).
+            known: how many rows there are; None if they would have to be counted.
+
+        Raises:
+            CheckUndecidedError: what a rule measures is NULL.
             DeclarationError: a rule does not compile.
         """
         ...

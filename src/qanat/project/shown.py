@@ -18,13 +18,13 @@ from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
 from qanat.run import keeping, results, watching
+from qanat.run.checked import RuleCheck
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
     HistoryEntry,
     QuarantineSummary,
     ReplayResult,
-    RuleCheck,
     UpdateEvents,
 )
 

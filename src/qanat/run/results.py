@@ -256,23 +256,6 @@ class PromotionResult(Frozen):
     datasets: tuple[PromotedDataset, ...]
 
 
-class RuleCheck(Frozen):
-    """One expectation against a stored table, as `qanat test` finds it.
-
-    Args:
-        text: the rule in SQL.
-        rows: rows the table holds.
-        violations: rows of it that violate the rule.
-    """
-
-    dataset: str
-    rule: str
-    text: str
-    action: str
-    rows: int
-    violations: int
-
-
 class Finding(Frozen):
     """One thing that `qanat doctor` looked at.
 

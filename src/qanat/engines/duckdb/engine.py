@@ -158,6 +158,25 @@ class DuckDBEngine:
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
 
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+    ) -> tuple[RuleCount, ...]:
+        """What came of rules about all rows together (see `qanat.ports.engine.Engine`)."""
+        # Imported only here: few tables have such rules.
+        made = import_module("qanat.engines.duckdb.measuring").measured
+        with self._connection() as con, explained(None):
+            bindings = Bindings(con, self._scratch)
+            counts: tuple[RuleCount, ...] = made(
+                bindings, rows, dataset, expectations, references, at_ns, known
+            )
+            return counts
+
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""
         with self._connection() as con, explained(None):
