@@ -12,7 +12,16 @@ from qanat.cli.program import main
 from qanat.errors import DatasetNotFoundError, Location
 from qanat.model.backtest import Backtest
 from qanat.model.expectation import Action, Expectation, Tolerance
-from qanat.model.rule import Predicate, References, Rule, Unique
+from qanat.model.rule import (
+    Aggregate,
+    Fresh,
+    HasColumns,
+    Predicate,
+    References,
+    Rule,
+    Scope,
+    Unique,
+)
 from qanat.run.backtest import backtest, backtests
 from qanat.run.session import Session
 from tests.acceptance.projects import Shop
@@ -226,3 +235,29 @@ orders: tried on 3 updates with 33 rows
     found = json.loads(capfd.readouterr().out)["backtests"][0]
     assert (found["dataset"], found["looked"]) == ("orders", 4)
     assert [t["violations"] for t in found["checks"][0]["trials"]] == [1, 0, 0, 0]
+
+
+def test_rules_about_the_table_are_tried_on_what_it_was_after_each_epoch(shop: Shop) -> None:
+    epoch = Aggregate("count(*) < 11", "duckdb", Scope.EPOCH)
+    whole = Aggregate("count(*) <= 30", "duckdb", Scope.TABLE)
+    columns = HasColumns((("id", None), ("missing", None)))
+    found = tried(
+        shop,
+        check("few", epoch, Action.FAIL),
+        check("small", whole, Action.FAIL),
+        check("columns", columns, Action.FAIL),
+        predicate("amount >= 0"),
+    )
+    assert violations(found) == [1, 1, 0, 0]
+    assert violations(found, 1) == [1, 1, 0, 0]
+    assert violations(found, 2) == [1, 1, 1, 1]
+    assert found.checks[1].blocked == 2
+    assert violations(found, 3) == [1, 1, 0, 0]
+
+
+def test_freshness_is_measured_by_the_time_of_each_update(shop: Shop) -> None:
+    shop.sql(SQL.replace("amount FROM", "amount, now() AS loaded FROM"))
+    shop.run(full_refresh=("orders",))
+    fresh = check("fresh", Fresh("loaded", 3600), Action.FAIL)
+    (trial,) = tried(shop, fresh, updates=1).checks[0].trials
+    assert not trial.blocks

@@ -18,12 +18,13 @@ from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Epoch
-from qanat.model.rule import Distribution, Level, Monotonic, Scope, Unique
+from qanat.model.rule import Level, Monotonic, Unique, of_epoch
 from qanat.model.staged import RuleCount
 from qanat.model.work import Batch
 from qanat.planning.fingerprint import expected
 from qanat.ports.source import Readable
 from qanat.run.analysis import rules_of
+from qanat.run.auditing import of_columns
 from qanat.run.brought import Aside, brought, past_epochs
 from qanat.run.limit import limit_of, window_of
 from qanat.run.results import Selection, choose_datasets
@@ -171,7 +172,9 @@ class _Trying:
 
     def _on(self, epoch: Epoch, batch: Batch, waiting: Batch | None) -> int:
         """Try all checks on the rows of one epoch; how many rows it has."""
-        written, counts = self._counted(batch, [n for n in self._all if not self._whole(n)])
+        written, counts = self._counted(
+            batch, [n for n in self._all if not self._whole(n)], epoch.started
+        )
         others, aside = 0, dict[int, RuleCount]()
         if waiting is not None:
             others, aside = self._counted(waiting, [n for n in counts if self._of_rows(n)])
@@ -201,25 +204,48 @@ class _Trying:
         told = (epoch.flow, epoch.number, epoch.update, at, rows, violations, blocks, value)
         self.trials.setdefault(check, {})[epoch.id] = Trial(*told)
 
-    def _counted(self, batch: Batch, asked: Sequence[int]) -> tuple[int, dict[int, RuleCount]]:
-        """How many rows a batch has, and what comes of each check that can be tried on them."""
+    def _counted(
+        self, batch: Batch, asked: Sequence[int], at: float = 0.0
+    ) -> tuple[int, dict[int, RuleCount]]:
+        """How many rows a batch has, and what comes of each check that can be tried on them.
+
+        Args:
+            at: the time that rules compare with, seconds since 1970 (UTC).
+        """
         asked = [n for n in asked if n not in self.problems]
-        rules = [self.rules[n] for n in asked]
-        engine, name = self.session.engine, self.dataset.name
         try:
-            rows, counts = engine.check(batch, name, rules, self.references)
+            return self._evaluated(batch, asked, at)
         except QanatError:
             # One of them cannot be tried, because it uses a column that is new, say.
             for n in asked:
                 try:
-                    engine.check(batch, name, [self.rules[n]], self.references)
+                    self._evaluated(batch, [n], at)
                 except QanatError as error:
                     self.problems[n] = error.message
             left = [n for n in asked if n not in self.problems]
             if len(left) == len(asked):
                 raise
-            return self._counted(batch, left)
-        return rows, dict(zip(asked, counts, strict=True))
+            return self._evaluated(batch, left, at)
+
+    def _evaluated(
+        self, batch: Batch, asked: Sequence[int], at: float
+    ) -> tuple[int, dict[int, RuleCount]]:
+        engine, name = self.session.engine, self.dataset.name
+        of_rows = [n for n in asked if self._of_rows(n)]
+        rules = [self.rules[n] for n in of_rows]
+        rows, counts = engine.check(batch, name, rules, self.references)
+        found = dict(zip(of_rows, counts, strict=True))
+        of_table = [n for n in asked if self.rules[n].rule.level is Level.TABLE]
+        if of_table:
+            rules, at_ns = [self.rules[n] for n in of_table], round(at * 1e9)
+            counts = engine.measure((batch,), name, rules, self.references, at_ns, rows)
+            found |= dict(zip(of_table, counts, strict=True))
+        of_schema = [n for n in asked if self.rules[n].rule.level is Level.SCHEMA]
+        schema = getattr(batch, "schema", None)
+        if of_schema and schema is not None:
+            counts = tuple(of_columns(name, schema, [self.rules[n] for n in of_schema]))
+            found |= dict(zip(of_schema, counts, strict=True))
+        return rows, {n: found[n] for n in asked if n in found}
 
     def _blocks(
         self, rule: Expectation, epoch: Epoch, rows: int, violations: int, new: int
@@ -291,7 +317,7 @@ class _Trying:
             except TableNotFoundError as error:
                 self.problems |= dict.fromkeys(chosen, error.message)
                 return
-            rows, counts = self._counted(batch, chosen)
+            rows, counts = self._counted(batch, chosen, epoch.started)
             for n, count in counts.items():
                 about = _rows(count, rows)
                 self._add(n, epoch, about, count.violations, count.violations, count.value)
@@ -336,9 +362,7 @@ class _Trying:
     def _whole(self, check: int) -> bool:
         """True of a rule about the table as it is after an epoch, not about the epoch's rows."""
         rule = self.rules[check].rule
-        scope = getattr(rule, "scope", Scope.TABLE)
-        by_epoch = scope is Scope.EPOCH or isinstance(rule, Distribution)
-        return not rule.level.of_rows and not by_epoch
+        return not rule.level.of_rows and not of_epoch(rule)
 
     def _of_rows(self, check: int) -> bool:
         return self.rules[check].rule.level.of_rows
