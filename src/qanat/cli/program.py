@@ -163,6 +163,7 @@ COMMANDS = {
     "plan": "Show what an update would do, and why.",
     "run": "Bring the datasets up to date.",
     "test": "Check expectations on the stored tables; run unit tests.",
+    "backtest": "Try checks on the rows of past updates.",
     "query": "Ask the project's tables by SQL.",
     "show": "Look at all tables, or at the rows and columns of one.",
     "lineage": "Show what a table or column is made from.",

@@ -10,6 +10,8 @@ QUARANTINE_LIMIT = "qanat.quarantine_limit"
 """The table property that sets a limit."""
 QUARANTINE_WINDOW = "qanat.quarantine_window"
 """The table property that has the limit hold for the rows of so much time, instead of an epoch."""
+TOLERANCE_WINDOW = "qanat.tolerance_window"
+"""The table property that has tolerances of checks hold for the rows of so much time."""
 LIMIT = "a share or a number of rows, such as 20 % or 1000"
 """What an error says was wanted."""
 

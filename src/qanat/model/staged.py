@@ -255,6 +255,23 @@ class RuleCount(Frozen):
         )
 
 
+class RuleWindow(Frozen):
+    """What came of one check in the rows of the last minutes.
+
+    Args:
+        violations: rows that violate it, of `rows`.
+        seconds: how long a row counts.
+        beyond: whether they are more than its tolerance.
+    """
+
+    dataset: str
+    rule: str
+    violations: int
+    rows: int
+    seconds: float
+    beyond: bool = False
+
+
 class Staged(Frozen):
     """What an engine made of one `Work`; nothing of it is visible to readers yet.
 

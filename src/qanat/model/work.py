@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -95,6 +95,11 @@ class TableBatch(Frozen):
     sources: Mapping[str, str] = field(default_factory=dict)
     deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
     moments: Mapping[str, int] = field(default_factory=dict)
+
+    def part(self, files: Sequence[str]) -> TableBatch | None:
+        """The rows of some of the files; None if files alone do not tell which rows those are."""
+        tied = (self.fetch, self.narrower, self.without, self.told, self.deleted)
+        return None if any(tied) else replace(self, files=tuple(files))
 
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.

@@ -169,7 +169,7 @@ def definition(
     for name in [dataset.name, *_views(pipeline, dataset)]:
         each = pipeline.dataset(name)
         for e in each.expectations:
-            parts.append(f"expect {e.name}: {_check(e)} on violation {e.action}")
+            parts.append(expected(e))
         for flow in pipeline.flows_into(name):
             head = f"flow {flow.name}" + (" once" if flow.once else "")
             if each.kind is DatasetKind.TEMPORARY_VIEW:
@@ -180,6 +180,11 @@ def definition(
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def expected(expectation: Expectation) -> str:
+    """What a definition says of an expectation."""
+    return f"expect {expectation.name}: {_check(expectation)} on violation {expectation.action}"
 
 
 def _watermarks(flow: Flow) -> Iterator[str]:

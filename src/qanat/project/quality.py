@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qanat.model.anomaly import Anomaly, Verdict
-from qanat.model.unit_test import FOLDER, UnitResult
+from qanat.model.backtest import BACKTESTED
+from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
+from qanat.project.shown import Anomalies, Backtests, Checks, MetricsHistory, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -52,6 +53,58 @@ class Quality:
         """
         module = run_module("contract")
         return str(module.export_contract(self._current(), dataset, version))
+
+    def record_test(
+        self, dataset: str, *, where: str | None = None, limit: int = 5, mask: Names = ()
+    ) -> WrittenTest:
+        """Write a unit test of a dataset from rows of its inputs, with personal data masked.
+
+        It goes into `tests`, and passes at once: what is expected is what the dataset's query
+        makes of the masked rows. Columns are masked by their names (email, phone, name, iban, …),
+        by comments that call them personal, and by `mask`; addresses and numbers that look
+        personal are masked in all texts.
+
+        Args:
+            where: a condition on rows of the first input, in the project's dialect.
+            limit: rows of that input, at most; of the others, those that join to them.
+            mask: columns that are masked whatever their names are.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared.
+            PlanError: it is a sink, or reads something that is no table of the project.
+            RunError: no row was chosen, or the query gives other rows each time.
+
+        Example:
+
+            with qanat.open("shop") as project:
+                project.record_test("silver_orders", where="amount > 100", limit=3)
+        """
+        masked = (mask,) if isinstance(mask, str) else tuple(mask)
+        record = run_module("recording").record_test
+        written: WrittenTest = record(self._current(), dataset, where, limit, masked)
+        return written
+
+    def backtest(
+        self, select: Names = (), *, updates: int = BACKTESTED, changed: bool = False
+    ) -> Backtests:
+        """What the checks of datasets would have done with the rows of past updates.
+
+        Nothing is written. An update is an epoch here, one commit of the table.
+
+        Args:
+            updates: how many of the newest, at most.
+            changed: only checks that are new, or declared otherwise than at the last update.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> tried = project.backtest("silver_orders", updates=30)[0]
+        >>> [(each.expectation.name, each.violations, each.blocked) for each in tried.checks]
+        [('known_customer', 2, 0), ('one_per_order', 1, 0)]
+        """
+        session, chosen = self._current(), selection(select)
+        return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qanat.model import upkeep as model
+from qanat.model.backtest import Backtest
 from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
@@ -194,6 +195,16 @@ class Checks(tuple[RuleCheck, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("checks").checks_html(self))
+
+
+class Backtests(tuple[Backtest, ...]):
+    """What checks would have done with the past updates of datasets."""
+
+    def __str__(self) -> str:
+        return str(report("backtest").backtests_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("backtest").backtests_html(self))
 
 
 class State(keeping.DatasetState):

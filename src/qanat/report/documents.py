@@ -14,6 +14,7 @@ from typing import Any
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
     anomalies,
+    backtest,
     checks,
     doctor,
     events,
@@ -28,6 +29,7 @@ from qanat.report import (
     quarantine,
     state,
     table,
+    unit_tests,
     update,
     upkeep,
     validation,
@@ -71,6 +73,8 @@ DOCUMENTS: dict[str, Shape] = {
     "plan": plan.PLAN,
     "update": update.UPDATE,
     "test": checks.TEST,
+    "recorded_test": unit_tests.RECORDED,
+    "backtest": backtest.BACKTESTS,
     "datasets": overview.DATASETS,
     "table": table.TABLE,
     "query": table.QUERY,
@@ -98,6 +102,7 @@ SHAPES = Shapes(
     promotion.DATASET,
     *update.PARTS,
     *checks.PARTS,
+    *backtest.PARTS,
     *table.PARTS,
     *state.PARTS,
     *overview.PARTS,

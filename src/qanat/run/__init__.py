@@ -24,11 +24,12 @@ checks what rules say of the table, `blame` says whose error ended one, `drift` 
 columns of its table, `states` what it finds in the state of a flow that keeps one (`operators`
 finds these in queries). `sides` are the tables to which an epoch commits before its own:
 quarantines and states. `commits` numbers epochs, makes one visible or takes half of one back;
-`mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would go
-to quarantine, `pausing` a dataset of which too much has (`sums` is what epochs add up to);
-`watching` looks for what is out of the ordinary with one, and `silence` for what has not come;
-`replay` is an epoch whose rows come out of it. `recovery` deals with what a crash left; `defined`
-is what the ledger is to know of a dataset by an epoch that is not its update's last.
+`mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would go to
+quarantine, `pausing` a dataset of which too much has (`windows`: or of which too many break a
+check; `sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one,
+and `silence` for what has not come; `replay` is an epoch whose rows come out of it. `recovery`
+deals with what a crash left; `defined` is what the ledger is to know of a dataset by an epoch that
+is not its update's last.
 
 `promote` is an epoch whose rows another environment has computed: `handover` says what is taken
 over with them, `carry` adds the rows that wait there in quarantine.
@@ -45,6 +46,7 @@ they were, `export` has them for other programs. `rename` and `drop` give things
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
 flows keep), `overview`, `query`, `lineage`, `profile`, `contract` (for others), `expectations`
-(which makes what is `checked`), `unit_tests` (on a `stand_in` of the project), `doctor` and
+(which makes what is `checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes
+them from live data), `backtest` (checks on the rows that past epochs have `brought`), `doctor` and
 `installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

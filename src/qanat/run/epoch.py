@@ -42,9 +42,10 @@ from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.limit import check_limit, warnings_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
-from qanat.run.pausing import pause_beyond
+from qanat.run.pausing import pause_beyond, settle_windows
 from qanat.run.snapshots import takes_snapshots
 from qanat.run.watching import watched
+from qanat.run.windows import beyond
 from qanat.text import count, size
 
 
@@ -167,8 +168,10 @@ def audit(attempt: Attempt) -> None:
     """Check what was staged, and write it down before readers can see it."""
     running, compiled, staged = attempt.running, attempt.compiled, attempt.staged
     running.unless_stopping()
-    if staged.failed:
-        raise failure(compiled, staged.failed)
+    counted = replace(attempt.epoch, counts=staged.counts, rules=staged.rules)
+    failed, attempt.windows = beyond(attempt.session, compiled, counted, staged.failed)
+    if failed:
+        raise failure(compiled, failed)
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
@@ -222,11 +225,13 @@ def settle(attempt: Attempt) -> None:
             rules=epoch.rules,
             files_read=sum(len(r.files) for r in epoch.ranges.values()),
             seconds=time.monotonic() - attempt.started,
+            windows=attempt.windows,
         )
     )
     for warning in warnings_of(attempt.compiled, attempt.staged):
         attempt.running.tell(Warned(epoch.dataset, warning))
     pause_beyond(attempt.running, attempt.compiled, epoch)
+    settle_windows(attempt.running, attempt.compiled, epoch, attempt.windows)
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------

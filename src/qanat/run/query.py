@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 
 from qanat import plugins
@@ -29,6 +30,7 @@ def query(
     limit: int | None = None,
     table: Stored | None = None,
     beside: Mapping[str, Batch] | None = None,
+    dialect: str | None = None,
 ) -> Iterator[Reading]:
     """Run a query over the stored tables; its rows are taken while the block lasts.
 
@@ -38,13 +40,15 @@ def query(
         limit: rows at most.
         table: what the name `self` stands for.
         beside: what further names stand for.
+        dialect: of the query, where Qanat asks it itself; default: the project's.
 
     Raises:
         DatasetNotFoundError: it reads what is not declared; names the nearest.
         TableNotFoundError: that has no table (yet), or no such version.
         DeclarationError: it is no query, or does not fit the tables; says where in it.
     """
-    asked = parse_adhoc(sql, session.project, plugins.connectors())
+    project = session.project if dialect is None else replace(session.project, dialect=dialect)
+    asked = parse_adhoc(sql, project, plugins.connectors())
     inputs: dict[str, Batch] = {}
     for name, read in asked.tables.items():
         if beside and read.dataset in beside:
