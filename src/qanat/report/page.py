@@ -30,7 +30,7 @@ _STYLE = """
   --q-grey: #9aa7b8; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; overflow-wrap: anywhere; }
+  max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; overflow-wrap: break-word; }
 h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0 0 .4rem; }
 h2 { font-size: 1.15rem; margin: 2.8rem 0 .5rem; }
 h3 { font-size: .95rem; margin: 1.3rem 0 .2rem; }

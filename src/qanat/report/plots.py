@@ -35,8 +35,9 @@ STYLE = """
   overflow: visible; }
 .spark .p-dot { stroke-width: 4; } .spark .p-odd { stroke-width: 6; }
 table.bars { min-width: 0; width: 100%; max-width: 46rem; border-collapse: collapse; }
-table.bars th { font-weight: 400; white-space: normal; max-width: 14rem; width: 1%; }
-table.bars td.bar { width: 99%; padding-right: 0; min-width: 5rem; }
+table.bars { table-layout: fixed; }
+table.bars th { font-weight: 400; white-space: normal; width: 34%; overflow-wrap: break-word; }
+table.bars td.r { width: 6rem; } table.bars td.bar { padding-right: 0; }
 table.bars svg { display: block; width: 100%; height: .8rem; }
 """
 
