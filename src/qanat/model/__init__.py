@@ -14,6 +14,7 @@ by), `kind` (the others). What happens when a pipeline runs: `upkeep` (how table
 (what that made of it), `limit` (how much of that may go to quarantine), `record` (what the ledger
 remembers, such as how far a flow has read), `metrics` (what is kept of an update's rows),
 `anomaly` (what is out of the ordinary there), `table` (a stored table, and what an epoch does to
-it), `owner` (whose it is), `move` (what gets another name, or goes), `kept` (what a flow keeps, as
-people see it), `event` (what an update tells while it runs).
+it), `comparison` (of two relations by keys), `owner` (whose it is), `move` (what gets another
+name, or goes), `kept` (what a flow keeps, as people see it), `event` (what an update tells while
+it runs).
 """
