@@ -162,6 +162,7 @@ COMMANDS = {
     "test": "Check expectations on the stored tables; run unit tests.",
     "query": "Ask the project's tables by SQL.",
     "show": "Look at all tables, or at the rows and columns of one.",
+    "diff": "Compare two tables, versions, environments or files by keys.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",

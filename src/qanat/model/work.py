@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -104,6 +104,22 @@ class TableBatch(Frozen):
         """
         if self.fetch is not None:
             self.fetch()
+
+    def apart(self, other: TableBatch) -> tuple[TableBatch, TableBatch]:
+        """Both without the files that are in both with the same rows.
+
+        Only where files say so themselves: with rows left out by position, of columns that got
+        wider, or in feeds of changes, all of them stay.
+        """
+        for each in (self, other):
+            if each.narrower or each.told or each.without or each.deleted is not None:
+                return self, other
+        shared = frozenset(self.files) & frozenset(other.files)
+        mine, theirs = (
+            replace(each, files=tuple(f for f in each.files if f not in shared))
+            for each in (self, other)
+        )
+        return mine, theirs
 
 
 class ArrowBatch(Frozen):

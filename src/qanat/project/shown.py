@@ -16,7 +16,7 @@ from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
-from qanat.run import keeping, results, watching
+from qanat.run import diff as compared, keeping, results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -177,6 +177,21 @@ class Anomalies(watching.Anomalies):
 
     def _repr_html_(self) -> str:
         return str(report("anomalies").anomalies_html(self))
+
+
+class Diff(compared.Diff):
+    """What two tables have that the other has not; `differences` has counts and samples."""
+
+    @property
+    def same(self) -> bool:
+        """True if both have the same rows and columns."""
+        return self.differences.same
+
+    def __str__(self) -> str:
+        return str(report("diff").diff_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("diff").diff_html(self))
 
 
 class Checks(tuple[RuleCheck, ...]):

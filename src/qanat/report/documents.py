@@ -15,6 +15,7 @@ from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
     anomalies,
     checks,
+    diff,
     doctor,
     events,
     history,
@@ -76,6 +77,7 @@ DOCUMENTS: dict[str, Shape] = {
     "query": table.QUERY,
     "state": state.STATE,
     "lineage": lineage.LINEAGE,
+    "diff": diff.DIFF,
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,
@@ -102,6 +104,7 @@ SHAPES = Shapes(
     *state.PARTS,
     *overview.PARTS,
     *lineage.PARTS,
+    *diff.PARTS,
     *history.PARTS,
     *events.PARTS,
     *anomalies.PARTS,

@@ -128,7 +128,7 @@ class _Comparison:
         values = "".join(f", l.{c} AS l{c}, r.{c} AS r{c}" for c in self._values)
         self._con.execute(
             f"CREATE OR REPLACE TEMP TABLE __different AS SELECT {keys}{values}, "
-            "CASE WHEN r.digest IS NULL THEN 'l' WHEN l.digest IS NULL THEN 'r' ELSE 'b' END AS at"
+            "CASE WHEN r.digest IS NULL THEN 'l' WHEN l.digest IS NULL THEN 'r' ELSE 'b' END AS side"
             f" FROM __l AS l FULL JOIN __r AS r ON {on} WHERE l.digest IS DISTINCT FROM r.digest"
         )
 
@@ -165,8 +165,8 @@ class _Comparison:
         counts = self._counts(differs)
         any_ = " OR ".join(differs) or "false"
         row = self._one(
-            "SELECT count(*) FILTER (at = 'l'), count(*) FILTER (at = 'r'), "
-            f"count(*) FILTER (at = 'b' AND ({any_})) FROM __different"
+            "SELECT count(*) FILTER (side = 'l'), count(*) FILTER (side = 'r'), "
+            f"count(*) FILTER (side = 'b' AND ({any_})) FROM __different"
         )
         most = sorted((at for at, n in enumerate(counts) if n), key=lambda at: -counts[at])
         return Differences(
@@ -196,12 +196,12 @@ class _Comparison:
         samples: Sequence[tuple[Any, ...]] = ()
         if only:
             columns = ", ".join((*self._keys, *(f"{name}{c}" for c in self._values)))
-            samples = self._first(columns, f"at = '{name}'")
+            samples = self._first(columns, f"side = '{name}'")
         return Compared(read, nulls, self._duplicates[side], only, samples)
 
     def _changes(self, at: int, differs: str) -> tuple[Change, ...]:
         columns = ", ".join((*self._keys, f"l{self._values[at]}", f"r{self._values[at]}"))
-        rows = self._first(columns, f"at = 'b' AND {differs}")
+        rows = self._first(columns, f"side = 'b' AND {differs}")
         return tuple(Change(row[:-2], row[-2], row[-1]) for row in rows)
 
     def _first(self, columns: str, where: str) -> Sequence[tuple[Any, ...]]:
@@ -216,7 +216,7 @@ class _Comparison:
     def _counted(self, differs: Sequence[str]) -> Iterator[int]:
         for start in range(0, len(differs), _AT_ONCE):
             each = ", ".join(f"count(*) FILTER ({d})" for d in differs[start : start + _AT_ONCE])
-            yield from self._one(f"SELECT {each} FROM __different WHERE at = 'b'")
+            yield from self._one(f"SELECT {each} FROM __different WHERE side = 'b'")
 
     def _differs(self, at: int) -> str:
         left, right = f"l{self._values[at]}", f"r{self._values[at]}"
