@@ -165,6 +165,7 @@ COMMANDS = {
     "diff": "Compare two tables, versions, environments or files by keys.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
+    "report": "Write an update as an HTML page.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "anomalies": "See what was out of the ordinary, and say whether it was expected.",
     "promote": "Take over tables that another environment has computed.",

@@ -9,7 +9,7 @@ from qanat.model.comparison import SAMPLES, Comparing, Tolerance
 from qanat.model.pipeline import Predicate
 from qanat.model.unit_test import FOLDER, UnitResult
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Checks, Diff, MetricsHistory, shown
+from qanat.project.shown import Anomalies, Checks, Diff, MetricsHistory, Report, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -89,6 +89,21 @@ class Quality:
             samples=samples,
         )
         return shown(Diff, run_module("diff").diff(self._current(), left, right, how))
+
+    def report(self, update: str = "last", *, values: bool = False) -> Report:
+        """An update with its rules, trends, anomalies and quarantined rows, to be written as HTML.
+
+        Args:
+            update: its identifier, as `history` gives it; default: the newest.
+            values: show the values of quarantined rows, which may be personal data.
+
+        Raises:
+            UpdateNotFoundError: there is no such update.
+
+        >>> project.report().html().startswith("<!doctype html>")
+        True
+        """
+        return shown(Report, run_module("account").account(self._current(), update, values))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -16,7 +16,7 @@ from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
-from qanat.run import diff as compared, keeping, results, watching
+from qanat.run import account, diff as compared, keeping, results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -192,6 +192,14 @@ class Diff(compared.Diff):
 
     def _repr_html_(self) -> str:
         return str(report("diff").diff_html(self))
+
+
+class Report(account.UpdateAccount):
+    """One update, and what surrounds it."""
+
+    def html(self) -> str:
+        """A page of its own, without scripts, which loads nothing."""
+        return str(report("account").account_page(self))
 
 
 class Checks(tuple[RuleCheck, ...]):

@@ -128,8 +128,9 @@ class _Comparison:
         values = "".join(f", l.{c} AS l{c}, r.{c} AS r{c}" for c in self._values)
         self._con.execute(
             f"CREATE OR REPLACE TEMP TABLE __different AS SELECT {keys}{values}, "
-            "CASE WHEN r.digest IS NULL THEN 'l' WHEN l.digest IS NULL THEN 'r' ELSE 'b' END AS side"
-            f" FROM __l AS l FULL JOIN __r AS r ON {on} WHERE l.digest IS DISTINCT FROM r.digest"
+            "CASE WHEN r.digest IS NULL THEN 'l' WHEN l.digest IS NULL THEN 'r' ELSE 'b' END "
+            f"AS side FROM __l AS l FULL JOIN __r AS r ON {on} "
+            "WHERE l.digest IS DISTINCT FROM r.digest"
         )
 
     def _repeated(self, name: str) -> int:
