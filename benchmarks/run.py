@@ -39,6 +39,7 @@ NAMES = (
     "lineitem_rules",
     "lineitem_keys",
     "memory_bound",
+    "diff",
     "object_store",
     "postgres",
     "kafka_latency",
