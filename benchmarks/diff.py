@@ -66,7 +66,16 @@ def measure() -> list[Figure]:
     with scratch("diff") as folder:
         (folder / "qanat.yml").write_text("name: diff\n")
         spend([python, "-c", _MAKE.replace("{rows}", str(ROWS))], folder)
-        diff = [python, "-m", "qanat", "diff", "a.parquet", "b.parquet", "--key", "id"]
+        diff: list[str | Path] = [
+            python,
+            "-m",
+            "qanat",
+            "diff",
+            "a.parquet",
+            "b.parquet",
+            "--key",
+            "id",
+        ]
         join = _JOIN.replace("{columns!r}", repr(COLUMNS))
         hashing = _HASHING.replace("{columns!r}", repr(COLUMNS)).replace("{rows}", str(ROWS))
         hashing = hashing.replace("{{", "{").replace("}}", "}")

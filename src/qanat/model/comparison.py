@@ -1,4 +1,5 @@
-"""Two relations compared by keys: what is asked (`Comparing`), and what was found (`Differences`).
+"""Two relations compared by keys: what is asked (`Comparing`), and what was found (`Differences`,
+and as people see it `Diff`).
 
 Words are those of the field: rows only here or there, changed rows, as dbt's audit_helper,
 data-diff and SQLMesh's `table_diff` have them.
@@ -148,3 +149,34 @@ class Differences(Frozen):
         """True if both have the same rows and columns; other types alone are no difference."""
         rows = self.left.only + self.right.only + self.changed
         return not (rows or self.only_left or self.only_right)
+
+
+class DiffSide(Frozen):
+    """One side of a comparison.
+
+    Args:
+        name: as it was asked for.
+        version: of a table; None of others.
+        rows: how many it has; None where that is not known without reading all of them.
+    """
+
+    name: str
+    version: int | None
+    rows: int | None
+
+
+class Diff(Frozen):
+    """What was compared, and what was found.
+
+    Args:
+        keyed: where the keys come from: `given`, `declared` or `found`.
+        shared: files of a table that both versions have, which were not read.
+        seconds: of wall time.
+    """
+
+    left: DiffSide
+    right: DiffSide
+    differences: Differences
+    keyed: str
+    shared: int
+    seconds: float

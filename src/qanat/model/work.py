@@ -105,22 +105,6 @@ class TableBatch(Frozen):
         if self.fetch is not None:
             self.fetch()
 
-    def apart(self, other: TableBatch) -> tuple[TableBatch, TableBatch]:
-        """Both without the files that are in both with the same rows.
-
-        Only where files say so themselves: with rows left out by position, of columns that got
-        wider, or in feeds of changes, all of them stay.
-        """
-        for each in (self, other):
-            if each.narrower or each.told or each.without or each.deleted is not None:
-                return self, other
-        shared = frozenset(self.files) & frozenset(other.files)
-        mine, theirs = (
-            replace(each, files=tuple(f for f in each.files if f not in shared))
-            for each in (self, other)
-        )
-        return mine, theirs
-
 
 class ArrowBatch(Frozen):
     """Data that only another library can read; `open` gives a fresh Arrow C stream each time."""
@@ -136,6 +120,27 @@ class ViewBatch(Frozen):
 
 
 Batch: TypeAlias = FilesBatch | TableBatch | ArrowBatch | ViewBatch
+
+
+def apart(left: Batch, right: Batch) -> tuple[Batch, Batch, int]:
+    """Both without the files of a table that are in both with the same rows; and how many.
+
+    Where rows are left out by position, columns have got wider, or files are of a feed of changes,
+    all of them stay.
+    """
+    if not (isinstance(left, TableBatch) and isinstance(right, TableBatch)):
+        return left, right, 0
+    for each in (left, right):
+        if each.narrower or each.told or each.without or each.deleted is not None:
+            return left, right, 0
+    shared = frozenset(left.files) & frozenset(right.files)
+    mine, theirs = (
+        replace(each, files=tuple(f for f in each.files if f not in shared))
+        for each in (left, right)
+    )
+    return mine, theirs, len(shared)
+
+
 Inputs: TypeAlias = Mapping[str, Batch]
 
 

@@ -103,7 +103,7 @@ class Quality:
         >>> project.report().html().startswith("<!doctype html>")
         True
         """
-        return shown(Report, run_module("account").account(self._current(), update, values))
+        return shown(Report, run_module("accounting").account(self._current(), update, values))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -10,13 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qanat.model import upkeep as model
+from qanat.model import comparison, upkeep as model
 from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
-from qanat.run import account, diff as compared, keeping, results, watching
+from qanat.run import account, keeping, results, watching
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
@@ -179,7 +179,7 @@ class Anomalies(watching.Anomalies):
         return str(report("anomalies").anomalies_html(self))
 
 
-class Diff(compared.Diff):
+class Diff(comparison.Diff):
     """What two tables have that the other has not; `differences` has counts and samples."""
 
     @property

@@ -9,6 +9,8 @@ from qanat.model.comparison import (
     Change,
     ColumnChanges,
     Compared,
+    Diff,
+    DiffSide,
     TypeDifference,
 )
 from qanat.report import page as pages
@@ -17,7 +19,6 @@ from qanat.report.keys import SECONDS_KEY, VERSION_KEY
 from qanat.report.plots import bars
 from qanat.report.shape import Key, Shape, rows_of
 from qanat.report.table import value_cell
-from qanat.run.diff import Diff, DiffSide
 from qanat.text import PLAIN, Layout, Value, count, duration, grid, printable
 
 SIDE = Shape(

@@ -44,7 +44,7 @@ rows and replays them, `discard` throws them away; `origins` finds out which lin
 they were, `export` has them for other programs. `rename` and `drop` give things other names or
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
-flows keep), `overview`, `account` (of one update), `query`, `diff`, `lineage`, `profile`,
-`expectations`, `unit_tests` (on a `stand_in` of the project), `doctor` and
+flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`,
+`profile`, `expectations`, `unit_tests` (on a `stand_in` of the project), `doctor` and
 `installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

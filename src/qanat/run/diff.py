@@ -14,11 +14,11 @@ from qanat.declare.adhoc import parse_adhoc
 from qanat.dialect import to_engine
 from qanat.errors import Location, TableNotFoundError, located
 from qanat.frozen import Frozen
-from qanat.model.comparison import Comparing, Differences, Relation
+from qanat.model.comparison import Comparing, Diff, DiffSide, Relation
 from qanat.model.name import Names
 from qanat.model.pipeline import Unique
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.model.work import Batch, TableBatch
+from qanat.model.work import Batch, apart
 from qanat.ports.source import Neighbour
 from qanat.run.neighbours import find_table
 from qanat.run.query import asked_batch, condition_of
@@ -28,37 +28,6 @@ from qanat.text import literal
 
 _NAMED = re.compile(r"(?:(?P<environment>[\w-]+):)?(?P<name>[^\s:@()'\"/]+)(?:@(?P<version>\d+))?")
 _QUERY = re.compile(r"\s*(?:SELECT|WITH|FROM|VALUES)\b", re.IGNORECASE)
-
-
-class DiffSide(Frozen):
-    """One side of a comparison.
-
-    Args:
-        name: as it was asked for.
-        version: of a table; None of others.
-        rows: how many it has; None where that is not known without reading all of them.
-    """
-
-    name: str
-    version: int | None
-    rows: int | None
-
-
-class Diff(Frozen):
-    """What was compared, and what was found.
-
-    Args:
-        keyed: where the keys come from: `given`, `declared` or `found`.
-        shared: files of a table that both versions have, which were not read.
-        seconds: of wall time.
-    """
-
-    left: DiffSide
-    right: DiffSide
-    differences: Differences
-    keyed: str
-    shared: int
-    seconds: float
 
 
 class _Found(Frozen):
@@ -162,10 +131,8 @@ def _apart(here: _Found, there: _Found) -> tuple[Relation, Relation, int]:
     mine, theirs, shared = here.inputs, there.inputs, 0
     if here.dataset and there.dataset:
         (a, first), (b, second) = *mine.items(), *theirs.items()
-        if isinstance(first, TableBatch) and isinstance(second, TableBatch):
-            left, right = first.apart(second)
-            shared = len(first.files) - len(left.files)
-            mine, theirs = {a: left}, {b: right}
+        left, right, shared = apart(first, second)
+        mine, theirs = {a: left}, {b: right}
     return (
         Relation(here.query, mine, here.rows),
         Relation(there.query, theirs, there.rows),
