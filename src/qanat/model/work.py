@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
@@ -36,7 +36,19 @@ class LocalFile:
     modified_ns: int
 
 
-class FilesBatch(Frozen):
+class _Rows(Frozen):
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Files that give another version of a table, which has them too, the same rows."""
+        return frozenset()
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of the shareable files."""
+        del files
+        return self
+
+
+class FilesBatch(_Rows):
     """Whole files of one format.
 
     Args:
@@ -64,7 +76,7 @@ class FilesBatch(Frozen):
     partitions: tuple[str, ...] = ()
 
 
-class TableBatch(Frozen):
+class TableBatch(_Rows):
     """Parquet files of a table, in hive-style folders where it is partitioned.
 
     Args:
@@ -95,6 +107,16 @@ class TableBatch(Frozen):
     deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
     moments: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Its files, if nothing else than these says which rows they give."""
+        more = self.narrower or self.told or self.without or self.deleted is not None
+        return frozenset() if more else frozenset(self.files)
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of its files."""
+        return replace(self, files=tuple(f for f in self.files if f not in files))
+
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
 
@@ -106,39 +128,20 @@ class TableBatch(Frozen):
             self.fetch()
 
 
-class ArrowBatch(Frozen):
+class ArrowBatch(_Rows):
     """Data that only another library can read; `open` gives a fresh Arrow C stream each time."""
 
     open: Callable[[], Any]
     schema: Schema | None = None
 
 
-class ViewBatch(Frozen):
+class ViewBatch(_Rows):
     """The rows of a temporary view of the same work (`Work.views`)."""
 
     view: str
 
 
 Batch: TypeAlias = FilesBatch | TableBatch | ArrowBatch | ViewBatch
-
-
-def apart(left: Batch, right: Batch) -> tuple[Batch, Batch, int]:
-    """Both without the files of a table that are in both with the same rows; and how many.
-
-    Where rows are left out by position, columns have got wider, or files are of a feed of changes,
-    all of them stay.
-    """
-    if not (isinstance(left, TableBatch) and isinstance(right, TableBatch)):
-        return left, right, 0
-    for each in (left, right):
-        if each.narrower or each.told or each.without or each.deleted is not None:
-            return left, right, 0
-    shared = frozenset(left.files) & frozenset(right.files)
-    mine, theirs = (
-        replace(each, files=tuple(f for f in each.files if f not in shared))
-        for each in (left, right)
-    )
-    return mine, theirs, len(shared)
 
 
 Inputs: TypeAlias = Mapping[str, Batch]

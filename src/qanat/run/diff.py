@@ -18,7 +18,7 @@ from qanat.model.comparison import Comparing, Diff, DiffSide, Relation
 from qanat.model.name import Names
 from qanat.model.pipeline import Unique
 from qanat.model.query import Read, SqlQuery, dataset_ref
-from qanat.model.work import Batch, apart
+from qanat.model.work import Batch
 from qanat.ports.source import Neighbour
 from qanat.run.neighbours import find_table
 from qanat.run.query import asked_batch, condition_of
@@ -131,8 +131,8 @@ def _apart(here: _Found, there: _Found) -> tuple[Relation, Relation, int]:
     mine, theirs, shared = here.inputs, there.inputs, 0
     if here.dataset and there.dataset:
         (a, first), (b, second) = *mine.items(), *theirs.items()
-        left, right, shared = apart(first, second)
-        mine, theirs = {a: left}, {b: right}
+        both = first.shareable & second.shareable
+        mine, theirs, shared = {a: first.less(both)}, {b: second.less(both)}, len(both)
     return (
         Relation(here.query, mine, here.rows),
         Relation(there.query, theirs, there.rows),
