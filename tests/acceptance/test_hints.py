@@ -736,7 +736,7 @@ CASES = {
         "qanat run --dry-run --report plan.html",
         "leave it out, and write the page later: qanat report",
         follow="qanat run",
-        again="qanat report",
+        again="qanat run --report plan.html",
     ),
     "a diff without keys": Case(
         "qanat diff 'SELECT 1 AS a FROM range(2)' 'SELECT 1 AS a'",
