@@ -7,7 +7,8 @@ import shlex
 
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)|run"
-    r"|validate|plan|test|query|show|lineage|history|promote|maintain|pause|resume|rename|drop"
+    r"|validate|plan|test|query|show|lineage|diff|report|history|promote|maintain"
+    r"|pause|resume|rename|drop"
     r"|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
