@@ -40,6 +40,7 @@ NAMES = (
     "lineitem_keys",
     "checks",
     "memory_bound",
+    "diff",
     "object_store",
     "postgres",
     "kafka_latency",

@@ -739,6 +739,18 @@ CASES = {
         follow="qanat run --full-refresh",
         again="qanat run",
     ),
+    "a report of a plan": Case(
+        "qanat run --dry-run --report plan.html",
+        "leave it out, and write the page later: qanat report",
+        follow="qanat run",
+        again="qanat run --report plan.html",
+    ),
+    "a diff without keys": Case(
+        "qanat diff 'SELECT 1 AS a FROM range(2)' 'SELECT 1 AS a'",
+        "name them: --key COLUMN, repeated for several (keys=[…] in Python)",
+        follow="qanat validate",
+        again="qanat diff 'SELECT 1 AS a FROM range(2)' 'SELECT 1 AS a' --key a",
+    ),
     "Jinja": mended(
         "read a dataset by its name (FROM orders)",
         view("SELECT id FROM {{ ref('orders') }}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
@@ -37,7 +37,19 @@ class LocalFile:
     modified_ns: int
 
 
-class FilesBatch(Frozen):
+class _Rows(Frozen):
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Files that give another version of a table, which has them too, the same rows."""
+        return frozenset()
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of the shareable files."""
+        del files
+        return self
+
+
+class FilesBatch(_Rows):
     """Whole files of one format.
 
     Args:
@@ -65,7 +77,7 @@ class FilesBatch(Frozen):
     partitions: tuple[str, ...] = ()
 
 
-class TableBatch(Frozen):
+class TableBatch(_Rows):
     """Parquet files of a table, in hive-style folders where it is partitioned.
 
     Args:
@@ -101,6 +113,16 @@ class TableBatch(Frozen):
         tied = (self.fetch, self.narrower, self.without, self.told, self.deleted)
         return None if any(tied) else replace(self, files=tuple(files))
 
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Its files, if nothing else than these says which rows they give."""
+        more = self.narrower or self.told or self.without or self.deleted is not None
+        return frozenset() if more else frozenset(self.files)
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of its files."""
+        return replace(self, files=tuple(f for f in self.files if f not in files))
+
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
 
@@ -112,20 +134,22 @@ class TableBatch(Frozen):
             self.fetch()
 
 
-class ArrowBatch(Frozen):
+class ArrowBatch(_Rows):
     """Data that only another library can read; `open` gives a fresh Arrow C stream each time."""
 
     open: Callable[[], Any]
     schema: Schema | None = None
 
 
-class ViewBatch(Frozen):
+class ViewBatch(_Rows):
     """The rows of a temporary view of the same work (`Work.views`)."""
 
     view: str
 
 
 Batch: TypeAlias = FilesBatch | TableBatch | ArrowBatch | ViewBatch
+
+
 Inputs: TypeAlias = Mapping[str, Batch]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.comparison import Comparing, Differences, Relation
 from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
@@ -244,6 +245,18 @@ class Engine(Protocol):
             DeclarationError: the query does not compile against its inputs.
             ContractError: a value cannot be what the query converts it to.
             AdapterError: an input cannot be read.
+        """
+        ...
+
+    def compare(self, left: Relation, right: Relation, how: Comparing) -> Differences:
+        """What two relations have that the other has not, row by row and column by column.
+
+        Rows are matched by keys; those that have one key several times, in the order of their
+        values. It takes little memory where few rows differ, and spills where many do.
+
+        Raises:
+            ColumnNotFoundError: a key or column is not there, or no column tells rows apart.
+            DeclarationError: a query, or `how.where`, does not compile.
         """
         ...
 

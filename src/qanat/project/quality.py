@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qanat.model.anomaly import Anomaly, Verdict
 from qanat.model.backtest import BACKTESTED
+from qanat.model.comparison import SAMPLES, Closeness, Comparing
+from qanat.model.rule import Predicate
 from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Backtests, Checks, MetricsHistory, shown
+from qanat.project.shown import Anomalies, Backtests, Checks, Diff, MetricsHistory, Report, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -105,6 +109,70 @@ class Quality:
         """
         session, chosen = self._current(), selection(select)
         return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))
+
+    def diff(
+        self,
+        left: str,
+        right: str,
+        *,
+        keys: Sequence[str] = (),
+        columns: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        tolerance: float = 0.0,
+        relative_tolerance: float = 0.0,
+        where: str | None = None,
+        samples: int = SAMPLES,
+    ) -> Diff:
+        """Compare two tables by keys: rows only here, only there, and changed columns.
+
+        Args:
+            left, right: `table`, `table@3`, `environment:table`, the path of a file, a call such
+                as `read_postgres('orders', url => '…')`, or a query.
+            keys: columns that tell rows apart; default: those that are declared, or a column that
+                is found to do so.
+            columns: compare only these; default: all that both sides have.
+            ignore: do not compare these.
+            tolerance: numbers with a fraction are equal up to this distance,
+            relative_tolerance: or up to this share of the larger one.
+            where: only rows for which this condition, in the project's dialect, is true.
+            samples: rows of each kind of difference.
+
+        Raises:
+            DatasetNotFoundError, TableNotFoundError: a side is not there.
+            ColumnNotFoundError: a column is not there, or none tells rows apart.
+            DeclarationError: a query or the condition does not fit.
+
+        >>> diff = project.diff("silver_orders", "silver_orders@0", keys=["order_id"])
+        >>> diff.same, diff.differences.changed
+        (True, 0)
+        """
+        condition = None
+        if where is not None:
+            condition = Predicate(where, self._current().project.dialect)
+        how = Comparing(
+            keys=tuple(keys),
+            columns=tuple(columns),
+            ignored=tuple(ignore),
+            tolerance=Closeness(tolerance, relative_tolerance),
+            where=condition,
+            samples=samples,
+        )
+        return shown(Diff, run_module("diff").diff(self._current(), left, right, how))
+
+    def report(self, update: str = "last", *, values: bool = False) -> Report:
+        """An update with its rules, trends, anomalies and quarantined rows, to be written as HTML.
+
+        Args:
+            update: its identifier, as `history` gives it; default: the newest.
+            values: show the values of quarantined rows, which may be personal data.
+
+        Raises:
+            UpdateNotFoundError: there is no such update.
+
+        >>> project.report().html().startswith("<!doctype html>")
+        True
+        """
+        return shown(Report, run_module("accounting").account(self._current(), update, values))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -5,16 +5,15 @@ Read `session` (an opened project with its adapters; `scratch` has the folders o
 (how far a quarantine's rows are there to stay), `neighbours` (tables of other projects), `memo`
 (what the project's files mean: flows ready to run, kept for the next time) and `analysis` (makes
 that, with `changing` for AUTO CDC). Then what an update does with a dataset: `dataset` gathers the
-`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept in
-another way), `plan` shows the decision, with what `foresight` expects of columns, and `dataset`
-carries it out. `inputs` finds what a flow has not read (`past`: what it has), and binds it for
-the engine; `snapshots` finds which snapshot is due where a flow takes all that there is;
-`columns` are those that a query gives, known without running it; `mistakes` are those of one
-dataset's declaration, which `validate`, plans and updates tell in the same words;
-`full_refresh` says what has to start over along with what, and what that would lose; `identity`
-refuses to read again, under another name, what is there already, and `dropped` to read another
-table beside one of its name;
-`owner` refuses to change tables of other projects, `sinks` to send where another environment does.
+`facts`, `decide` decides (`told`: with which warnings; `kept`: whether rows were kept in another
+way), `plan` shows the decision, with what `foresight` expects of columns, and `dataset` carries it
+out. `inputs` finds what a flow has not read (`past`: what it has), and binds it for the engine;
+`snapshots` finds which snapshot is due where a flow takes all that there is; `columns` are those
+that a query gives, known without running it; `mistakes` are those of one dataset's declaration,
+which `validate`, plans and updates tell in the same words; `full_refresh` says what has to start
+over along with what, and what that would lose; `identity` refuses to read again, under another
+name, what is there already, and `dropped` to read another table beside one of its name; `owner`
+refuses to change tables of other projects, `sinks` to send where another environment does.
 
 The write path is `epoch`: the stages that every epoch takes, on an `attempt`; `merging` says how
 one meets the rows that its table has, `correcting` whose rows go because a source file has new
@@ -45,8 +44,9 @@ rows and replays them, `discard` throws them away; `origins` finds out which lin
 they were, `export` has them for other programs. `rename` and `drop` give things other names or
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
-flows keep), `overview`, `query`, `lineage`, `profile`, `contract` (for others), `expectations`
-(which makes what is `checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes
-them from live data), `backtest` (checks on the rows that past epochs have `brought`), `doctor` and
-`installation`; `stored` finds the tables they ask about, `results` is what they return.
+flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`,
+`profile`, `contract` (for others), `expectations` (which makes what is `checked`), `unit_tests`
+(on a `stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the
+rows that past epochs have `brought`), `doctor` and `installation`; `stored` finds the tables they
+ask about, `results` is what they return.
 """

@@ -55,7 +55,7 @@ def query(
             inputs[name] = beside[read.dataset]
             continue
         with located(read.location):
-            inputs[name] = _batch(session, read, table)
+            inputs[name] = asked_batch(session, read, table)
     translated = to_engine(asked.query, session.dialect, session.pipeline.own)
     # Imported only here: with it comes the parser.
     executable = import_module("qanat.planning.eventtime").without_windows(translated)
@@ -63,10 +63,12 @@ def query(
         yield reading
 
 
-def _batch(session: Session, read: AskedTable, table: Stored | None) -> Batch:
-    if not read.source.adds:
+def asked_batch(session: Session, read: AskedTable, table: Stored | None = None) -> Batch:
+    """The rows that a query reads of a table, or of what else it may read."""
+    if read.dataset and not read.source.adds:
         return _found(session, read, table).snapshot.batch
-    stored(session, read.dataset)  # says why there is none
+    if read.dataset:
+        stored(session, read.dataset)  # says why there is none
     source = session.source(read.source)
     everything = source.everything(read.source)
     policy = session.project.schema_drift

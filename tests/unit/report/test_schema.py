@@ -107,6 +107,11 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     ),
     "state": (kept,),
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
+    "diff": (
+        lambda p: p.diff("silver_orders", "silver_orders@0"),
+        lambda p: p.diff("silver_orders", "bronze_orders", keys=["order_id"]),
+        lambda p: p.diff("customers", "SELECT customer_id, 1.5 AS name FROM customers"),
+    ),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),

@@ -33,6 +33,7 @@ from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
+from qanat.model.comparison import Comparing, Differences, Relation
 from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
@@ -220,6 +221,14 @@ class DuckDBEngine:
             with self._lock:
                 con.close()
                 self._lent.discard(con)
+
+    def compare(self, left: Relation, right: Relation, how: Comparing) -> Differences:
+        """What two relations have that the other has not (see `qanat.ports.engine.Engine`)."""
+        # Imported only here: an update compares nothing.
+        comparing = import_module("qanat.engines.duckdb.comparing")
+        with self._connection() as con:
+            found: Differences = comparing.compare(con, self._scratch, left, right, how)
+            return found
 
     def kept(self, state: Batch) -> KeptRows:
         """What the rows of a state come to."""
