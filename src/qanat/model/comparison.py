@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from qanat.frozen import Frozen
-from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.work import Inputs
 
 SAMPLES = 5

@@ -8,10 +8,11 @@ from importlib import import_module
 from qanat.model.metrics import Metrics
 from qanat.model.name import Names
 from qanat.run.account import UpdateAccount
-from qanat.run.look import LAST, metrics, update_events
+from qanat.run.look import metrics, update_events
 from qanat.run.quarantine import rows
 from qanat.run.results import FirstRows, HistoryEntry
 from qanat.run.session import Session
+from qanat.run.watching import LAST
 
 TREND = 30
 """Updates over which trends are drawn."""

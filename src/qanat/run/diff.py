@@ -16,8 +16,8 @@ from qanat.errors import Location, TableNotFoundError, located
 from qanat.frozen import Frozen
 from qanat.model.comparison import Comparing, Diff, DiffSide, Relation
 from qanat.model.name import Names
-from qanat.model.pipeline import Unique
 from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.model.rule import Unique
 from qanat.model.work import Batch
 from qanat.ports.source import Neighbour
 from qanat.run.neighbours import find_table

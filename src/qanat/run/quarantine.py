@@ -9,8 +9,9 @@ from typing import Any
 from qanat.disk import explained
 from qanat.errors import DatasetNotFoundError, OptionError, PlanError, full_refresh, nearest
 from qanat.model.name import Names
-from qanat.model.pipeline import Dataset, DatasetKind, Predicate
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.quarantine import FAILED, MALFORMED
+from qanat.model.rule import Predicate
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
