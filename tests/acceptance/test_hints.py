@@ -74,6 +74,18 @@ NOT_FOLLOWED = {
         "declare/functions.py: leave one of them out; @expect_all takes checks",
         "declare/imports/found.py: put a contract into the folder contracts",
     ),
+    "says what to weigh; tests/acceptance/test_checks.py has what leads to it": (
+        "declare/rules.py: read it in a MATERIALIZED VIEW",
+        "declare/rules.py: EXPECT (condition) is about each row",
+        "engines/duckdb/measuring.py: nothing was published; NULLS PASS",
+        "run/auditing.py: nothing was published; mend the data",
+    ),
+    "asks for another test from live data; tests/acceptance/test_recording.py writes some": (
+        "cli/test.py: qanat test --from DATASET",
+        "run/recording.py: declare a table of its rows",
+        "run/recording.py: its query uses the time",
+        "run/recording.py: give another condition: --where",
+    ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
         "testing/",

@@ -23,6 +23,7 @@ COMMANDS = (
     "plan",
     "run",
     "test",
+    "backtest",
     "query",
     "show",
     "diff",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.changes import Changes
 from qanat.model.expectation import Expectation
 from qanat.model.inference import OWN, Inference
@@ -151,22 +152,6 @@ Batch: TypeAlias = FilesBatch | TableBatch | ArrowBatch | ViewBatch
 
 
 Inputs: TypeAlias = Mapping[str, Batch]
-
-
-class Amount(Frozen):
-    """How much a range has, or how much waits; `rows` is None if they were not counted.
-
-    >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
-    Amount(files=3, bytes=15, rows=None)
-    """
-
-    files: int = 0
-    bytes: int = 0
-    rows: int | None = None
-
-    def __add__(self, other: Amount) -> Amount:
-        rows = None if self.rows is None or other.rows is None else self.rows + other.rows
-        return Amount(self.files + other.files, self.bytes + other.bytes, rows)
 
 
 class Input(Frozen):

@@ -104,8 +104,8 @@ class Quality:
             SelectionError: a name matches nothing.
 
         >>> tried = project.backtest("silver_orders", updates=30)[0]
-        >>> [(each.expectation.name, each.violations, each.blocked) for each in tried.checks]
-        [('known_customer', 2, 0), ('one_per_order', 1, 0)]
+        >>> [(each.expectation.name, each.violations) for each in tried.checks][1:3]
+        [('positive_amount', 1), ('known_customer', 1)]
         """
         session, chosen = self._current(), selection(select)
         return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))

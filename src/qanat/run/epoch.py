@@ -19,11 +19,12 @@ from qanat.errors import (
     QanatError,
 )
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.metrics import measured
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
 from qanat.model.staged import Staged
-from qanat.model.work import Amount, Work
+from qanat.model.work import Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
 from qanat.run.auditing import failure, rules_of_table
 from qanat.run.blame import blaming

@@ -8,10 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
-from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
+from qanat.model.work import ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.gains import added_files, kept_files

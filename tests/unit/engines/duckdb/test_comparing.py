@@ -13,8 +13,8 @@ import pytest
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.errors import ColumnNotFoundError, Location
 from qanat.model.comparison import Closeness, Comparing, Differences, Relation
-from qanat.model.pipeline import Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 
 Row = tuple[object, ...]
 NAMES = ("id", "x", "name")
