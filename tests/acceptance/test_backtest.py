@@ -103,6 +103,15 @@ def test_keys_are_compared_with_those_of_earlier_epochs(shop: Shop) -> None:
     assert violations(tried(shop, check("one", Unique(("id",))), updates=1)) == [1]
 
 
+def test_keys_in_quarantine_are_compared_with_those_of_the_table(shop: Shop) -> None:
+    known = "ON VIOLATION QUARANTINE ROW"
+    one = f"{known},\n  CONSTRAINT one EXPECT UNIQUE (id) {known}"
+    shop.sql(SQL.replace(known, one))
+    shop.file("in/4.csv", HEAD + "2,Oslo,5\n,Oslo,5\n,,5\n500,,5\n")
+    shop.run()
+    assert violations(tried(shop, check("one", Unique(("id",)), Action.QUARANTINE)))[0] == 1
+
+
 def test_what_a_rule_refers_to_is_looked_up_as_it_is_now(shop: Shop) -> None:
     rule = References(("city",), "cities", ("name",))
     assert violations(tried(shop, check("real", rule))) == [0, 0, 0, 0]

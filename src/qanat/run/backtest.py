@@ -25,7 +25,7 @@ from qanat.planning.fingerprint import expected
 from qanat.ports.source import Readable
 from qanat.run.analysis import rules_of
 from qanat.run.auditing import of_columns
-from qanat.run.brought import Aside, brought, past_epochs
+from qanat.run.brought import Aside, about, brought, past_epochs, taken
 from qanat.run.limit import limit_of, window_of
 from qanat.run.results import Selection, choose_datasets
 from qanat.run.session import Session
@@ -146,8 +146,7 @@ class _Trying:
                 unseen[self._far] += len(epochs) - len(looked) - unseen.total()
                 break
             looked.append(epoch)
-            waiting = aside.of(epoch)
-            rows += self._on(epoch, found.batch, waiting)
+            rows += self._on(epoch, found.batch, aside.of(epoch))
         self._among_all(looked)
         self._of_tables(looked)
         return Backtest(
@@ -181,9 +180,24 @@ class _Trying:
         for n, count in counts.items():
             also = aside.get(n)
             violations = count.violations + (also.violations if also else 0)
-            about = _rows(count, written) + (_rows(also, others) if also else 0)
-            self._add(n, epoch, about, violations, count.violations, count.value)
+            if also and waiting is not None:
+                known = count.violations + self._taken(n, epoch, waiting)
+                violations = max(violations, known)
+            among = about(count, written) + (about(also, others) if also else 0)
+            self._add(n, epoch, among, violations, count.violations, count.value)
         return written + others
+
+    def _taken(self, check: int, epoch: Epoch, waiting: Batch) -> int:
+        """Rows in quarantine whose key the table had by then, for UNIQUE."""
+        asked, key = self.rules[check], self.rules[check].rule
+        if not isinstance(key, Unique):
+            return 0
+        try:
+            table = self._at(epoch.version or 0)
+        except (_FarError, TableNotFoundError) as error:
+            self.problems[check] = self._why(error)
+            return 0
+        return taken(self.session, asked, key, waiting, (self.dataset.name, table))
 
     def _add(
         self,
@@ -299,11 +313,13 @@ class _Trying:
 
         try:
             split(appended)
-        except _FarError:
-            self.problems |= dict.fromkeys(chosen, f"{_WITHIN}: {self._far}")
-        except TableNotFoundError:
-            gone = "older versions of the table were deleted"
-            self.problems |= dict.fromkeys(chosen, f"{_WITHIN}: {gone}")
+        except (_FarError, TableNotFoundError) as error:
+            self.problems |= dict.fromkeys(chosen, self._why(error))
+
+    def _why(self, error: _FarError | TableNotFoundError) -> str:
+        """Why rows were compared with fewer others than they should have been."""
+        gone = "older versions of the table were deleted"
+        return f"{_WITHIN}: {self._far if isinstance(error, _FarError) else gone}"
 
     def _of_tables(self, epochs: Sequence[Epoch]) -> None:
         """Try rules about the whole table on what it was after each epoch."""
@@ -319,8 +335,8 @@ class _Trying:
                 return
             rows, counts = self._counted(batch, chosen, epoch.started)
             for n, count in counts.items():
-                about = _rows(count, rows)
-                self._add(n, epoch, about, count.violations, count.violations, count.value)
+                found = count.violations
+                self._add(n, epoch, about(count, rows), found, found, count.value)
 
     def _at(self, version: int) -> Batch:
         """The whole table at a version.
@@ -382,7 +398,3 @@ class _Trying:
             return Aside(self.session, stored(self.session, self.dataset.quarantine))
         except TableNotFoundError:
             return Aside(self.session, None)
-
-
-def _rows(count: RuleCount, rows: int) -> int:
-    return rows if count.rows is None else count.rows

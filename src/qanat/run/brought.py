@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,11 +22,15 @@ from qanat.errors import (
 )
 from qanat.frozen import Frozen
 from qanat.model.dialect import DUCKDB
+from qanat.model.expectation import Expectation, Nulls
 from qanat.model.feed import CHANGE_FIELDS, CHANGE_TYPE, INSERT, UPDATE_AFTER
+from qanat.model.name import fold
 from qanat.model.owner import brought_by, number_in, tag
 from qanat.model.pipeline import application, is_declared
 from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.record import Epoch, EpochStatus
+from qanat.model.rule import Predicate, References, Unique
+from qanat.model.staged import RuleCount
 from qanat.model.work import Batch, TableBatch
 from qanat.ports.source import Readable
 from qanat.run.query import query
@@ -194,3 +199,30 @@ class Aside:
             f" WHERE _quarantine_raw IS NULL AND {condition}"
         )
         return _written(self._session, text, batch, "__waiting")
+
+
+def taken(
+    session: Session, check: Expectation, key: Unique, waiting: Batch, table: tuple[str, Batch]
+) -> int:
+    """How many rows in quarantine have a key that is in the table.
+
+    A row of the table with the same key is what a reference would look for.
+
+    Args:
+        check: whose rule is the key; it says which rows it is about.
+        table: its dataset, and its rows.
+    """
+    columns, (dataset, rows_there) = key.columns, table
+    keyed = " AND ".join(f"{quote(c)} IS NOT NULL" for c in columns)
+    there = replace(check, rule=References(columns, dataset, columns))
+    whole = replace(check, rule=Predicate(keyed, session.engine.dialect), nulls=Nulls.VIOLATE)
+    rows, counts = session.engine.check(
+        waiting, dataset, [there, whole], {fold(dataset): rows_there}
+    )
+    lacking, keyless = counts
+    return about(lacking, rows) - lacking.violations - keyless.violations
+
+
+def about(count: RuleCount, rows: int) -> int:
+    """How many of so many rows a rule was about."""
+    return rows if count.rows is None else count.rows
