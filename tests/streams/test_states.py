@@ -21,7 +21,15 @@ from qanat.model.stateful import Deduplication, Watermark
 from qanat.model.work import FilesBatch, Output, StateWork, Work
 from qanat.run.doctor import examine
 from qanat.run.session import Session
-from tests.streams.projects import EPOCHS, HOURS, HOURS_NOW, READ, TOTALS, Streams
+from tests.streams.projects import (
+    EPOCHS,
+    HOURS,
+    HOURS_NOW,
+    READ,
+    TOTALS,
+    TOTALS_NOW,
+    Streams,
+)
 
 SECOND = """
 CREATE STREAMING TABLE hours;
@@ -86,6 +94,21 @@ def test_a_state_that_was_lost_is_told(streams: Streams) -> None:
     assert found == ["table totals"]
     (streams.root / "away").rename(state)
     assert streams.run().status == "succeeded"
+
+
+def test_an_epoch_whose_cache_cannot_be_written_reads_the_table(streams: Streams) -> None:
+    streams.declare(TOTALS)
+    with qanat.open(streams.root) as project:
+        for number, rows in enumerate(EPOCHS):
+            if number == 1:
+                [scratch] = (streams.root / "store/_qanat/scratch").glob("*/engine")
+                # Where a database should be written, there is a folder.
+                for taken in range(len(EPOCHS)):
+                    (scratch / f"__qanat_state_{taken}.db").mkdir()
+            streams.add(*rows)
+            assert project.run().status == "succeeded"
+        assert not list(scratch.glob("*.db.wal"))
+    assert streams.rows("totals") == TOTALS_NOW
 
 
 @pytest.mark.parametrize("name", ["t__state", "t__STATE__x"])

@@ -144,6 +144,10 @@ def translate(
             )
         case duckdb.InterruptException():
             return AdapterError("interrupted; nothing was published")
+        case duckdb.TransactionException() | duckdb.FatalException():
+            # What could not be written shows up as a commit that failed, and then in each
+            # statement after it.
+            return AdapterError("DuckDB cannot go on; nothing was published", got=plain(text))
     if query is None:
         return AdapterError("DuckDB refused an internal statement", got=text)
     # Imported only here: with it comes the parser.

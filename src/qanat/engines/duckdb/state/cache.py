@@ -5,20 +5,23 @@ is never ahead of them: an epoch first takes the files that it has not read yet,
 have gone that it has read, it reads all again. Another process that writes to the table, a commit
 that is taken back or a full refresh all show in the names of files.
 
-It lies in a database of its own in the engine's scratch folder, so that a large state takes disk
-and not memory, and goes with the process. The first epoch of a flow reads the table itself: an
-update with a single epoch would build the cache for nothing.
+Each flow's lies in a database of its own in the engine's scratch folder, so that a large state
+takes disk and not memory, and goes with the process. The first epoch of a flow reads the table
+itself: an update with a single epoch would build the cache for nothing. So does an epoch that
+meets an error here, such as one of the disk: a cache is no reason for an epoch to fail.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.inputs import Bindings
@@ -29,7 +32,7 @@ from qanat.engines.duckdb.state.stored import Shape, same_keys
 from qanat.model.work import StateWork, TableBatch
 from qanat.text import literal, quote
 
-_DATABASE = "__qanat_states"
+_TABLE = "kept"
 _HASH = "__qanat_hash"
 _TOUCHED, _ROWS, _FOUND = (f"__qanat_{name}" for name in ("touched", "kept", "found"))
 _ASKED_FOR = "__qanat_hashes"
@@ -48,7 +51,7 @@ class Cached:
     """The state of one flow.
 
     Args:
-        name: of its table here.
+        database: that it lies in, by the name that statements use.
         shape: of its rows; `table` the identity of the table that has them.
         files: those that were read.
         marks: how far its streams had come.
@@ -58,7 +61,7 @@ class Cached:
         staged: the newest file of changed rows that this process has staged, and the marks in it.
     """
 
-    name: str
+    database: str
     shape: Shape
     table: str
     files: frozenset[str]
@@ -68,6 +71,11 @@ class Cached:
     asked: int | None = None
     compacted: dict[str, frozenset[str]] = field(default_factory=dict)
     staged: tuple[str, Marks] = ("", MappingProxyType({}))
+
+    @property
+    def name(self) -> str:
+        """Of its table."""
+        return f"{self.database}.{_TABLE}"
 
     def find(self, con: DuckDBPyConnection, touched: str, moment: Moment) -> str:
         """SELECT text of the rows that an epoch needs.
@@ -130,13 +138,12 @@ class Caches:
     """Those of one engine.
 
     Args:
-        folder: where their database is; made with the first one.
+        folder: where their databases are.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._attached = False
         self._numbers = count()
         self._known: dict[Path, Cached | None] = {}
 
@@ -155,11 +162,19 @@ class Caches:
             self._known.setdefault(key, None)
         if first:
             return None
-        if known is None or not _follows(known, state, shape, batch):
+        try:
+            if known is None or not _follows(known, state, shape, batch):
+                self._forget(bindings.con, key)
+                known = self._built(bindings, state, shape, batch)
+            else:
+                _take(bindings, known, batch)
+        except duckdb.InterruptException:
+            raise
+        except duckdb.Error:
+            # Whatever it was, the table is still there to be read; and if that meets it, too, the
+            # error says so there.
             self._forget(bindings.con, key)
-            known = self._built(bindings, state, shape, batch)
-        else:
-            _take(bindings, known, batch)
+            return None
         with self._lock:
             self._known[key] = known
         return known
@@ -181,26 +196,52 @@ class Caches:
     ) -> Cached:
         con = bindings.con
         with self._lock:
-            if not self._attached:
-                con.execute(f"ATTACH {literal(str(self._folder / 'states.db'))} AS {_DATABASE}")
-                self._attached = True
-            name = f"{_DATABASE}.state_{next(self._numbers)}"
+            database = f"__qanat_state_{next(self._numbers)}"
+        # Without a log of its writes: after a crash, nothing reads it again.
+        options = "RECOVERY_MODE no_wal_writes"
+        try:
+            con.execute(f"ATTACH {literal(str(self._file(database)))} AS {database} ({options})")
+            return self._filled(bindings, database, state, shape, batch)
+        except duckdb.Error:
+            self._remove(con, database)
+            raise
+
+    def _filled(
+        self,
+        bindings: Bindings,
+        database: str,
+        state: StateWork,
+        shape: Shape,
+        batch: TableBatch,
+    ) -> Cached:
+        con, name = bindings.con, f"{database}.{_TABLE}"
         stored = bindings.bind("__qanat_all_kept", batch).plain
         rows = f"SELECT * FROM ({stored}) WHERE {STREAM} IS NULL"
         order = f" ORDER BY {quote(shape.closes)}" if shape.closes else ""
         newest = f"SELECT * FROM ({shape.newest(rows)}) WHERE NOT {GONE}{order}"
         built = changed(con, f"CREATE TABLE {name} AS SELECT {_columns(shape)} FROM ({newest})")
         if built >= _INDEXED:
-            con.execute(f"CREATE INDEX {name.rpartition('.')[2]}_hash ON {name} ({_HASH})")
+            con.execute(f"CREATE INDEX {_TABLE}_hash ON {name} ({_HASH})")
         marks = marks_in(con, stored)
-        return Cached(name, shape, state.table, frozenset(batch.files), marks, built)
+        return Cached(database, shape, state.table, frozenset(batch.files), marks, built)
 
     def _forget(self, con: DuckDBPyConnection, key: Path) -> None:
         with self._lock:
             known = self._known.pop(key, None)
             self._known[key] = None
         if known is not None:
-            con.execute(f"DROP TABLE IF EXISTS {known.name}")
+            self._remove(con, known.database)
+
+    def _remove(self, con: DuckDBPyConnection, database: str) -> None:
+        # After an error of the disk, DuckDB tells it once more, and has detached it all the same.
+        with suppress(duckdb.Error):
+            con.execute(f"DETACH {database}")
+        # What is left goes with the scratch folder.
+        with suppress(OSError):
+            self._file(database).unlink()
+
+    def _file(self, database: str) -> Path:
+        return self._folder / f"{database}.db"
 
 
 def _follows(known: Cached, state: StateWork, shape: Shape, batch: TableBatch) -> bool:
