@@ -102,6 +102,23 @@ GROUP BY session_window(ts, '1 day'), k"""
             f"SELECT a.id, b.id {BATCH.format('FULL')}",
         ),
         (f"SELECT a.* {JOINED.format('SEMI')}", f"SELECT a.* {BATCH.format('SEMI')}"),
+        (
+            (
+                f"SELECT k, ts, a.id AS i, b.id AS j FROM STREAM x {TWO} AS a FULL JOIN STREAM y {TWO}"
+                " AS b USING (k, ts) WHERE k < 4"
+            ),
+            "SELECT k, ts, a.id, b.id FROM x AS a FULL JOIN y AS b USING (k, ts) WHERE k < 4",
+        ),
+        (
+            (
+                "SELECT * FROM (SELECT id, k FROM STREAM x) AS a"
+                " JOIN (SELECT v, k, id AS j FROM STREAM y) AS b USING (k)"
+            ),
+            (
+                "SELECT * FROM (SELECT id, k FROM x) AS a"
+                " JOIN (SELECT v, k, id AS j FROM y) AS b USING (k)"
+            ),
+        ),
     ],
 )
 def test_epochs_give_the_batch_result(shop: Shop, query: str, batch: str) -> None:

@@ -249,7 +249,10 @@ def _join(chance: random.Random, seed: int) -> Case:
         if kind in ("SEMI JOIN", "ANTI JOIN")
         else "a.id AS x, b.id AS y, b.s"
     )
-    sql = f"SELECT {columns} FROM l AS a {kind} r AS b ON {' AND '.join(parts)}{where}"
+    on = " AND ".join(parts)
+    if chance.random() < 0.3:
+        on = f"({parts[0]} AND ({' AND '.join(parts[1:])}))"
+    sql = f"SELECT {columns} FROM l AS a {kind} r AS b ON {on}{where}"
     return Case(seed, "join", sql, sql, ("l", "r"), delay, None, late, epochs)
 
 

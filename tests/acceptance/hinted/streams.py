@@ -137,10 +137,10 @@ CASES = {
         joined("", "a.id < b.id"),
         joined("", "a.id = b.id"),
     ),
-    "USING of streams": mended(
-        "write ON a.key = b.key",
+    "a natural join of streams": mended(
+        "write USING (…) with the columns that both have",
+        TIMED + stream("SELECT id FROM STREAM visits AS a NATURAL JOIN STREAM sales AS b"),
         TIMED + stream("SELECT id FROM STREAM visits AS a JOIN STREAM sales AS b USING (id)"),
-        joined("", "a.id = b.id"),
     ),
     "another join of streams": mended(
         "compute it in a MATERIALIZED VIEW over the streaming tables",

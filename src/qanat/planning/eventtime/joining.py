@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sqlglot import exp, parse_one
 
@@ -18,7 +18,7 @@ EQUAL, TIME, LEFT, RIGHT = "__qanat_equal_", "__qanat_time", "__qanat_left", "__
 """Columns of the inputs: values that are equal in rows that match, and the event time. Columns of
 the result: a row of the left side, and of the right one, as structs."""
 
-_ORDER = {exp.LTE: -1, exp.LT: -1, exp.GTE: 1, exp.GT: 1}
+_ORDER: dict[type[exp.Expr], int] = {exp.LTE: -1, exp.LT: -1, exp.GTE: 1, exp.GT: 1}
 
 
 class _Bound(Frozen):
@@ -56,16 +56,14 @@ class _Taking:
         self.join, *self.others = self.select.args["joins"]
         self.aliases = [s.alias_or_name for s in self.sources]
         self._check()
+        self._spell_out_using()
         on = self.join.args.get("on")
         self.condition: exp.Expr = exp.true() if on is None else on
-        self.parts = list(
-            self.condition.flatten() if isinstance(on, exp.And) else [self.condition]
-        )
+        self.parts = list(_conjuncts(self.condition))
         if self.join.args.get("on") is None and self.select.args.get("where") is not None:
             # FROM a, b WHERE …: the condition of an inner join.
             where = self.select.args["where"].this
-            parts = where.flatten() if isinstance(where, exp.And) else [where]
-            self.parts = [p for p in parts if self._is_about_both(p)]
+            self.parts = [p for p in _conjuncts(where) if self._is_about_both(p)]
             self.condition = exp.and_(*(p.copy() for p in self.parts)) or exp.true()
         self.kind = str(self.join.args.get("kind") or "").upper()
         side = str(self.join.args.get("side") or "").upper()
@@ -110,11 +108,11 @@ class _Taking:
     def _check(self) -> None:
         join, apart = self.join, self.apart
         method = str(join.args.get("method") or "")
-        if join.args.get("using") or method.upper() == "NATURAL":
+        if method.upper() == "NATURAL":
             raise apart.problem_of(
-                "USING in a join of two streams",
+                "NATURAL in a join of two streams",
                 join.this,
-                hint=f"write ON {self.aliases[0]}.key = {self.aliases[1]}.key",
+                hint="write USING (…) with the columns that both have",
             )
         if method:
             raise apart.problem_of(
@@ -133,6 +131,54 @@ class _Taking:
                     other.this,
                     hint="give the join of the streams a STREAMING TABLE of its own",
                 )
+
+    def _spell_out_using(self) -> None:
+        """Have ON say what USING does, and each mention of its columns which value it means."""
+        names = [c.name for c in self.join.args.get("using") or ()]
+        if not names:
+            return
+        one, other = (exp.to_identifier(a, quoted=True) for a in self.aliases)
+        pairs = {
+            name: [
+                exp.column(exp.to_identifier(name, quoted=True), table=a.copy())
+                for a in (one, other)
+            ]
+            for name in names
+        }
+        only = str(self.join.args.get("kind") or "").upper() in ("SEMI", "ANTI")
+        meant = {
+            name: a if only else exp.Coalesce(this=a, expressions=[b])
+            for name, (a, b) in pairs.items()
+        }
+        for column in list(self.select.find_all(exp.Column)):
+            name = next((n for n in names if same_in_query(n, column.name)), None)
+            if name is None or column.table or column.find_ancestor(exp.Query) is not self.select:
+                continue
+            value = meant[name].copy()
+            given = column.parent is self.select and column.arg_key == "expressions"
+            column.replace(exp.alias_(value, column.name, quoted=True) if given else value)
+        if not only:
+            self._spell_out_star(names, meant)
+        self.join.set("using", None)
+        self.join.set("on", exp.and_(*(exp.EQ(this=a, expression=b) for a, b in pairs.values())))
+
+    def _spell_out_star(self, names: list[str], meant: Mapping[str, exp.Expr]) -> None:
+        """Have `*` say that columns of USING come once, where the first stream has them."""
+        given: list[exp.Expr] = []
+        for each in self.select.expressions:
+            if not isinstance(each, exp.Star) or any(each.args.values()):
+                given.append(each)
+                continue
+            first, second = (exp.Star(), exp.Star())
+            first.set("replace", [exp.alias_(v.copy(), n, quoted=True) for n, v in meant.items()])
+            second.set("except_", [exp.to_identifier(n, quoted=True) for n in names])
+            tables = [*zip(self.aliases, (first, second), strict=True)]
+            tables += [(o.alias_or_name, exp.Star()) for o in self.others]
+            given += [
+                exp.Column(this=star, table=exp.to_identifier(alias, quoted=True))
+                for alias, star in tables
+            ]
+        self.select.set("expressions", given)
 
     # -- the condition ---------------------------------------------------------------------
 
@@ -265,6 +311,16 @@ class _Taking:
         select.set("from_", clause)
         select.set("joins", [*joins, *(o.copy() for o in self.others)])
         return select
+
+
+def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
+    """The conditions that all have to hold, wherever parentheses stand."""
+    condition = condition.unnest()
+    if isinstance(condition, exp.And):
+        yield from _conjuncts(condition.this)
+        yield from _conjuncts(condition.expression)
+    else:
+        yield condition
 
 
 def _plain(node: exp.Expr) -> exp.Expr:
