@@ -104,8 +104,8 @@ GROUP BY session_window(ts, '1 day'), k"""
         (f"SELECT a.* {JOINED.format('SEMI')}", f"SELECT a.* {BATCH.format('SEMI')}"),
         (
             (
-                f"SELECT k, ts, a.id AS i, b.id AS j FROM STREAM x {TWO} AS a FULL JOIN STREAM y {TWO}"
-                " AS b USING (k, ts) WHERE k < 4"
+                f"SELECT k, ts, a.id AS i, b.id AS j FROM STREAM x {TWO} AS a"
+                f" FULL JOIN STREAM y {TWO} AS b USING (k, ts) WHERE k < 4"
             ),
             "SELECT k, ts, a.id, b.id FROM x AS a FULL JOIN y AS b USING (k, ts) WHERE k < 4",
         ),
