@@ -34,6 +34,7 @@ from qanat.model.event import (
     UpdateStarted,
     Warned,
 )
+from qanat.run.session import Session
 from qanat.testing.postgresql import postgresql
 from qanat.testing.relay import relay
 from tests.acceptance.projects import Shop
@@ -521,10 +522,69 @@ def test_others_are_told_that_it_does_not_end_by_itself(live: Live) -> None:
         with qanat.open(live.folder) as other:
             with pytest.raises(UpdateRunningError, match="a continuous update") as refused:
                 other.run()
+            assert "(the same command with --wait)" in (refused.value.hint or "")
+            # All that it has would have to be declared otherwise before.
+            with pytest.raises(UpdateRunningError, match="a continuous update") as refused:
+                other.drop("gold")
             assert "goes on until it is stopped" in (refused.value.hint or "")
-            with pytest.raises(UpdateRunningError, match="still after") as refused:
-                other.run(wait=0.2)
-            assert "goes on until it is stopped" in (refused.value.hint or "")
+
+
+def test_others_get_their_turn_between_two_epochs(live: Live) -> None:
+    live.file("in/bad.json", '{"id": null, "v": 1}\n')
+    with kept_up_to_date(live) as (heard, _), qanat.open(live.folder) as other:
+        live.has(range(10))
+        replayed = other.quarantine("bronze").replay(wait=True)
+        assert [(r.examined, r.replayed) for r in replayed] == [(1, 0)]
+        live.put("1", range(10, 20))
+        live.has(range(20))
+        live.put("2", range(20, 30))
+        # What it did not know when it began: others have read the file, and it goes on after it.
+        assert other.run(wait=True).status == "succeeded"
+        assert other.run(full_refresh=["silver"], wait=True).status == "succeeded"
+        live.put("3", range(30, 40))
+        live.has(range(40))
+        told = [e.message for e in heard.of(DatasetProgress, "silver")]
+        assert "another update works on it" in told
+    assert live.ids("bronze") == list(range(40))
+
+
+def test_many_that_come_in_between_leave_each_row_once(live: Live) -> None:
+    stop = threading.Event()
+
+    def keep_running(*select: str) -> None:
+        with qanat.open(live.folder) as other:
+            while not stop.is_set():
+                assert other.run(select, wait=True).status == "succeeded"
+
+    others = [threading.Thread(target=keep_running, args=s) for s in (("bronze",), ("silver",))]
+    with kept_up_to_date(live) as (_, ended):
+        live.has(range(10))
+        for other in others:
+            other.start()
+        for n in range(1, 12):
+            live.put(str(n), range(10 * n, 10 * n + 10))
+            time.sleep(0.2)
+        live.has(range(120))
+        stop.set()
+        for other in others:
+            other.join(LONG)
+        live.put("last", range(120, 130))
+        live.has(range(130))
+    assert [result.status for result in ended] == ["succeeded"]
+    assert live.ids("bronze") == list(range(130))
+
+
+def test_who_dies_while_it_waits_holds_up_nobody(live: Live) -> None:
+    with kept_up_to_date(live) as (heard, _), Session.open(live.folder) as other:
+        live.has(range(10))
+        other.ledger.request("dead", None, 2.0)
+        live.until(
+            lambda: any(
+                e.message == "another update works on it" for e in heard.of(DatasetProgress)
+            )
+        )
+        live.put("1", range(10, 20))
+        live.has(range(20))
 
 
 def test_a_pause_is_seen_though_nothing_waits(live: Live) -> None:

@@ -1016,6 +1016,27 @@ def test_a_dataset_is_paused_and_told_to_go_on(
     assert another().pauses()["bronze"].resumed is None
 
 
+def test_updates_ask_for_a_lease_that_another_one_holds(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    assert lease.covers("bronze")
+    other = another()
+    other.request("u9", ["Bronze", "silver"], 60.0)
+    other.request("u8", None, 60.0)
+    asked = ledger.requests()
+    assert asked[0] is None
+    assert asked[1] is not None
+    assert "BRONZE" in asked[1]
+    other.withdraw("u8")
+    other.request("u9", ["gold"], 60.0)
+    assert [list(names or ()) for names in ledger.requests()] == [["gold"]]
+    # A process that died while it waited asks no longer.
+    other.request("u9", ["gold"], -1.0)
+    assert ledger.requests() == []
+    other.withdraw("u9")
+    other.withdraw("nobody")
+
+
 def test_updates_come_newest_first(ledger: Ledger, lease: Lease) -> None:
     for n in (1, 2, 3):
         ledger.begin_update(UpdateRecord(f"u{n}", "dev", "run", float(n)), lease)

@@ -298,5 +298,10 @@ class Lease(Frozen):
         return self.datasets is None or dataset in self.datasets
 
     def meets(self, datasets: Names | None) -> bool:
-        """True if it covers one of these datasets; None is all that there are."""
-        return self.datasets is None or datasets is None or any(map(self.covers, datasets))
+        """True if it covers one of these datasets; None is all that there are.
+
+        One that covers nothing, as all was given away for a while, meets nothing.
+        """
+        if datasets is None:
+            return self.datasets is None or bool(self.datasets)
+        return self.datasets is None or any(map(self.covers, datasets))

@@ -223,17 +223,20 @@ class Quarantine:
         session, export = self._session(), import_module("qanat.run.export").QuarantineExport
         return Query("", export(session, self.name, where, rule).read)
 
-    def replay(self, observers: Sequence[Observer] = ()) -> Replays:
+    def replay(self, observers: Sequence[Observer] = (), wait: float | bool = False) -> Replays:
         """Check the rows against the rules as they are now; move those that pass, once.
+
+        Args:
+            wait: seconds to wait for updates of the dataset; True: as long as it takes.
 
         Raises:
             PlanError: it is the quarantine of no streaming table.
-            UpdateRunningError: an update is running.
+            UpdateRunningError: an update works on the dataset.
 
         >>> [each.remaining for each in project.quarantine("silver_orders").replay()]
         [3]
         """
-        return self._replay(self.name, observers)
+        return self._replay(self.name, observers, wait)
 
     def discard(
         self,

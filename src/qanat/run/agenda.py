@@ -9,7 +9,7 @@ timetable.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -64,6 +64,7 @@ class _State:
     earliest: float = 0.0
     alive: bool = False
     woken: bool = False
+    held: bool = False
     failures: int = 0
     retry: float = _FIRST_RETRY
     pause: float = _FIRST_LOOK
@@ -132,6 +133,24 @@ class Agenda:
         if self._last is None:
             self._last = set(self.running)
 
+    def hold(self, names: Iterable[str]) -> None:
+        """Begin no look at some datasets until they are let go."""
+        for name in names:
+            self._states[name].held = True
+
+    def let_go(self, names: Iterable[str]) -> None:
+        """Look at datasets again that were held, and at what reads them: others may have news."""
+        now = self.clock()
+        for name in names:
+            state = self._states[name]
+            state.held, state.due = False, now
+            self._wake(name, now)
+
+    def come_again(self) -> None:
+        """Look once more at what is being looked at: it may end before all is taken."""
+        for name in self.running:
+            self._states[name].woken = True
+
     def due(self) -> list[str]:
         """What is to be looked at now, the longest overdue first.
 
@@ -191,6 +210,8 @@ class Agenda:
                     yield name, max(state.due, state.earliest)
 
     def _may_begin(self, state: _State) -> bool:
+        if state.held:
+            return False
         return self._last is None or (bool(self._last) and state.alive and state.took <= _SHORT)
 
     def _wake(self, name: str, now: float) -> None:

@@ -31,6 +31,7 @@ from qanat.run.agenda import Agenda, Entry, Outcome
 from qanat.run.attempt import RunningUpdate
 from qanat.run.dataset import Around, DatasetRun
 from qanat.run.entry import LedgerEntry, failure_of, open_update
+from qanat.run.lending import Lending
 from qanat.run.looks import Looks
 from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
@@ -220,6 +221,16 @@ class _Turns:
             return Turn(name, Outcome.PAUSED)
         return Turn(name, Outcome.NEWS if run.epochs else Outcome.NOTHING)
 
+    def taken_back(self, names: Names) -> bool:
+        """Know what others have done with datasets; whether they left something to recover."""
+        session = self.running.session
+        session.look_again(names)
+        around = around_now(session)
+        with self._lock:
+            self.around = around
+        opened = Names(e.dataset for e in session.ledger.open_epochs())
+        return any(n in opened and n not in self.running.stuck for n in names)
+
     def end_those_begun(self) -> None:
         """Let turns that have begun end after their epoch, however much there is to take."""
         self.running.ending.set()
@@ -246,6 +257,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
     finished: SimpleQueue[Future[Turn]] = SimpleQueue()
     left_open, looks = False, Looks(running, names)
+    lending = Lending(running, names, agenda)
     until = time.monotonic() + (_STUCK if running.stuck else _LONGEST)
     with ThreadPoolExecutor(session.threads, thread_name_prefix="qanat") as pool:
         try:
@@ -253,6 +265,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                 if not agenda.winding_down and (left_open or _ends(turns, ending, until)):
                     turns.end_those_begun()
                     agenda.wind_down()
+                left_open |= _lend(turns, agenda, lending)
                 looks.at_pauses()
                 looks.at_silence()
                 free = session.threads - len(agenda.running)
@@ -273,6 +286,17 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             session.interrupt()
             raise
+
+
+def _lend(turns: _Turns, agenda: Agenda, lending: Lending) -> bool:
+    """Let others in, and take back what they are done with; whether they left it to recovery."""
+    back = lending.look()
+    left_open = bool(back) and turns.taken_back(back)
+    agenda.let_go(back)
+    if lending.waits:
+        agenda.come_again()
+        turns.end_those_begun()
+    return left_open
 
 
 def _next(finished: SimpleQueue[Future[Turn]], seconds: float) -> Turn | None:

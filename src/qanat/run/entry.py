@@ -33,12 +33,13 @@ from qanat.model.event import (
 from qanat.model.metrics import KEPT, METRICS_RETENTION
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import Lease, UpdateRecord, UpdateStatus
+from qanat.model.record import CONTINUOUS, Lease, UpdateRecord, UpdateStatus
 from qanat.model.upkeep import parse_duration
 from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.lease import Gate, HeldLease, Patience, Pulse
+from qanat.run.lease import Gate, HeldLease, Patience
+from qanat.run.pulse import Pulse
 from qanat.run.session import Session
 
 MOST = 10_000
@@ -168,12 +169,16 @@ def leased(session: Session, datasets: Collection[str]) -> Names | None:
 
 
 def patience(
-    wait: float | bool, tell: Callable[[Event], None], stop: threading.Event | None = None
+    wait: float | bool,
+    tell: Callable[[Event], None],
+    stop: threading.Event | None = None,
+    asks: bool = False,
 ) -> Patience:
     """How long to wait for other updates: seconds, or True for as long as it takes.
 
     Args:
         stop: ends the waiting once it is set.
+        asks: see `Patience`.
     """
 
     def tell_of(other: Lease) -> None:
@@ -182,7 +187,7 @@ def patience(
         tell(LeaseAwaited(*place, works_on, other.since, other.endless))
 
     seconds = math.inf if wait is True else float(wait)
-    return Patience(seconds, tell_of, stop or threading.Event())
+    return Patience(seconds, tell_of, stop or threading.Event(), asks)
 
 
 @dataclass(slots=True)
@@ -351,7 +356,10 @@ def open_update(
         # Whoever comes next finishes these first; another update may be just doing so.
         return [n for move in session.ledger.open_moves() for n in move.datasets]
 
-    waiting = patience(wait, tell, stop)
+    # A continuous update stands by for another one. What renames or removes datasets needs the
+    # declarations of all others to have changed before.
+    asks = command != CONTINUOUS and not everything
+    waiting = patience(wait, tell, stop, asks)
     held = HeldLease(session.ledger, id, covered(), waiting, choose_again, interrupted, lasts)
     with session.at_work, held as lease:
         look_again()

@@ -1,4 +1,4 @@
-"""Leases that are held, a pulse that tells who is alive, a gate that stops sleepers.
+"""Leases that are held, and a gate that stops sleepers.
 
 Updates of disjoint datasets run side by side, each with the lease of what it updates. A process
 may be stopped at any instruction for longer than its lease lasts. What it writes to the ledger
@@ -7,16 +7,10 @@ folder, which asks no ledger. So every update writes its log entries in a folder
 gate, from where they are given their names. An update that ends the lease of another renames that
 one's folder before looking at what was committed. After that no commit of the sleeper can
 succeed, at whatever instruction it wakes; everything it committed earlier is seen.
-
-Such a sleeper may still wake, stage files, and be killed before it removes them. So an update that
-has a pulse counts as running, even after another has ended its lease: every later update looks for
-its leftovers, until one finds it dead.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import threading
 import time
@@ -33,7 +27,7 @@ from qanat.frozen import Frozen
 from qanat.model.name import Names
 from qanat.model.record import Lease
 from qanat.ports.ledger import Ledger
-from qanat.run.scratch import locked, make_folder
+from qanat.run.scratch import make_folder
 
 
 class Gate:
@@ -91,64 +85,19 @@ def close(folder: Path) -> None:
     shutil.rmtree(away, ignore_errors=True)
 
 
-class Pulse:
-    """The pulse of this process's update.
-
-    Args:
-        parent: where scratch space is: what dead processes leave is swept there.
-    """
-
-    def __init__(self, parent: Path, update: str) -> None:
-        self._path = _place(parent, update)
-        self._lock: int | None = None
-
-    def start(self) -> None:
-        """Take the lock that tells others that this process is alive.
-
-        Raises:
-            StorageFullError, AdapterError: the file cannot be made.
-        """
-        if self._lock is not None:
-            return  # started before, by an attempt to begin that failed later
-        make_folder(self._path.parent)
-        self._lock = locked(self._path)
-
-    def stop(self) -> None:
-        """The update is over, and has nothing left to remove."""
-        if self._lock is None:
-            return
-        # What the disk refuses to remove now, the next update removes.
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        os.close(self._lock)
-        self._lock = None
-
-
-def has_pulse(parent: Path, update: str) -> bool:
-    """True if the process of an update still lives."""
-    try:
-        handle = os.open(_place(parent, update), os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def _place(parent: Path, update: str) -> Path:
-    return parent / f"{update}.lock"
-
-
 SECONDS = 60.0
 """How long a lease lasts without a sign of life."""
 
 _FIRST_LOOK = 0.05
 """Seconds before the second look whether a lease is free; each wait is longer, up to the next."""
 _LONGEST_LOOK = 2.0
+STOP_IT = (
+    "it goes on until it is stopped: stop it (Ctrl-C, or SIGTERM to its process), run this, and"
+    " start it again, which goes on where it was"
+)
+"""The way out for one whom a continuous update does not let in."""
+_REQUEST = 10.0
+"""Seconds for which a request for a lease counts, should its process die."""
 
 
 class Patience(Frozen):
@@ -158,11 +107,13 @@ class Patience(Frozen):
         seconds: at most; infinite for as long as it takes.
         tell: called with the lease that is waited for, once for each.
         stop: ends the waiting once it is set.
+        asks: whether to ask continuous updates for room, which they make between two epochs.
     """
 
     seconds: float = 0.0
     tell: Callable[[Lease], object] = bool
     stop: threading.Event = field(default_factory=threading.Event)
+    asks: bool = False
 
 
 class HeldLease:
@@ -201,6 +152,7 @@ class HeldLease:
         self._lease: Lease | None = None
         self._changing = threading.RLock()
         self._thread = threading.Thread(target=self._keep, daemon=True, name="qanat-lease")
+        self._asked = False
         self.waited = False
         """True if other updates were waited for: what was read before may be old."""
 
@@ -265,6 +217,21 @@ class HeldLease:
         with self._changing:
             self._lease = self._ledger.extend(self.latest, datasets, free_only)
 
+    def give(self, datasets: Collection[str], of: Collection[str]) -> None:
+        """Give some datasets back for a while.
+
+        Args:
+            of: all that the update works on.
+
+        Raises:
+            LeaseLostError: another update has ended the lease.
+        """
+        given = Names(datasets)
+        with self._changing:
+            held = self.latest.datasets
+            left = [n for n in (of if held is None else held) if n not in given]
+            self._lease = self._ledger.narrow(self.latest, left)
+
     def narrow(self) -> None:
         """Give back what the update has taken beside what it was to work on."""
         if self._datasets is not None and self.latest.datasets != self._datasets:
@@ -303,6 +270,13 @@ class HeldLease:
         return self
 
     def _acquired(self) -> Lease:
+        try:
+            return self._waited_for()
+        finally:
+            if self._asked:
+                self._ledger.withdraw(self._holder)
+
+    def _waited_for(self) -> Lease:
         end, pause, told = time.monotonic() + self._patience.seconds, _FIRST_LOOK, set[int]()
         while True:
             wanted = self._datasets
@@ -313,23 +287,35 @@ class HeldLease:
             except UpdateRunningError as error:
                 left = end - time.monotonic()
                 if left <= 0 and self.waited:
-                    endless = any(o.endless and o.meets(wanted) for o in self._ledger.held())
-                    raise _still_running(error, self._patience.seconds, endless) from error
+                    raise self._refused(error, wanted) from error
                 impatient = left <= 0 and not self._patience.seconds
                 if impatient or self._patience.stop.is_set():
-                    raise
+                    raise self._refused(error, wanted) from error
             else:
                 if self._suffices(lease):
                     return lease
                 continue
-            self.waited = True
-            for other in self._ledger.held():
-                if other.meets(wanted) and other.token not in told:
-                    told.add(other.token)
-                    self._patience.tell(other)
+            self._tell_of_others(wanted, told)
             # At least once, however long the first try took: who waits is told for whom.
             self._patience.stop.wait(max(0.0, min(pause, left)))
             pause = min(1.5 * pause, _LONGEST_LOOK)
+
+    def _tell_of_others(self, wanted: Names | None, told: set[int]) -> None:
+        """Tell whom the update waits for, each once, and ask for room (see `lending`)."""
+        self.waited = True
+        others = [o for o in self._ledger.held() if o.meets(wanted)]
+        for other in others:
+            if other.token not in told:
+                told.add(other.token)
+                self._patience.tell(other)
+        if self._patience.asks and others:
+            self._asked = True
+            self._ledger.request(self._holder, wanted, _REQUEST)
+
+    def _refused(self, error: UpdateRunningError, wanted: Names | None) -> UpdateRunningError:
+        """The error for one who has waited long enough, or would wait for ever."""
+        endless = any(o.endless and o.meets(wanted) for o in self._ledger.held())
+        return _refused(error, self._patience, endless, self.waited)
 
     def _suffices(self, lease: Lease) -> bool:
         """True if a lease is of all that is to be worked on now; otherwise it is given back."""
@@ -360,13 +346,14 @@ class HeldLease:
                 raise
 
 
-def _still_running(error: UpdateRunningError, seconds: float, endless: bool) -> UpdateRunningError:
-    """The same error for one who has waited: that there is `--wait` is known."""
-    wait, semicolon, if_dead = (error.hint or "").partition("; ")
-    if not endless:
+def _refused(
+    error: UpdateRunningError, patience: Patience, endless: bool, waited: bool
+) -> UpdateRunningError:
+    """The same error for one who has waited, or whom a continuous update does not let in."""
+    message, (wait, semicolon, if_dead) = error.message, (error.hint or "").partition("; ")
+    if waited:
+        message += f", still after {patience.seconds:g} s of waiting"
         wait = "wait as long as it takes (--wait without a number)"
-    return UpdateRunningError(
-        f"{error.message}, still after {seconds:g} s of waiting",
-        got=error.got,
-        hint=f"{wait}{semicolon}{if_dead}",
-    )
+    if endless and not patience.asks:
+        wait = STOP_IT
+    return UpdateRunningError(message, got=error.got, hint=f"{wait}{semicolon}{if_dead}")

@@ -20,6 +20,7 @@ from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update
 from qanat.run.inputs import REFERENCE
+from qanat.run.lease import STOP_IT
 from qanat.run.moves import carry_out
 from qanat.run.past import SNAPSHOT
 from qanat.run.readable import folder_name
@@ -177,12 +178,14 @@ def carry_on(
             raise
         # The ledger's hint is about `qanat run`, which would start an update instead.
         sure = " --yes" if names[1] is None else ""
-        _, _, if_dead = (error.hint or "").partition("; ")
+        way, _, if_dead = (error.hint or "").partition("; ")
+        if way != STOP_IT:
+            way = f"wait for it: qanat {command}{sure} --wait"
         raise UpdateRunningError(
             error.message,
             wanted=f"no other update meanwhile: `qanat {command.split()[0]}` takes all datasets",
             got=error.got,
-            hint="; ".join(filter(None, (f"wait for it: qanat {command}{sure} --wait", if_dead))),
+            hint="; ".join(filter(None, (way, if_dead))),
         ) from error
 
 

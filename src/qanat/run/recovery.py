@@ -32,9 +32,9 @@ from qanat.run.commits import (
 )
 from qanat.run.epoch import redo_epoch
 from qanat.run.inputs import PROMOTED
-from qanat.run.lease import has_pulse
 from qanat.run.mismatch import mismatch_of
 from qanat.run.moves import carry_out
+from qanat.run.pulse import has_pulse
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
 from qanat.run.sides import starts_over, tables

@@ -15,7 +15,8 @@ from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
 from qanat.run.entry import Diary, LedgerEntry
-from qanat.run.lease import Gate, HeldLease, Pulse, has_pulse
+from qanat.run.lease import Gate, HeldLease
+from qanat.run.pulse import Pulse, has_pulse
 from qanat.run.scratch import sweep_scratch
 from qanat.run.session import Session
 from qanat.run.update import update

@@ -27,10 +27,7 @@ def refusal(other: Lease, wanted: Lease) -> UpdateRunningError:
     what, way = "another update works", "wait for it (the same command with --wait)"
     if other.endless:
         what = "a continuous update works"
-        way = (
-            "it goes on until it is stopped: stop it (Ctrl-C, or SIGTERM to its process), run"
-            " this, and start it again, which goes on where it was"
-        )
+        way = "have it let you in between two epochs (the same command with --wait)"
     return UpdateRunningError(
         f"{what} on {_common(other, wanted)}",
         got=str(other),

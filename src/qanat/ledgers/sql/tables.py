@@ -234,6 +234,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, dataset_key, flow, metric, update_id)
         )""",
     ),
+    (
+        """CREATE TABLE qanat_requests (
+            scope TEXT NOT NULL,
+            holder TEXT NOT NULL,
+            datasets TEXT,
+            expires DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (scope, holder)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 
