@@ -69,7 +69,7 @@ def _crash(root: Path, *names: str) -> None:
     with pytest.MonkeyPatch.context() as patched, Session.open(root) as session:
         patched.setattr(SqlLedger, "settle", die)
         patched.setattr(SqlLedger, "end_update", lambda *_: None)
-        patched.setattr("qanat.run.lease.Pulse.start", lambda _: None)
+        patched.setattr("qanat.run.pulse.Pulse.start", lambda _: None)
         with pytest.raises(_Killed):
             update(session, Selection(names))
 
