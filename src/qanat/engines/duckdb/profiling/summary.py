@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.profile import sample as by_sample
+from qanat.engines.duckdb.profiling import sample as by_sample
 from qanat.engines.duckdb.profiling.counted import (
     Distinct,
     Values,
