@@ -27,26 +27,27 @@ import click
 from qanat import errors, pipelines, plugins, project, text
 from qanat.cli.program import LATER, program
 from qanat.crash import document as crash
-from qanat.declare import auto_cdc, calls, columns, properties, settings, types as column_types
+from qanat.declare import (
+    auto_cdc,
+    calls,
+    checks,
+    columns,
+    properties,
+    settings,
+    types as column_types,
+)
 from qanat.errors import QanatError
 from qanat.model import pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
+from qanat.model.expectation import Action
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, QuarantineLimit
+from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.owner import OWNER
-from qanat.model.pipeline import (
-    ON_ROW_ERROR,
-    RESET_ALLOWED,
-    TRIGGER_INTERVAL,
-    Action,
-    Drift,
-    OnRowError,
-    References,
-    Unique,
-)
+from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, TRIGGER_INTERVAL, Drift, OnRowError
 from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
+from qanat.model.rule import References, Unique
 from qanat.model.schema import Field
 from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ
@@ -254,9 +255,24 @@ APPLY CHANGES INTO table changes
 SET key = value
 
 constraint:
-  CONSTRAINT name EXPECT (condition)                              [ON VIOLATION action]
-  CONSTRAINT name EXPECT UNIQUE (column, …)                       [ON VIOLATION action]
-  CONSTRAINT name EXPECT (column, …) REFERENCES dataset (column, …) [ON VIOLATION action]
+  CONSTRAINT name EXPECT rule
+    [WHERE (condition)] [NULLS PASS] [TOLERATE {n % | n ROWS}]
+    [WITH (severity = 'low | medium | high | critical', dimension = '…', owner = '…',
+           comment = '…', tags = 'a, b')]
+    [ON VIOLATION action]
+
+rule, about rows:
+  (condition)
+  UNIQUE (column, …)
+  (column, …) REFERENCES dataset (column, …)
+  [STRICTLY] {INCREASING | DECREASING} (column)
+
+rule, about the table (action: FAIL UPDATE, or none):
+  {TABLE | EPOCH} (condition on aggregates)
+  FRESH (column) WITHIN INTERVAL n unit
+  DISTRIBUTION (column) LIKE dataset (column) WITHIN distance
+  SAME ROWS AS dataset KEYS (column, …) [COLUMNS (column, …)]
+  COLUMNS (column [type], …) [IN ORDER] [ONLY]
 
 action:
   DROP ROW | QUARANTINE ROW | FAIL UPDATE
@@ -386,7 +402,7 @@ def _fixed(option: str, value: object) -> str:
 
 
 def _action_sql(action: Action) -> str:
-    words = {value: words for words, value in columns.ACTIONS.items()}
+    words = {value: words for words, value in checks.ACTIONS.items()}
     return code(words[action]) if action in words else "(none)"
 
 
@@ -768,7 +784,7 @@ def tables() -> Lines:
     yield "`configuration`, else an epoch begins as soon as there is something to take."
     yield ""
     yield (
-        f"`{QUARANTINE_LIMIT}`: {document(QuarantineLimit).splitlines()[0].rstrip('.')}: {LIMIT}."
+        f"`{QUARANTINE_LIMIT}`: {document(parse_limit).splitlines()[0].rstrip('.')}: {LIMIT}."
         " With more, the dataset fails and publishes nothing. Default: that of the spec's"
         " `configuration`, else no limit."
     )

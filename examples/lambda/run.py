@@ -42,7 +42,11 @@ def main() -> None:
                     (ARCHIVE / f"{day}.json").write_text("\n".join(orders(day)), encoding="utf-8")
                     project.run()
             print("Revenue:", project.query("FROM revenue"), sep="\n")
-            print("What both layers have counted:", project.query("FROM compared"), sep="\n")
+            print(
+                "What both layers have counted:",
+                project.query("FROM compared ORDER BY ALL"),
+                sep="\n",
+            )
             # An archive that lacks an order does not go unseen.
             (ARCHIVE / "1.json").write_text("\n".join(orders(1)[1:]), encoding="utf-8")
             failed = project.run().failed

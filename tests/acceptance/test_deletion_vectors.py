@@ -26,18 +26,27 @@ def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path)
 
 
-def vector(*rows: int) -> dict[str, Any]:
-    """Rows as an inline deletion vector: a portable 64-bit Roaring bitmap in Z85."""
-    bitmap = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16)
-    bitmap += b"".join(struct.pack("<H", row) for row in rows)
-    data = struct.pack("<IQI", 1681511377, 1, 0) + bitmap
-    data += b"\0" * (-len(data) % 4)
+def bitmap(*rows: int) -> bytes:
+    """Rows as a portable 64-bit Roaring bitmap, as Delta has it."""
+    some = struct.pack("<IIHHI", 12346, 1, 0, len(rows) - 1, 16)
+    some += b"".join(struct.pack("<H", row) for row in rows)
+    data = struct.pack("<IQI", 1681511377, 1, 0) + some
+    return data + b"\0" * (-len(data) % 4)
+
+
+def z85(data: bytes) -> str:
     text = ""
     for (word,) in struct.iter_unpack(">I", data):
         text += "".join(_Z85[word // 85**n % 85] for n in range(4, -1, -1))
-    size = len(data)
+    return text
+
+
+def vector(*rows: int) -> dict[str, Any]:
+    """Rows as an inline deletion vector."""
+    data = bitmap(*rows)
     return {
-        "storageType": "i", "pathOrInlineDv": text, "sizeInBytes": size, "cardinality": len(rows),
+        "storageType": "i", "pathOrInlineDv": z85(data), "sizeInBytes": len(data),
+        "cardinality": len(rows),
     }  # fmt: skip
 
 

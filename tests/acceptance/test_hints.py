@@ -67,6 +67,25 @@ NOT_FOLLOWED = {
     "names another method of Spark's: tests/unit/declare/test_spark_frames.py calls those": (
         "declare/spark/",
     ),
+    "says what to weigh; tests/acceptance/test_checks_in_files.py has what leads to it": (
+        "declare/check/breaking.py: keep the contract, or change it",
+        "quality/contracts.py: keep the contract, or change it",
+        "declare/check/selected.py: TBLPROPERTIES ('qanat.tags' = 'gold, pii')",
+        "declare/functions.py: leave one of them out; @expect_all takes checks",
+        "declare/imports/found.py: put a contract into the folder contracts",
+    ),
+    "says what to weigh; tests/acceptance/test_checks.py has what leads to it": (
+        "declare/rules.py: read it in a MATERIALIZED VIEW",
+        "declare/rules.py: EXPECT (condition) is about each row",
+        "engines/duckdb/measuring.py: nothing was published; NULLS PASS",
+        "run/auditing.py: nothing was published; mend the data",
+    ),
+    "asks for another test from live data; tests/acceptance/test_recording.py writes some": (
+        "cli/test.py: qanat test --from DATASET",
+        "run/recording.py: declare a table of its rows",
+        "run/recording.py: its query uses the time",
+        "run/recording.py: give another condition: --where",
+    ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
         "testing/",
@@ -731,6 +750,18 @@ CASES = {
         "leave --continuous out, and run continuously afterwards",
         follow="qanat run --full-refresh",
         again="qanat run",
+    ),
+    "a report of a plan": Case(
+        "qanat run --dry-run --report plan.html",
+        "leave it out, and write the page later: qanat report",
+        follow="qanat run",
+        again="qanat run --report plan.html",
+    ),
+    "a diff without keys": Case(
+        "qanat diff 'SELECT 1 AS a FROM range(2)' 'SELECT 1 AS a'",
+        "name them: --key COLUMN, repeated for several (keys=[…] in Python)",
+        follow="qanat validate",
+        again="qanat diff 'SELECT 1 AS a FROM range(2)' 'SELECT 1 AS a' --key a",
     ),
     "Jinja": mended(
         "read a dataset by its name (FROM orders)",

@@ -118,6 +118,12 @@ CASES = {
         )
         for package in packages
     },
+    **{
+        f"a contract without {package}": Case(
+            (package,), "contracts", {"contracts/one.odcs.yaml": "apiVersion: v3.0.2\n"}
+        )
+        for package in ("jsonschema", "open_data_contract_standard")
+    },
     "kafka sink in Avro": Case(
         ("fastavro",),
         "avro",
@@ -283,6 +289,7 @@ def test_every_package_of_an_extra_is_tried() -> None:
         "protobuf": "google",
         "adbc-driver-postgresql": "adbc_driver_postgresql",
         "prometheus-client": "prometheus_client",
+        "open-data-contract-standard": "open_data_contract_standard",
     }
     hidden = {p for case in CASES.values() for p in case.missing} | {"prometheus_client"}
     extras: dict[str, set[str]] = {}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import deltalake
 import polars
@@ -15,6 +19,7 @@ from qanat.errors import HistoryMismatchError, ProblemsError
 from qanat.run.doctor import examine
 from qanat.testing.object_store import ObjectStore
 from qanat.testing.postgresql import postgresql
+from tests.acceptance.test_deletion_vectors import bitmap, vector, z85
 
 pytestmark = pytest.mark.services
 
@@ -215,3 +220,62 @@ def test_a_file_that_comes_back_replaces_its_rows(
         assert project.table("total").polars()["amount"].to_list() == [3 + 5 + 4]
     found = polars.read_delta(f"s3://lake/{place}/lake/tables/silver")
     assert sorted(found["id"].to_list()) == [1, 3, 4]
+
+
+@pytest.mark.parametrize("stored", ["inline", "file"])
+def test_rows_that_others_deleted_stay_deleted(
+    tmp_path: Path, server: ObjectStore, place: str, stored: str
+) -> None:
+    """As on a disk (`test_deletion_vectors`): merges and compaction leave them out."""
+    root = machine(tmp_path, place)
+    (root / "transformations" / "all.sql").write_text(
+        "CREATE STREAMING TABLE t KEYS (id) AS SELECT * FROM "
+        f"STREAM read_files('s3://lake/{place}/in/*.csv', schema => 'id INT, v STRING');"
+    )
+
+    def arrive(name: str, rows: str) -> None:
+        server.put("lake", f"{place}/in/{name}.csv", f"id,v\n{rows}".encode())
+        with qanat.open(root) as project:
+            project.run()
+
+    def read() -> list[tuple[int, str]]:
+        with qanat.open(root) as project:
+            return sorted(project.table("t").polars().rows())
+
+    arrive("1", "1,a\n2,b\n3,c\n4,d\n")
+    arrive("2", "5,e\n6,f\n7,g\n")
+    key = f"{place}/lake/tables/t"
+    table = deltalake.DeltaTable(f"s3://lake/{key}")
+    found = table.get_add_actions(flatten=True)
+    columns = [found[name].to_pylist() for name in ("path", "size_bytes", "num_records")]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7}
+    features = {kind: ["deletionVectors"] for kind in ("readerFeatures", "writerFeatures")}
+    made = [{"commitInfo": {"operation": "DELETE"}}, {"protocol": protocol | features}]
+    content, name = b"\x01", UUID("d2c639aa-8816-431a-aaf6-d3fe2512ff61")
+    for path, size, rows in sorted(zip(*columns, strict=True)):
+        said = vector(1, 2)
+        if stored == "file":
+            data = bitmap(1, 2)
+            said |= {"storageType": "u", "pathOrInlineDv": f"ab{z85(name.bytes)}"}
+            said |= {"offset": len(content), "sizeInBytes": len(data)}
+            content += struct.pack(">I", len(data)) + data + struct.pack(">I", zlib.crc32(data))
+        add = {"path": path, "size": size, "partitionValues": {}, "modificationTime": 1}
+        add |= {"stats": json.dumps({"numRecords": rows})}
+        made.append({"remove": {"path": path, "dataChange": True, "deletionTimestamp": 1}})
+        made.append({"add": add | {"dataChange": True, "deletionVector": said}})
+    server.put("lake", f"{key}/ab/deletion_vector_{name}.bin", content)
+    log = f"{key}/_delta_log/{table.version() + 1:020}.json"
+    server.put("lake", log, "\n".join(map(json.dumps, made)).encode())
+
+    left = [(1, "a"), (4, "d"), (5, "e")]
+    assert read() == left
+    arrive("3", "4,dd\n8,h\n")
+    wanted = [(1, "a"), (4, "dd"), (5, "e"), (8, "h")]
+    assert read() == wanted
+    with qanat.open(root) as project:
+        project.maintain()
+    assert read() == wanted
+    newest = deltalake.DeltaTable(f"s3://lake/{key}")
+    assert len(newest.file_uris()) == 1
+    assert not any(batch.num_rows for batch in newest.deletion_vectors())
+    assert sorted(polars.read_delta(f"s3://lake/{key}").rows()) == wanted

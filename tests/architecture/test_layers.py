@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("testing",),
 )
 # The two names a user imports: they hand out what lower layers define and nothing imports them.
-FACADE = {"__init__", "__main__", "pipelines"}
+FACADE = {"__init__", "__main__", "check", "pipelines"}
 ROW = {room: row for row, rooms in enumerate(LAYERS) for room in rooms}
 
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.model.changes import ScdType
 from qanat.model.chosen import EVERY, Chosen
-from qanat.model.pipeline import Action, Expectation, Predicate
+from qanat.model.expectation import Action, Expectation
+from qanat.model.rule import Predicate
 from qanat.model.snapshots import Snapshots, Version
 from qanat.model.staged import Counts, Staged
 from tests.changes.model import VALUES, Row

@@ -6,7 +6,7 @@ and not before, and every command is a module of its own. `options` are those th
 errors into words and exit codes with an `excerpt` of the author's file, `screen` knows the
 terminal, `interrupt` what Ctrl-C does, `bar` shows long work, `template` has the files of a new
 project, `continuous` is what `run` does with `--continuous`, `crash_test` what `doctor` does with
-`--crash-test`. Results become text and JSON in `qanat.report`.
+`--crash-test`, and `import_` the command `import`. Results become text and JSON in `qanat.report`.
 """
 
 import sys

@@ -42,7 +42,7 @@ class Bar:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(file=stream, no_color=not colour, highlight=False),
+            console=Console(file=stream, color_system="auto" if colour else None, highlight=False),
             transient=True,
             disable=not live,
         )

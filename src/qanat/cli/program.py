@@ -13,6 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -99,7 +100,9 @@ class LazyGroup(Group):
             )
         if cmd_name not in self.lazy:
             return None
-        command: click.Command = import_module(f"{self.package}.{cmd_name}").command
+        # A module cannot be called as a word of the language.
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"{self.package}.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -160,12 +163,17 @@ COMMANDS = {
     "plan": "Show what an update would do, and why.",
     "run": "Bring the datasets up to date.",
     "test": "Check expectations on the stored tables; run unit tests.",
+    "backtest": "Try checks on the rows of past updates.",
     "query": "Ask the project's tables by SQL.",
     "show": "Look at all tables, or at the rows and columns of one.",
+    "diff": "Compare two tables, versions, environments or files by keys.",
     "lineage": "Show what a table or column is made from.",
     "history": "List past updates and their epochs.",
+    "report": "Write an update as an HTML page.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "anomalies": "See what was out of the ordinary, and say whether it was expected.",
+    "export": "Write a data contract for a dataset.",
+    "import": "Take over checks of dbt, Great Expectations, Soda or Pandera.",
     "promote": "Take over tables that another environment has computed.",
     "maintain": "Compact tables, and delete old files and log entries.",
     "pause": "Let no update work on a dataset for now.",
@@ -181,7 +189,6 @@ COMMANDS = {
 LATER = {
     "backfill": "run a selection again with `qanat run --full-refresh TABLE`",
     "serve": "look at results with `qanat show`, `qanat lineage` and `qanat history`",
-    "export": "declare a sink in the project; it writes Parquet, CSV or JSON files",
 }
 """Commands of a later release, with what to do until then."""
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import cast
 
 import click
@@ -61,6 +62,12 @@ _PORTS = 65535
     callback=_address,
     help="With --continuous: serve metrics there for Prometheus.  [host: 127.0.0.1]",
 )
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write an HTML page of the update to this file, as `qanat report` does.",
+)
 @project_ref
 @logs
 @output
@@ -71,6 +78,7 @@ def command(
     dry_run: bool,
     continuous: bool,
     metrics: tuple[str, int] | None,
+    report: Path | None,
     ref: ProjectRef,
     logs: Logs,
     json: bool,
@@ -95,6 +103,11 @@ def command(
             "--metrics is served while an update runs, and this one ends by itself",
             hint="qanat run --continuous --metrics 9464",
         )
+    if report is not None and (continuous or dry_run):
+        raise CommandLineError(
+            "--report is about an update that has ended",
+            hint="leave it out, and write the page later: qanat report",
+        )
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
@@ -108,6 +121,10 @@ def command(
             return exit_code(result)
         with watching(logs, json) as observers:
             result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
+        if report is not None and result.id:
+            # Imported only here: few updates write a page.
+            write = import_module("qanat.report.page").write
+            write(report, project.report(result.id).html())
         # Here, a run of everything would make tables that are read from the other environment.
         chosen = _chosen(select, refreshes) if project.session.project.reads_from else ()
     if json:

@@ -12,38 +12,17 @@ from qanat.crash.report import Report
 from qanat.crash.strip import cells, legend, shown, strip
 from qanat.crash.trace import Call
 from qanat.frozen import Frozen
+from qanat.report.html import Part
+from qanat.report.page import frame, head
 
 _OPEN = 3
 """Failures that are shown unfolded."""
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b2430; --soft: #566272; --page: #fff; --line: #dde2e9;
-  --good: #2a9d78; --bad: #c23b00; --none: #e9ecf0; --well: #00724f; --bar: #6d8fb8; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf2; --soft: #9aa7b8; --page: #12171e;
-  --line: #2b3542; --good: #36b088; --bad: #ff7a3d; --none: #222b36; --well: #4fc79c;
-  --bar: #5f86b5; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; }
-h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0 0 .4rem; }
-h2 { font-size: 1.15rem; margin: 2.8rem 0 .5rem; }
-h3 { font-size: .95rem; margin: 1.3rem 0 .2rem; }
-h3 small { font-weight: 400; font-size: inherit; }
-p, small, td.why { color: var(--soft); } p { margin: .3rem 0 .8rem; max-width: 46rem; }
-.verdict { font-size: 1.65rem; line-height: 1.3; font-weight: 650; max-width: none;
-  margin: 0 0 1.4rem; color: var(--well); } .verdict.ill, td.ill { color: var(--bad); }
-td.ill { font-weight: 650; }
-dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1px;
-  margin: 0; background: var(--line); border: 1px solid var(--line); border-radius: 8px;
-  overflow: hidden; }
-dl div { background: var(--page); padding: .6rem .9rem; }
-dt { color: var(--soft); font-size: .82rem; }
-dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: baseline;
-  border-bottom: 1px solid var(--line); }
-th { font-weight: 600; white-space: nowrap; } thead th { color: var(--soft); font-size: .85rem; }
-.n { text-align: right; white-space: nowrap; } td.why { width: 100%; }
+:root { --none: #e9ecf0; }
+@media (prefers-color-scheme: dark) { :root { --none: #222b36; } }
+td.ill { font-weight: 650; color: var(--bad); } td.why { color: var(--soft); width: 100%; }
+.n { text-align: right; white-space: nowrap; } table { width: 100%; }
 svg { display: block; width: 100%; }
 svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
 @media (max-width: 760px) { svg text { font-size: 19px; } }
@@ -51,24 +30,17 @@ svg text { fill: var(--soft); font: 10.5px system-ui, sans-serif; }
   margin: .2rem 0 .6rem; color: var(--soft); font-size: 10.5px; }
 .names span { display: block; } .axis { position: relative; height: 16px; line-height: 16px; }
 .axis span { position: absolute; transform: translateX(-50%); }
-.good { fill: var(--good); } .bad { fill: var(--bad); } .none { fill: var(--none); }
+svg .good { fill: var(--good); } svg .bad { fill: var(--bad); } svg .none { fill: var(--none); }
 .site { fill: transparent; } .site:hover { fill: var(--ink); fill-opacity: .35; }
 .bar { fill: var(--bar); } .bar:hover { fill: var(--ink); } .grid { stroke: var(--line); }
 .mark { stroke: var(--ink); stroke-dasharray: 3 2; }
-.legend { font-size: .85rem; max-width: none; margin: 0 0 .2rem; }
+.legend { font-size: .85rem; max-width: none; margin: 0 0 .2rem; color: var(--soft); }
 .legend span { display: inline-block; margin-right: 1.1rem; white-space: nowrap; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em;
   border-radius: 2px; vertical-align: -.05em; outline: 1px solid var(--line); }
-details { border-left: 3px solid var(--bad); padding: .1rem 0 .1rem .9rem; margin: .8rem 0; }
 .origin th { width: 1%; color: var(--soft); font-weight: 400; }
-.origin td { overflow-wrap: anywhere; }
-summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
-pre, code { font: 12.5px/1.5 ui-monospace, monospace; }
-pre { background: var(--none); padding: .7rem .9rem; border-radius: 6px; margin: .5rem 0;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
 """
-# The page loads nothing and runs no script, even if a name or message contains HTML.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+"""What only this page has, beside what the frame brings."""
 
 
 class Subject(Frozen):
@@ -101,14 +73,7 @@ def page(
     if calls:
         parts += _strips(calls, verdicts)
     parts += [*_recoveries(report, verdicts), *_errors(report), *_subject(subject)]
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_sentence(report)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
+    return frame(_sentence(report), *map(Part, parts), style=_STYLE)
 
 
 def _sentence(report: Report) -> str:
@@ -126,9 +91,8 @@ def _count(number: int, noun: str) -> str:
 
 
 def _head(report: Report) -> Iterator[str]:
-    yield "<h1>Qanat crash test</h1>"
-    ill = " ill" if report.failures or not report.tried else ""
-    yield f'<p class="verdict{ill}">{_sentence(report)}.</p>'
+    ill = report.failures or not report.tried
+    yield head("Qanat crash test", f"{_sentence(report)}.", "bad" if ill else "ok")
     for verdict in report.failures[:1]:
         example = verdict.complaints[0].partition("\n")[0]
         yield f"<p>For example, <code>{shown(verdict.case)}</code>: {shown(example)}</p>"
@@ -244,8 +208,9 @@ def _failures(report: Report, subject: Subject) -> Iterator[str]:
     for number, verdict in enumerate(report.failures):
         lines = [*(f"at {s}" for s in verdict.sites), *verdict.complaints]
         command = f'{subject.again} --case "{verdict.case}"'
+        unfolded = " open" if number < _OPEN else ""
         yield (
-            f"<details{' open' if number < _OPEN else ''}><summary>{shown(verdict.case)}</summary>"
+            f'<details class="bad"{unfolded}><summary>{shown(verdict.case)}</summary>'
             f"<pre>{shown(chr(10).join(lines))}</pre>"
             f"<p><code>{shown(command)}</code></p></details>"
         )

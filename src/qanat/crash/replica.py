@@ -15,7 +15,7 @@ from qanat.crash.case import Operation, Scenario
 from qanat.crash.deliveries import sink_folder, sinks
 from qanat.crash.quarters import places
 from qanat.crash.slot import copy_project
-from qanat.declare.files import library_files
+from qanat.declare.files import project_files
 from qanat.errors import StorageFullError, UnsupportedError
 from qanat.model.location import is_url
 from qanat.model.pipeline import SinkTarget
@@ -54,7 +54,7 @@ class Replica:
                 " environment of its own: qanat doctor --crash-test --env NAME",
             )
         self._sinks = [self._sink(name, target) for name, target in sinks(session)]
-        self._declared = [p.relative_to(root) for p in library_files(session.project)]
+        self._declared = [p.relative_to(root) for p in project_files(session.project)]
         self._declared.append(session.project.spec.relative_to(root))
 
     def scenarios(self) -> list[Scenario]:

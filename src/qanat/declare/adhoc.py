@@ -36,6 +36,7 @@ class AskedTable(Frozen):
     """A table that a query reads, as it was at a version; None for the newest.
 
     Args:
+        dataset: its name; empty if what is read is no dataset.
         source: what is read of it: its rows or its changes.
     """
 
@@ -61,8 +62,18 @@ class _Clause(Frozen):
     version: int
 
 
-def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> AdhocQuery:
+def parse_adhoc(
+    text: str,
+    project: ProjectSpec,
+    connectors: Connectors,
+    owner: str = PLACE,
+    outside: bool = False,
+) -> AdhocQuery:
     """Parse a query over the datasets of a project; places of errors are lines of `query`.
+
+    Args:
+        owner: the new names of inputs contain it.
+        outside: whether it may read what is no dataset, such as files or another database.
 
     Raises:
         SqlSyntaxError: it does not parse, or is no query or more than one.
@@ -78,7 +89,7 @@ def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> Adho
         sql = replace(sql, text=changed)
     kept = [t for t in tokens if not any(c.start <= t.start < c.end for c in clauses)]
     try:
-        query = parse_query(sql, kept, PLACE, project, connectors)
+        query = parse_query(sql, kept, owner, project, connectors)
     except SqlSyntaxError as error:
         if error.message.startswith("not a query"):
             word = tokens[0].text.upper()
@@ -86,7 +97,7 @@ def parse_adhoc(text: str, project: ProjectSpec, connectors: Connectors) -> Adho
             error.hint = _COMMANDS.get(word, default)
         raise
     at = {sql.at(c.name): c.version for c in clauses}
-    tables = {r.name: _table(r, at.pop(r.location, None)) for r in query.reads}
+    tables = {r.name: _table(r, at.pop(r.location, None), outside) for r in query.reads}
     if at:
         raise SqlSyntaxError("this version belongs to no table", location=next(iter(at)))
     return AdhocQuery(query, tables)
@@ -155,7 +166,7 @@ def _no_version(sql: SqlText, token: Token) -> QanatError:
     )
 
 
-def _table(read: Read, version: int | None) -> AskedTable:
+def _table(read: Read, version: int | None, outside: bool) -> AskedTable:
     if read.streaming:
         raise UnsupportedError(
             "STREAM has no meaning in a query that is asked once",
@@ -163,10 +174,10 @@ def _table(read: Read, version: int | None) -> AskedTable:
             hint="leave STREAM out: the table is read as it is now",
         )
     dataset = read.source.dataset
-    if dataset is None:
+    if dataset is None and not outside:
         raise UnsupportedError(
             "a query reads the project's tables, and nothing beside them",
             location=read.location,
             hint="declare a streaming table or a view that reads it, and query that",
         )
-    return AskedTable(dataset, version, read.location, read.source)
+    return AskedTable(dataset or "", version, read.location, read.source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qanat.declare.check.value import Check
 from qanat.errors import Location, OptionError, PythonFileError, UnsupportedError, nearest
 from qanat.model.adapter import Connectors
 from qanat.model.pipeline import SinkTarget
@@ -74,6 +75,27 @@ def mapping_of_text(
     ):
         raise _misfit(argument, "a dict of text to text", value, location)
     return dict(value)
+
+
+def rules_given(value: Any, location: Location) -> list[tuple[str | None, str | Check]]:
+    """The rules of a decorator: text or checks by their names, or checks with names of their own.
+
+    Raises:
+        PythonFileError: the value is something else.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        pairs: list[tuple[Any, Any]] = [(None, each) for each in value]
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        pairs = [(None, value)]
+    for name, rule in pairs:
+        named = isinstance(name, str) and name.strip()
+        text = isinstance(rule, str) and rule.strip()
+        if not ((named and text) or (isinstance(rule, Check) and (named or name is None))):
+            wanted = "rules by name, each as text or as a check, or a list of checks"
+            raise _misfit("the expectation", wanted, value, location)
+    return pairs
 
 
 def check_conf(value: Any, location: Location) -> None:

@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from qanat.errors import Location, QanatError
 from qanat.frozen import Frozen
-from qanat.model.pipeline import Action, DatasetKind
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind
 
 Function = Callable[..., Any]
 

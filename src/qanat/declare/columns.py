@@ -1,14 +1,12 @@
-"""Parses the columns behind a dataset's name, and the rules of its constraints."""
+"""Parses the columns behind a dataset's name, and its constraints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlglot import Token
-
-from qanat.declare.cursor import Cursor, SqlText
-from qanat.declare.expression import Role, parse_expression
-from qanat.declare.registry import quoted, strip_prefix
+from qanat.declare.checks import parse_check
+from qanat.declare.cursor import Cursor
+from qanat.declare.registry import Registry, quoted
 from qanat.declare.types import parse_type
 from qanat.errors import (
     DuplicateNameError,
@@ -17,98 +15,9 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.model.pipeline import (
-    Action,
-    Expectation,
-    Predicate,
-    ProjectSpec,
-    References,
-    Rule,
-    Unique,
-)
+from qanat.model.expectation import Action, Expectation
+from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Primitive, Schema
-
-
-def parse_rule(cursor: Cursor, project: ProjectSpec) -> Rule:
-    """Parse the rule behind EXPECT and move the cursor behind it.
-
-    Args:
-        cursor: stands behind EXPECT.
-        project: for the dialect and the prefixes of names.
-
-    Raises:
-        SqlSyntaxError: the text has none of the three forms.
-        UnsupportedError: a predicate reads other rows.
-    """
-    if cursor.take("UNIQUE"):
-        return Unique(cursor.names("column"))
-    start = cursor.index
-    inner = cursor.inside()
-    if not cursor.sees("REFERENCES"):
-        return parse_predicate(cursor.sql, cursor.tokens, inner, project.dialect)
-    cursor.index = start
-    columns = cursor.names("column")
-    cursor.expect("REFERENCES")
-    dataset = strip_prefix(cursor.dotted("dataset"), project)
-    at = cursor.here
-    targets = cursor.names("column")
-    if len(targets) != len(columns):
-        raise SqlSyntaxError(
-            f"{len(columns)} columns cannot reference {len(targets)}",
-            location=at,
-            wanted="as many columns on both sides of REFERENCES",
-        )
-    return References(columns, dataset, targets)
-
-
-def rule_of_text(text: SqlText, project: ProjectSpec) -> Rule:
-    """The rule in the text that a Python decorator was given.
-
-    Raises:
-        SqlSyntaxError, UnsupportedError: as `parse_rule`.
-    """
-    tokens = text.tokens(project.dialect)
-    cursor = Cursor(text, tokens)
-    keyed = any(w.upper == "REFERENCES" for w in cursor.words)
-    if cursor.sees("UNIQUE (") or (cursor.sees("(") and keyed):
-        rule = parse_rule(cursor, project)
-        if cursor.word is not None:
-            raise cursor.unexpected("the end of the rule")
-        return rule
-    return parse_predicate(text, tokens, (0, len(text.text)), project.dialect)
-
-
-def parse_predicate(
-    sql: SqlText, tokens: list[Token], extent: tuple[int, int], dialect: str
-) -> Predicate:
-    """The predicate in a part of a text.
-
-    Args:
-        sql: the text.
-        tokens: its tokens.
-        extent: the offsets of the part's first character and behind its last.
-        dialect: the project's dialect.
-
-    Raises:
-        SqlSyntaxError: the part does not parse, or is no condition.
-        UnsupportedError: it contains a subquery, an aggregate or a window.
-    """
-    return Predicate(parse_expression(sql, tokens, extent, dialect, _RULE), dialect)
-
-
-_RULE = Role(
-    "the expectation",
-    "an expectation",
-    "condition",
-    "use (columns) REFERENCES dataset (columns), or join before",
-)
-
-ACTIONS = {
-    "DROP ROW": Action.DROP,
-    "QUARANTINE ROW": Action.QUARANTINE,
-    "FAIL UPDATE": Action.FAIL,
-}
-"""The actions that ON VIOLATION can name."""
 
 REFUSED = {
     "MASK": "leave the column out, or hash it in the query",
@@ -143,7 +52,7 @@ class Columns:
         return Schema(tuple(self.fields))
 
 
-def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
+def parse_columns(cursor: Cursor, registry: Registry) -> Columns:
     """Parse `( … )` and move the cursor behind it.
 
     What is wrong with a column or constraint is added to `problems`, and parsing continues with
@@ -151,7 +60,7 @@ def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
 
     Args:
         cursor: stands before `(`.
-        project: for the dialect and the prefixes of names.
+        registry: for the dialect, the prefixes of names and what queries may read.
 
     Raises:
         SqlSyntaxError, UnsupportedError: the list cannot be parsed to its end.
@@ -161,7 +70,7 @@ def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
     while True:
         before, constraint = cursor.index, cursor.take("CONSTRAINT")
         try:
-            (_constraint if constraint else _column)(cursor, project, found)
+            (_constraint if constraint else _column)(cursor, registry, found)
         except QanatError as error:
             found.problems.append(error)
             cursor.index = before
@@ -177,32 +86,17 @@ def parse_columns(cursor: Cursor, project: ProjectSpec) -> Columns:
     return found
 
 
-def _constraint(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
+def _constraint(cursor: Cursor, registry: Registry, found: Columns) -> None:
     location = cursor.here
     name = cursor.name("the expectation's name").text
     _refuse(cursor)
     cursor.expect("EXPECT")
-    rule = None
-    before = cursor.index
-    with found.problems.collecting():
-        rule = parse_rule(cursor, project)
-    if rule is None:
-        cursor.index = before
-        cursor.skip_to("ON", ",", ")")
-    action = Action.WARN
-    if cursor.take("ON VIOLATION"):
-        if cursor.sees("WARN"):
-            warns = cursor.unexpected(*ACTIONS)
-            warns.hint = "leave ON VIOLATION out: a violation only warns then"
-            raise warns
-        action = ACTIONS[cursor.expect(*ACTIONS)]
-    elif cursor.sees("ON") or not (cursor.sees(",") or cursor.sees(")")):
-        raise cursor.unexpected("ON VIOLATION", ",", ")")
-    if rule is not None:
-        found.expectations.append(Expectation(name, rule, action, location))
+    made = parse_check(cursor, name, location, registry, found.problems)
+    if made is not None:
+        found.expectations.append(made)
 
 
-def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
+def _column(cursor: Cursor, registry: Registry, found: Columns) -> None:
     location = cursor.here
     # A constraint of the table without a name, not a column named PRIMARY of the type KEY.
     if any(map(cursor.sees, ("PRIMARY KEY", "FOREIGN KEY", "UNIQUE ("))):
@@ -221,14 +115,17 @@ def _column(cursor: Cursor, project: ProjectSpec, found: Columns) -> None:
     text = cursor.sql.text[start.start : end]
     kind = None
     with found.problems.collecting():
-        kind = parse_type(text, project.dialect, type_at)
+        kind = parse_type(text, registry.project.dialect, type_at)
     nullable, comment = True, None
     while not (cursor.sees(",") or cursor.sees(")")) and cursor.word is not None:
         at = cursor.here
         _refuse(cursor)
         if cursor.take("NOT NULL"):
             nullable = False
-            rule = Predicate(f"{_quoted(word.text, project.dialect)} IS NOT NULL", project.dialect)
+            rule = Predicate(
+                f"{_quoted(word.text, registry.project.dialect)} IS NOT NULL",
+                registry.project.dialect,
+            )
             name = f"{word.text}_not_null"
             found.expectations.append(Expectation(name, rule, Action.FAIL, at))
         elif cursor.take("COMMENT"):

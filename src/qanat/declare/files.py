@@ -44,12 +44,30 @@ def find_spec(start: Path) -> Path:
     )
 
 
+CHECKS = "checks"
+"""The folder of a project that has its files of checks, and the rules that these name."""
+CONTRACTS = "contracts"
+"""The folder of a project that has its data contracts."""
+_QUALITY = (".yml", ".yaml", ".csv", ".json", ".jsonl")
+
 DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
 
 
 def library_files(project: ProjectSpec) -> list[Path]:
     """The `.sql` and `.py` files that the project's globs match, each once, sorted by path."""
     return sorted({path for pattern in project.libraries for path in match(project.root, pattern)})
+
+
+def project_files(project: ProjectSpec) -> list[Path]:
+    """All files that say what a project declares: those of its libraries, checks and contracts."""
+    return [*library_files(project), *quality_files(project.root)]
+
+
+def quality_files(root: Path) -> list[Path]:
+    """The files of checks and contracts in a project's folder, sorted by path."""
+    folders = (root / CHECKS, root / CONTRACTS)
+    found = (path for folder in folders if folder.is_dir() for path in folder.rglob("*"))
+    return sorted(path for path in found if path.suffix.lower() in _QUALITY and path.is_file())
 
 
 def match(root: Path, pattern: str) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from qanat.declare.arguments import (
     mapping_of_text,
     names_of,
     optional_text,
+    rules_given,
     sink_target,
     text_of,
     with_values,
@@ -30,8 +31,12 @@ from qanat.declare.capture import (
 )
 from qanat.declare.captured import FRAME, Captured
 from qanat.declare.cdc_call import flow_of_call
+from qanat.declare.check.making import expectation_of
+from qanat.declare.check.reading import Place
+from qanat.declare.check.value import Check
+from qanat.declare.checks import check_of_text
 from qanat.declare.closure import closure_of
-from qanat.declare.columns import Columns, parse_columns, rule_of_text
+from qanat.declare.columns import Columns, parse_columns
 from qanat.declare.cursor import Cursor, SqlText
 from qanat.declare.frames import PACKAGES, TAKES, returned, taken
 from qanat.declare.properties import check_property, check_table_format
@@ -50,9 +55,10 @@ from qanat.errors import (
     nearest,
 )
 from qanat.model.dialect import dialect_of
+from qanat.model.expectation import Action, Expectation
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import same
-from qanat.model.pipeline import Dataset, DatasetKind, Expectation, Flow
+from qanat.model.pipeline import Dataset, DatasetKind, Flow
 from qanat.model.query import FunctionQuery, Query, Read, SourceRef, dataset_ref
 
 
@@ -218,7 +224,7 @@ class _Maker:
         schema = self._valued(call.schema, call)
         sql = SqlText.of_function(f"({schema})", call.location)
         cursor = Cursor(sql, sql.tokens(self.project.dialect))
-        columns = parse_columns(cursor, self.project)
+        columns = parse_columns(cursor, self.registry)
         if cursor.word is not None:
             raise cursor.unexpected("the end of the schema")
         return columns
@@ -230,14 +236,26 @@ class _Maker:
             yield from self._rules(rules)
 
     def _rules(self, call: RuleCall) -> Iterator[Expectation]:
-        rules: dict[str, str] = {}
+        given: Sequence[tuple[str | None, str | Check]] = ()
         with self.registry.problems.collecting():
-            rules = mapping_of_text("the expectation", call.rules, call.location)
-        for name, text in rules.items():
+            given = rules_given(call.rules, call.location)
+        for name, rule in given:
             with self.registry.problems.collecting():
-                sql = SqlText.of_function(text, call.location)
-                rule = rule_of_text(sql.expand(self.project.configuration), self.project)
-                yield Expectation(name, rule, call.action, call.location)
+                yield self._expectation(name, rule, call)
+
+    def _expectation(self, name: str | None, rule: str | Check, call: RuleCall) -> Expectation:
+        if isinstance(rule, Check):
+            named = rule if name is None else rule.named(name)
+            said = named.get("action")
+            if call.action is not Action.WARN and said not in (None, call.action):
+                raise PythonFileError(
+                    f"a check says {said}, and its decorator {call.action}",
+                    location=call.location,
+                    hint="leave one of them out; @expect_all takes checks of any action",
+                )
+            return expectation_of(named, Place(self.registry, call.location), call.action)
+        sql = SqlText.of_function(rule, call.location).expand(self.project.configuration)
+        return check_of_text(sql, name or "", call.action, call.location, self.registry)
 
     def _query(
         self,

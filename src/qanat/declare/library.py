@@ -6,8 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qanat.declare.captured import Captured, run_python
+from qanat.declare.check.breaking import broken_keys, kept_promises
+from qanat.declare.check.contracts import Contracts, load_contracts
+from qanat.declare.check.files import load_checks
+from qanat.declare.check.selected import doubled, with_checks
 from qanat.declare.enveloped import with_envelopes
-from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match
+from qanat.declare.files import DEFAULT_LIBRARIES, library_files, match, quality_files
 from qanat.declare.functions import declare_python
 from qanat.declare.registry import Registry
 from qanat.declare.statements import declare_sql
@@ -15,7 +19,7 @@ from qanat.declare.strategies import with_strategies
 from qanat.errors import Location, QanatError, SpecError, SqlSyntaxError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Connectors
-from qanat.model.name import fold
+from qanat.model.name import fold, same
 from qanat.model.pipeline import Pipeline, ProjectSpec
 
 
@@ -66,10 +70,38 @@ def load_pipeline(
                     continue
                 captured = run_python(path, text, project.root)
             declare_python(path, captured, registry)
+    contracts = _give_checks(registry)
     told = with_envelopes(registry.flows)
     flows = with_strategies(registry.datasets, told, registry.problems)
-    pipeline = Pipeline(project, registry.datasets, flows, registry.functions)
+    pipeline = Pipeline(
+        project,
+        registry.datasets,
+        flows,
+        registry.functions,
+        contracts.promises,
+        contracts.notes,
+    )
     return Declared(pipeline, tuple(registry.problems), tuple(registry.unread))
+
+
+def _give_checks(registry: Registry) -> Contracts:
+    """Add to the datasets what files of checks and contracts expect of them."""
+    project, problems = registry.project, registry.problems
+    if not quality_files(project.root):
+        return Contracts()
+    groups = load_checks(project, problems)
+    unread = bool(registry.unread)
+    for name, more in with_checks(registry.datasets, groups, registry, problems, unread).items():
+        dataset = next(d for d in registry.datasets if d.name == name)
+        registry.expect(name, doubled(dataset, more, problems))
+    contracts = load_contracts(registry)
+    promised = with_checks(registry.datasets, contracts.groups, registry, problems, unread)
+    for name, more in promised.items():
+        dataset = next(d for d in registry.datasets if d.name == name)
+        registry.expect(name, kept_promises(dataset, more, problems))
+        for promise in (p for p in contracts.promises if same(p.dataset, name)):
+            problems.extend(broken_keys(dataset, promise))
+    return contracts
 
 
 def _check_globs(project: ProjectSpec) -> Iterator[QanatError]:

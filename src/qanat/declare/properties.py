@@ -19,11 +19,18 @@ from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.changes import RETENTION, parse_retention
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows, parse_idle_timeout
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
+from qanat.model.limit import (
+    LIMIT,
+    QUARANTINE_LIMIT,
+    QUARANTINE_WINDOW,
+    TOLERANCE_WINDOW,
+    parse_limit,
+)
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import (
     ON_ROW_ERROR,
     RESET_ALLOWED,
+    TAGS,
     TRIGGER_INTERVAL,
     DatasetKind,
     Drift,
@@ -47,6 +54,20 @@ REFUSED = {
 """Clauses of other systems that are not supported, each with a hint."""
 
 DRIFT = "qanat.schema_drift"
+
+
+def _words(text: str) -> list[str]:
+    """The words of a list with commas in between.
+
+    Raises:
+        ValueError: there is an empty one.
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise ValueError(text)
+    return words
+
+
 _OURS: Mapping[str, tuple[str, ...]] = Named(
     {
         DRIFT: tuple(d.value for d in Drift),
@@ -63,6 +84,8 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
         **READ,
         QUARANTINE_LIMIT: (parse_limit, LIMIT),
         QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
+        TAGS: (_words, "words with commas in between"),
+        TOLERANCE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
         TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
         IDLE_TIMEOUT: (parse_idle_timeout, "a duration, as in 10 minutes, or never"),
         RETENTION: (parse_retention, "a number of seconds, such as 172800"),

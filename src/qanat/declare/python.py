@@ -29,12 +29,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from qanat.declare.capture import DatasetCall, FlowCall, Function, RuleCall, active, caller
+from qanat.declare.check.value import Check
 from qanat.errors import Location, PythonFileError
-from qanat.model.pipeline import Action, DatasetKind
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind
 
 F = TypeVar("F", bound=Function)
 Streams: TypeAlias = str | Sequence[str] | Mapping[str, Mapping[str, object]]
 """Parameters that are read as streams, or the options of their streams by their names."""
+
+Rules: TypeAlias = Mapping[str, str | Check] | Mapping[str, str] | Sequence[Check]
+"""Rules by their names, or checks."""
 
 _DECORATORS = {
     DatasetKind.STREAMING_TABLE: "table",
@@ -225,10 +230,10 @@ def create_streaming_table(
     cluster_by: Sequence[str] | None = None,
     schema: str | None = None,
     format: str | None = None,
-    expect_all: Mapping[str, str] | None = None,
-    expect_all_or_drop: Mapping[str, str] | None = None,
-    expect_all_or_quarantine: Mapping[str, str] | None = None,
-    expect_all_or_fail: Mapping[str, str] | None = None,
+    expect_all: Rules | None = None,
+    expect_all_or_drop: Rules | None = None,
+    expect_all_or_quarantine: Rules | None = None,
+    expect_all_or_fail: Rules | None = None,
     keys: Sequence[str] | None = None,
     incremental_strategy: str | None = None,
 ) -> None:
@@ -267,10 +272,10 @@ def create_sink(
     format: str,
     options: Mapping[str, str] | None = None,
     *,
-    expect_all: Mapping[str, str] | None = None,
-    expect_all_or_drop: Mapping[str, str] | None = None,
-    expect_all_or_quarantine: Mapping[str, str] | None = None,
-    expect_all_or_fail: Mapping[str, str] | None = None,
+    expect_all: Rules | None = None,
+    expect_all_or_drop: Rules | None = None,
+    expect_all_or_quarantine: Rules | None = None,
+    expect_all_or_fail: Rules | None = None,
 ) -> None:
     """Declare a sink that append flows write to.
 
@@ -291,54 +296,60 @@ def create_sink(
     )
 
 
-def _given(where: Location, *expectations: Mapping[str, str] | None) -> tuple[RuleCall, ...]:
+def _given(where: Location, *expectations: Rules | None) -> tuple[RuleCall, ...]:
     """The expectations of `expect_all…` arguments, in the order warn, drop, quarantine, fail."""
     actions = (Action.WARN, Action.DROP, Action.QUARANTINE, Action.FAIL)
     pairs = zip(actions, expectations, strict=True)
     return tuple(RuleCall(action, rules, where) for action, rules in pairs if rules is not None)
 
 
-def expect(name: str, inv: str) -> Callable[[F], F]:
+def expect(name: str, inv: str | Check) -> Callable[[F], F]:
     """Count the rows that violate a rule, and keep them.
 
     Args:
         name: of the rule, unique in the dataset.
-        inv: a condition in SQL, `UNIQUE (a, b)` or `(a) REFERENCES dataset (b)`.
+        inv: a condition in SQL, `UNIQUE (a, b)` or whatever EXPECT knows; or a check, such as
+            `check.not_null("id")`.
     """
     return _rules(Action.WARN, {name: inv})
 
 
-def expect_or_drop(name: str, inv: str) -> Callable[[F], F]:
+def expect_or_drop(name: str, inv: str | Check) -> Callable[[F], F]:
     """Leave out the rows that violate a rule."""
     return _rules(Action.DROP, {name: inv})
 
 
-def expect_or_quarantine(name: str, inv: str) -> Callable[[F], F]:
+def expect_or_quarantine(name: str, inv: str | Check) -> Callable[[F], F]:
     """Move the rows that violate a rule to the dataset's quarantine."""
     return _rules(Action.QUARANTINE, {name: inv})
 
 
-def expect_or_fail(name: str, inv: str) -> Callable[[F], F]:
+def expect_or_fail(name: str, inv: str | Check) -> Callable[[F], F]:
     """Publish nothing and fail the dataset if a row violates a rule."""
     return _rules(Action.FAIL, {name: inv})
 
 
-def expect_all(expectations: Mapping[str, str]) -> Callable[[F], F]:
-    """`expect` for several rules, by name."""
+def expect_all(expectations: Rules) -> Callable[[F], F]:
+    """`expect` for several rules: by name, or checks, which have names and actions of their own.
+
+    Example:
+
+        @dp.expect_all([check.not_null("id").fail(), check.between("age", 0, 120)])
+    """
     return _rules(Action.WARN, expectations)
 
 
-def expect_all_or_drop(expectations: Mapping[str, str]) -> Callable[[F], F]:
+def expect_all_or_drop(expectations: Rules) -> Callable[[F], F]:
     """`expect_or_drop` for several rules, by name."""
     return _rules(Action.DROP, expectations)
 
 
-def expect_all_or_quarantine(expectations: Mapping[str, str]) -> Callable[[F], F]:
+def expect_all_or_quarantine(expectations: Rules) -> Callable[[F], F]:
     """`expect_or_quarantine` for several rules, by name."""
     return _rules(Action.QUARANTINE, expectations)
 
 
-def expect_all_or_fail(expectations: Mapping[str, str]) -> Callable[[F], F]:
+def expect_all_or_fail(expectations: Rules) -> Callable[[F], F]:
     """`expect_or_fail` for several rules, by name."""
     return _rules(Action.FAIL, expectations)
 
@@ -358,7 +369,7 @@ def _dataset(kind: DatasetKind, query_function: Any, name: str | None, **argumen
     return decorate if query_function is None else decorate(query_function)
 
 
-def _rules(action: Action, rules: Mapping[str, str]) -> Callable[[F], F]:
+def _rules(action: Action, rules: Rules) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         capture = active.get()
         if capture is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeAlias
 
 from sqlglot import exp
 
 from qanat.errors import DuplicateNameError, Location, OptionError, Problems, QanatError
 from qanat.model.adapter import Connectors
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.name import Named, Names, fold
-from qanat.model.pipeline import QUARANTINE, Dataset, Expectation, Flow, ProjectSpec
+from qanat.model.pipeline import QUARANTINE, Dataset, Flow, ProjectSpec
 from qanat.model.side import STATE, is_state
 
 _MAX_BYTES = 200
@@ -128,6 +130,12 @@ class Registry:
             self._twice.add(dataset.name)
             self.problems.append(_duplicate("datasets", dataset, other))
         self.problems += duplicate_rules(dataset.name, dataset.expectations)
+
+    def expect(self, name: str, more: Sequence[Expectation]) -> None:
+        """Give a dataset more expectations than it has declared itself."""
+        dataset = self._datasets[name]
+        given = (*dataset.expectations, *more)
+        self._datasets[name] = replace(dataset, expectations=given)
 
     def add_flow(self, flow: Flow) -> None:
         """Add a flow; if another one has its name, add a problem instead."""

@@ -24,7 +24,13 @@ from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecE
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.dialect import SPARK
 from qanat.model.kind import EngineKind, TableFormat
-from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
+from qanat.model.limit import (
+    LIMIT,
+    QUARANTINE_LIMIT,
+    QUARANTINE_WINDOW,
+    TOLERANCE_WINDOW,
+    parse_limit,
+)
 from qanat.model.location import is_url
 from qanat.model.metrics import METRICS_RETENTION
 from qanat.model.name import Names, fold
@@ -35,6 +41,7 @@ _OVERRIDE = "QANAT__"
 _READ: Mapping[str, tuple[Callable[[str], object], str]] = {
     QUARANTINE_LIMIT: (parse_limit, LIMIT),
     QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
+    TOLERANCE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
     TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
     METRICS_RETENTION: (parse_duration, "a duration, as in 90 days"),
 }
@@ -44,7 +51,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     ANOMALIES: tuple(e.value for e in OnAnomaly),
 }
 """By table property that has few values: those."""
-_DEFAULTS = (*_CHOICES, QUARANTINE_LIMIT, QUARANTINE_WINDOW, METRICS_RETENTION)
+_DEFAULTS = (*_CHOICES, QUARANTINE_LIMIT, QUARANTINE_WINDOW, TOLERANCE_WINDOW, METRICS_RETENTION)
 """What the configuration may have: table properties for all tables, and what is the project's."""
 _TOP = (*KEYS, *ALIASES, "environments")
 

@@ -205,7 +205,7 @@ def _dataset(cursor: Cursor, kind: DatasetKind, registry: Registry) -> None:
     columns = Columns()
     with registry.named(Dataset(name, kind, location)):
         if cursor.sees("("):
-            columns = parse_columns(cursor, project)
+            columns = parse_columns(cursor, registry)
         registry.problems += columns.problems
         properties = parse_properties(cursor, kind, registry)
     dataset = Dataset(

@@ -4,6 +4,12 @@
 text that a refusal is about; `spark` translates Spark's SQL.
 """
 
-from qanat.dialect.transpile import has_function, predicate, to_engine, unsupported
+from qanat.dialect.transpile import (
+    check_to_engine,
+    has_function,
+    predicate,
+    to_engine,
+    unsupported,
+)
 
-__all__ = ["has_function", "predicate", "to_engine", "unsupported"]
+__all__ = ["check_to_engine", "has_function", "predicate", "to_engine", "unsupported"]

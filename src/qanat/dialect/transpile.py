@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from qanat.dialect.original import original_location
 from qanat.errors import Location, Problems, QanatError, UnsupportedError
 from qanat.model.changes import Expression
-from qanat.model.pipeline import Predicate
+from qanat.model.expectation import Expectation
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Aggregate, Predicate, Rule
 
 if TYPE_CHECKING:
     from qanat.dialect.spark.refused import Problem
@@ -58,6 +59,44 @@ def predicate(
         return rule.sql
     query = SqlQuery(rule.sql, rule.sql, rule.dialect, (), location)
     return to_engine(query, dialect, own).sql
+
+
+def check_to_engine(
+    expectation: Expectation, dialect: str, own: frozenset[str] = frozenset()
+) -> Expectation:
+    """A check with its conditions in the engine's dialect; the same object if they are already.
+
+    Reports and quarantine show them as their author wrote them.
+
+    Raises:
+        UnsupportedError, FunctionNotFoundError, ProblemsError: as `to_engine`.
+    """
+    at, where = expectation.location, expectation.where
+    rule = _rule(expectation.rule, dialect, at, own)
+    filters = where if where is None else _predicate(where, dialect, at, own)
+    if rule is expectation.rule and filters is where:
+        return expectation
+    return replace(expectation, rule=rule, where=filters)
+
+
+def _rule(rule: Rule, dialect: str, at: Location, own: frozenset[str]) -> Rule:
+    if isinstance(rule, Predicate):
+        return _predicate(rule, dialect, at, own)
+    if not isinstance(rule, Aggregate) or rule.dialect == dialect:
+        return rule
+    measures = tuple(
+        replace(m, sql=_predicate(Predicate(m.sql, rule.dialect), dialect, at, own).sql)
+        for m in rule.measures
+    )
+    sql = _predicate(Predicate(rule.sql, rule.dialect), dialect, at, own).sql
+    written = rule.sql if rule.written is None else rule.written
+    return replace(rule, sql=sql, dialect=dialect, measures=measures, written=written)
+
+
+def _predicate(rule: Predicate, dialect: str, at: Location, own: frozenset[str]) -> Predicate:
+    if rule.dialect == dialect:
+        return rule
+    return Predicate(predicate(rule, dialect, at, own), dialect, written=str(rule))
 
 
 def unsupported(

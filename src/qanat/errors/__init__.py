@@ -16,6 +16,7 @@
     │   ├── UnsupportedError            Q1012
     │   ├── CommandLineError            Q1013
     │   ├── UpdateNotFoundError         Q1014
+    │   ├── BreakingChangeError         Q1015
     │   └── ProblemsError               Q1099
     ├── ContractError                   Q2000  the data broke a declared promise
     │   ├── ExpectationFailedError      Q2001
@@ -25,7 +26,8 @@
     │   ├── QuarantineLimitError        Q2005
     │   ├── SequenceTieError            Q2006
     │   ├── AmbiguousMergeError         Q2007
-    │   └── AnomalyError                Q2008
+    │   ├── AnomalyError                Q2008
+    │   └── CheckUndecidedError         Q2009
     ├── PlanError                       Q3000  the declarations make no pipeline together
     │   ├── CycleError                  Q3001
     │   ├── FlowError                   Q3002
@@ -87,6 +89,7 @@ from qanat.errors.adapter import (
 from qanat.errors.contract import (
     AmbiguousMergeError,
     AnomalyError,
+    CheckUndecidedError,
     ContractError,
     ConversionError,
     ExpectationFailedError,
@@ -96,6 +99,7 @@ from qanat.errors.contract import (
     SequenceTieError,
 )
 from qanat.errors.declaration import (
+    BreakingChangeError,
     ColumnNotFoundError,
     CommandLineError,
     DatasetNotFoundError,
@@ -143,6 +147,8 @@ __all__ = [
     "AdapterError",
     "AmbiguousMergeError",
     "AnomalyError",
+    "BreakingChangeError",
+    "CheckUndecidedError",
     "ColumnNotFoundError",
     "CommandLineError",
     "CommitConflictError",

@@ -60,3 +60,9 @@ class AnomalyError(ContractError):
     """A metric is beyond what its history lets expect, where `qanat.anomalies` is `fail`."""
 
     code = "Q2008"
+
+
+class CheckUndecidedError(ContractError):
+    """Nobody can say whether an expectation about a table holds: what it measures is NULL."""
+
+    code = "Q2009"

@@ -101,6 +101,12 @@ class UpdateNotFoundError(DeclarationError):
     code = "Q1014"
 
 
+class BreakingChangeError(DeclarationError):
+    """What a project declares no longer keeps one of its data contracts."""
+
+    code = "Q1015"
+
+
 class ProblemsError(DeclarationError):
     """Several problems, reported together.
 

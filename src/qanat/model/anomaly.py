@@ -21,6 +21,8 @@ ROWS = "rows"
 """The metric of how many rows came."""
 FRESHNESS = "freshness"
 """The metric of how long nothing has come."""
+REPEAT = "repeats"
+"""The metric of whether an update has brought the same rows as the one before, by all metrics."""
 NOTE = "anomaly: "
 """How the note of an update begins that tells of one."""
 

@@ -97,6 +97,11 @@ class Changes(Frozen):
         return False
 
     @property
+    def identifies(self) -> tuple[str, ...]:
+        """The columns that tell the rows of the target apart; empty if none are known to."""
+        return ()
+
+    @property
     def needs_all(self) -> str:
         """Why an epoch has all rows of its source if it has, half a sentence about its flow."""
         return "takes snapshots"
@@ -223,6 +228,11 @@ class AutoCdc(Changes):
     def label(self) -> str:
         """What authors call it, in messages."""
         return "AUTO CDC"
+
+    @property
+    def identifies(self) -> tuple[str, ...]:
+        """The columns that tell the rows of the target apart; empty if none are known to."""
+        return self.keys if self.scd is ScdType.ONE else ()
 
     @property
     def joining(self) -> str:

@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from qanat.frozen import Frozen
-from qanat.model.staged import Counts, RuleCount
+from qanat.model.staged import Counts, RuleCount, RuleWindow
 
 
 class Failure(Frozen):
@@ -90,7 +90,10 @@ class DatasetProgress(Frozen):
 
 
 class EpochCommitted(Frozen):
-    """An epoch is visible to readers; `version` is the table's, None for sinks."""
+    """An epoch is visible to readers; `version` is the table's, None for sinks.
+
+    `windows` are checks over the rows of the last minutes, where a dataset has such a window.
+    """
 
     dataset: str
     flow: str
@@ -100,6 +103,7 @@ class EpochCommitted(Frozen):
     rules: tuple[RuleCount, ...]
     files_read: int
     seconds: float
+    windows: tuple[RuleWindow, ...] = ()
 
 
 class DatasetEnded(Frozen):

@@ -62,7 +62,7 @@ class Metrics(Frozen):
         """
         counts = self.counts
         found = {"quarantined": counts.set_aside, "dropped": counts.dropped}
-        for rule in self.rules:
+        for rule in (r for r in self.rules if r.of_rows):
             of = rule.rule if rule.dataset == self.dataset else f"{rule.dataset}.{rule.rule}"
             found[f"violations({of})"] = rule.violations
         # A view may have given more rows than the flow made of them.
@@ -191,8 +191,9 @@ def _plain(value: object) -> int | float | str | None:
 
 
 def _together(one: tuple[RuleCount, ...], other: tuple[RuleCount, ...]) -> tuple[RuleCount, ...]:
-    found = {(r.dataset, r.rule, r.action): r.violations for r in one}
+    found = {(r.dataset, r.rule, r.action): r for r in one}
     for rule in other:
         key = rule.dataset, rule.rule, rule.action
-        found[key] = found.get(key, 0) + rule.violations
-    return tuple(RuleCount(*key, violations) for key, violations in found.items())
+        before = found.get(key)
+        found[key] = rule if before is None else before + rule
+    return tuple(found.values())

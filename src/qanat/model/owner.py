@@ -86,6 +86,18 @@ def was_brought_by(file: str, application: str) -> bool:
     return brought_by(file) == tag(application)
 
 
+def number_in(file: str) -> int:
+    """The number of the epoch that has written a file of new rows; 0 if its name says none.
+
+    >>> number_in("epoch-7-0692c5ad-0-0.parquet"), number_in("part-0.parquet")
+    (7, 0)
+    """
+    parts = file.split("-")
+    # Behind two dashes: rows that were there, written again with wider types.
+    new = parts[0] == "epoch" and parts[1].isdigit() and "--" not in file
+    return int(parts[1]) if new else 0
+
+
 def staged_prefix(owner: str, number: int, unique: str) -> str:
     """How the names of the files begin that an attempt at an epoch stages.
 

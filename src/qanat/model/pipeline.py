@@ -1,4 +1,4 @@
-"""What an author declares: expectations, datasets, flows, the project, and all of it together."""
+"""What an author declares: datasets, flows, the project, and all of it together."""
 
 from __future__ import annotations
 
@@ -6,93 +6,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
+from qanat.model.contract import Note, Promise
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.location import is_url
-from qanat.model.name import Named, fold, same
+from qanat.model.name import Named, Names, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.secret import masked
-
-
-class Action(StrEnum):
-    """What a violated expectation does."""
-
-    WARN = "warn"
-    """Keep the row, count the violation."""
-    DROP = "drop"
-    """Leave the row out, count the violation."""
-    QUARANTINE = "quarantine"
-    """Move the row to `<dataset>__quarantine`."""
-    FAIL = "fail"
-    """Publish nothing of this epoch and fail the dataset."""
-
 
 TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
+TAGS = "qanat.tags"
+"""The table property that has the words by which a dataset is found, with commas in between."""
 RESET_ALLOWED = "pipelines.reset.allowed"
 """The table property that, with the value `false`, protects a table from full refreshes."""
-
-
-class Predicate(Frozen):
-    """A condition on one row; FALSE or NULL is a violation.
-
-    Args:
-        sql: the condition, in `dialect`.
-        written: what the author wrote, if that was in another dialect.
-    """
-
-    sql: str
-    dialect: str
-    written: str | None = None
-
-    def __str__(self) -> str:
-        return masked(self.sql if self.written is None else self.written)
-
-
-class Unique(Frozen):
-    """No two kept rows of the table agree on all `columns`.
-
-    As SQL's UNIQUE: a key with a NULL in it equals nothing. The first row with a key is kept,
-    later ones (in the table's history, then in source order) are violations.
-    """
-
-    columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"UNIQUE ({', '.join(self.columns)})"
-
-
-class References(Frozen):
-    """Each row's `columns` occur as `target_columns` of `dataset`.
-
-    As SQL's FOREIGN KEY (MATCH SIMPLE): a row with a NULL among `columns` passes.
-    """
-
-    columns: tuple[str, ...]
-    dataset: str
-    target_columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        mine, theirs = ", ".join(self.columns), ", ".join(self.target_columns)
-        return f"({mine}) REFERENCES {self.dataset} ({theirs})"
-
-
-Rule: TypeAlias = Predicate | Unique | References
-
-
-class Expectation(Frozen):
-    """A named rule on a dataset with an action."""
-
-    name: str
-    rule: Rule
-    action: Action
-    location: Location
 
 
 QUARANTINE = "__quarantine"
@@ -183,6 +116,12 @@ class Dataset(Frozen):
     def may_reset(self) -> bool:
         """True if a full refresh may replace its rows, as its author says."""
         return fold(self.table_property(RESET_ALLOWED) or "true") != "false"
+
+    @property
+    def tags(self) -> Names:
+        """The words that it may be found by, as its property `qanat.tags` has them."""
+        listed = (self.table_property(TAGS) or "").split(",")
+        return Names(tag.strip() for tag in listed if tag.strip())
 
     def table_property(self, name: str) -> str | None:
         """The value of a table property, whose name may be written in any case; or None."""
@@ -335,12 +274,16 @@ class Pipeline(Frozen):
 
     Args:
         functions: those of the project that its SQL can call.
+        promises: what data contracts say of its datasets.
+        notes: what of the contracts is not checked.
     """
 
     project: ProjectSpec
     datasets: tuple[Dataset, ...]
     flows: tuple[Flow, ...]
     functions: tuple[UserFunction, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    notes: tuple[Note, ...] = ()
     _by_name: Named[Dataset] = field(init=False, repr=False, compare=False)
     _by_target: Named[list[Flow]] = field(init=False, repr=False, compare=False)
 

@@ -13,11 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
+from qanat.model.expectation import Action
 from qanat.model.name import Names, fold
-from qanat.model.pipeline import Action
 from qanat.model.schema import Schema
 from qanat.model.staged import ColumnMetrics, Counts, RuleCount
-from qanat.model.work import Amount
 from qanat.text import utc, work_of
 
 

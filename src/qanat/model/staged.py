@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from operator import add
 from typing import Any
 
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action, Expectation
 from qanat.model.schema import Schema
 
 
@@ -175,12 +176,100 @@ class Counts(Frozen):
 
 
 class RuleCount(Frozen):
-    """How many rows violated one expectation in one epoch."""
+    """What came of one expectation in one epoch.
+
+    Args:
+        violations: rows that violate it; of a rule about the table or its columns, 1 if it is
+            violated.
+        rows: how many it was about; None if nobody knows, and for rules about no rows.
+        value: of a rule about the table, what was measured.
+        tolerated: whether that many violations are within its tolerance.
+        severity: how bad a violation is.
+        tolerance: how many are tolerated, as text; None: none.
+    """
 
     dataset: str
     rule: str
     action: str
     violations: int
+    rows: int | None = None
+    value: str | None = None
+    tolerated: bool = False
+    severity: str = "medium"
+    tolerance: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: str,
+        expectation: Expectation,
+        violations: int,
+        rows: int | None = None,
+        value: str | None = None,
+    ) -> RuleCount:
+        """What came of an expectation of a dataset."""
+        tolerance = expectation.tolerance
+        return cls(
+            dataset,
+            expectation.name,
+            str(expectation.action),
+            violations,
+            rows,
+            value,
+            tolerance is not None and violations > 0 and tolerance.allows(violations, rows or 0),
+            str(expectation.severity),
+            None if tolerance is None else str(tolerance),
+        )
+
+    @property
+    def of_rows(self) -> bool:
+        """True if it is about single rows, so that `violations` is a number of rows."""
+        return self.value is None
+
+    @property
+    def fails(self) -> bool:
+        """True if nothing may be published because of it."""
+        if self.action in (Action.DROP, Action.QUARANTINE):
+            return self.broken and self.tolerance is not None
+        return self.broken and self.action == Action.FAIL
+
+    @property
+    def broken(self) -> bool:
+        """True if it is violated by more than its tolerance."""
+        return self.violations > 0 and not self.tolerated
+
+    def __add__(self, later: RuleCount) -> RuleCount:
+        """The same of two epochs; what a later one measured is what holds.
+
+        >>> one = RuleCount("t", "r", "warn", 1, 5, tolerated=True)
+        >>> both = one + RuleCount("t", "r", "warn", 3, 5)
+        >>> both.violations, both.rows, both.broken
+        (4, 10, True)
+        """
+        rows = None if self.rows is None or later.rows is None else self.rows + later.rows
+        return replace(
+            later,
+            violations=self.violations + later.violations,
+            rows=rows,
+            tolerated=not (self.broken or later.broken) and (self.tolerated or later.tolerated),
+        )
+
+
+class RuleWindow(Frozen):
+    """What came of one check in the rows of the last minutes.
+
+    Args:
+        violations: rows that violate it, of `rows`.
+        seconds: how long a row counts.
+        beyond: whether they are more than its tolerance.
+    """
+
+    dataset: str
+    rule: str
+    violations: int
+    rows: int
+    seconds: float
+    beyond: bool = False
 
 
 class Staged(Frozen):
@@ -224,5 +313,5 @@ class Staged(Frozen):
 
     @property
     def failed(self) -> tuple[RuleCount, ...]:
-        """The violated expectations whose action is `fail`."""
-        return tuple(r for r in self.rules if r.action == "fail" and r.violations)
+        """The expectations because of which nothing may be published."""
+        return tuple(r for r in self.rules if r.fails)

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from qanat.errors import SchemaMismatchError, full_refresh
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.schema import Schema, grown
 from qanat.model.staged import DataFile
-from qanat.model.work import Amount, Batch
+from qanat.model.work import Batch
 
 
 @dataclass(frozen=True, slots=True, order=True)

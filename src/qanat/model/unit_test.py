@@ -109,3 +109,21 @@ class UnitResult(Frozen):
     def passed(self) -> bool:
         """True if everything was as expected."""
         return not self.mismatches and self.error is None
+
+
+class WrittenTest(Frozen):
+    """A unit test that was written from live data.
+
+    Args:
+        file: absolute path.
+        given: rows, by input.
+        expected: how many rows come out.
+        quarantined: how many go to quarantine.
+    """
+
+    name: str
+    dataset: str
+    file: str
+    given: Mapping[str, int]
+    expected: int
+    quarantined: int

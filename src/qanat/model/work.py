@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.changes import Changes
+from qanat.model.expectation import Expectation
 from qanat.model.inference import OWN, Inference
 from qanat.model.name import Name
-from qanat.model.pipeline import Drift, Expectation
+from qanat.model.pipeline import Drift
 from qanat.model.query import Computation, Query
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.snapshots import Version
@@ -36,7 +38,19 @@ class LocalFile:
     modified_ns: int
 
 
-class FilesBatch(Frozen):
+class _Rows(Frozen):
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Files that give another version of a table, which has them too, the same rows."""
+        return frozenset()
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of the shareable files."""
+        del files
+        return self
+
+
+class FilesBatch(_Rows):
     """Whole files of one format.
 
     Args:
@@ -64,7 +78,7 @@ class FilesBatch(Frozen):
     partitions: tuple[str, ...] = ()
 
 
-class TableBatch(Frozen):
+class TableBatch(_Rows):
     """Parquet files of a table, in hive-style folders where it is partitioned.
 
     Args:
@@ -95,6 +109,21 @@ class TableBatch(Frozen):
     deleted: Callable[[], Mapping[str, Sequence[int]]] | None = None
     moments: Mapping[str, int] = field(default_factory=dict)
 
+    def part(self, files: Sequence[str]) -> TableBatch | None:
+        """The rows of some of the files; None if files alone do not tell which rows those are."""
+        tied = (self.fetch, self.narrower, self.without, self.told, self.deleted)
+        return None if any(tied) else replace(self, files=tuple(files))
+
+    @property
+    def shareable(self) -> frozenset[str]:
+        """Its files, if nothing else than these says which rows they give."""
+        more = self.narrower or self.told or self.without or self.deleted is not None
+        return frozenset() if more else frozenset(self.files)
+
+    def less(self, files: frozenset[str]) -> Self:
+        """The same without some of its files."""
+        return replace(self, files=tuple(f for f in self.files if f not in files))
+
     def ready(self) -> None:
         """See that the files are there; to be called before any of them is opened.
 
@@ -106,37 +135,23 @@ class TableBatch(Frozen):
             self.fetch()
 
 
-class ArrowBatch(Frozen):
+class ArrowBatch(_Rows):
     """Data that only another library can read; `open` gives a fresh Arrow C stream each time."""
 
     open: Callable[[], Any]
     schema: Schema | None = None
 
 
-class ViewBatch(Frozen):
+class ViewBatch(_Rows):
     """The rows of a temporary view of the same work (`Work.views`)."""
 
     view: str
 
 
 Batch: TypeAlias = FilesBatch | TableBatch | ArrowBatch | ViewBatch
+
+
 Inputs: TypeAlias = Mapping[str, Batch]
-
-
-class Amount(Frozen):
-    """How much a range has, or how much waits; `rows` is None if they were not counted.
-
-    >>> Amount(files=1, bytes=10, rows=2) + Amount(files=2, bytes=5)
-    Amount(files=3, bytes=15, rows=None)
-    """
-
-    files: int = 0
-    bytes: int = 0
-    rows: int | None = None
-
-    def __add__(self, other: Amount) -> Amount:
-        rows = None if self.rows is None or other.rows is None else self.rows + other.rows
-        return Amount(self.files + other.files, self.bytes + other.bytes, rows)
 
 
 class Input(Frozen):
@@ -200,6 +215,11 @@ class ViewWork(Frozen):
     query: Query
     expectations: tuple[Expectation, ...]
     quarantine: Output
+
+    @property
+    def row_rules(self) -> tuple[Expectation, ...]:
+        """Its expectations about single rows."""
+        return tuple(e for e in self.expectations if e.rule.level.of_rows)
 
 
 def _no_files(read: str, paths: Sequence[str]) -> Batch | None:
@@ -319,7 +339,7 @@ class Work(Frozen):
     Args:
         flow: name of the flow into `dataset`; `epoch` its number; `update` that of the update.
         inputs: by `Read.name`, for the query and all views.
-        references: by dataset, for REFERENCES rules.
+        references: by dataset, for rules that read others.
         at_ns: start of the update, nanoseconds since 1970 (UTC), for `_quarantine_at`.
         scratch: folder for spills and temporary files; removed afterwards.
         ordered: whether the order of the rows matters to what reads them: UNIQUE keeps the first.
@@ -359,6 +379,11 @@ class Work(Frozen):
     sourced: frozenset[str] = frozenset()
     correction: Correction | None = None
     state: StateWork | None = None
+
+    @property
+    def row_rules(self) -> tuple[Expectation, ...]:
+        """Its expectations about single rows."""
+        return tuple(e for e in self.expectations if e.rule.level.of_rows)
 
     @property
     def outputs(self) -> tuple[Output, ...]:

@@ -51,6 +51,12 @@ class MetricsObserver:
             ("dataset", "rule", "action"),
             registry=registry,
         )
+        self._shares = Gauge(
+            "qanat_rule_window_share",
+            "Share of the rows of the last minutes that violate an expectation.",
+            ("dataset", "rule"),
+            registry=registry,
+        )
         self._epochs = Counter(
             "qanat_epochs", "Committed epochs.", ("dataset",), registry=registry
         )
@@ -137,6 +143,9 @@ class MetricsObserver:
         for rule in event.rules:
             if rule.violations:
                 self._violations.labels(rule.dataset, rule.rule, rule.action).inc(rule.violations)
+        for window in event.windows:
+            share = window.violations / window.rows if window.rows else 0.0
+            self._shares.labels(window.dataset, window.rule).set(share)
         self._epochs.labels(name).inc()
         self._files.labels(name).inc(event.files_read)
         self._seconds.labels(name).observe(event.seconds)

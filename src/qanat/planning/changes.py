@@ -10,18 +10,11 @@ from collections.abc import Iterator, Sequence
 from qanat.errors import ColumnNotFoundError, FlowError, QanatError, nearest
 from qanat.model.changes import Changes
 from qanat.model.envelope import envelope_of
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Names
-from qanat.model.pipeline import (
-    Action,
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    Predicate,
-    Unique,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
+from qanat.model.rule import ORDERED, Predicate
 from qanat.model.schema import Schema
 
 _FEW = 20
@@ -134,7 +127,7 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
         return
     for expectation in dataset.expectations:
         # The rows of a snapshot are about one row each.
-        if isinstance(expectation.rule, Unique) and not first[1].whole:
+        if isinstance(expectation.rule, ORDERED) and not first[1].whole:
             yield FlowError(
                 f"expectation {expectation.name}: the rows that come to {dataset.name} are"
                 " changes, and several may be about one row",

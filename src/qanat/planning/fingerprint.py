@@ -14,10 +14,12 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.model.changes import Expression
+from qanat.model.expectation import Expectation, Nulls
 from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, Predicate, Rule
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
+from qanat.model.rule import Aggregate, Predicate, Rule
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime.windows import WINDOW, called
 from qanat.planning.graph import view_of
@@ -167,7 +169,7 @@ def definition(
     for name in [dataset.name, *_views(pipeline, dataset)]:
         each = pipeline.dataset(name)
         for e in each.expectations:
-            parts.append(f"expect {e.name}: {_rule(e.rule)} on violation {e.action}")
+            parts.append(expected(e))
         for flow in pipeline.flows_into(name):
             head = f"flow {flow.name}" + (" once" if flow.once else "")
             if each.kind is DatasetKind.TEMPORARY_VIEW:
@@ -178,6 +180,11 @@ def definition(
     parts.extend(_functions(pipeline, parts))
     text = "\n".join(parts) + "\n"
     return blake2b(text.encode(), digest_size=16).hexdigest(), masked(text)
+
+
+def expected(expectation: Expectation) -> str:
+    """What a definition says of an expectation."""
+    return f"expect {expectation.name}: {_check(expectation)} on violation {expectation.action}"
 
 
 def _watermarks(flow: Flow) -> Iterator[str]:
@@ -228,8 +235,25 @@ def _expression(value: Expression) -> str:
     return _condition(value.sql, value.dialect)
 
 
+def _check(expectation: Expectation) -> str:
+    """What a check does to rows, or to the epoch: not whose it is, nor how bad a violation is."""
+    rule, where = expectation.rule, expectation.where
+    parts = [_rule(rule)]
+    if where is not None:
+        parts.append(f"where {_rule(where)}")
+    if expectation.nulls is Nulls.PASS:
+        parts.append("nulls pass")
+    if expectation.tolerance is not None:
+        parts.append(f"tolerate {expectation.tolerance}")
+    return " ".join(parts)
+
+
 def _rule(rule: Rule) -> str:
-    return _condition(rule.sql, rule.dialect) if isinstance(rule, Predicate) else str(rule)
+    if isinstance(rule, Predicate):
+        return _condition(rule.sql, rule.dialect)
+    if isinstance(rule, Aggregate):
+        return f"{rule.scope} {_condition(rule.written or rule.sql, rule.dialect)}"
+    return str(rule)
 
 
 @lru_cache(maxsize=4096)

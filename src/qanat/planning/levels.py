@@ -118,19 +118,30 @@ def row_source(query: SqlQuery) -> str | None:
     return None if level.ordered else level.alias
 
 
+def reads_once(query: SqlQuery) -> bool:
+    """True if each row of the query comes from one row of its one input, read a single time.
+
+    Some column of that is asked for: what else there is of a row is looked at with it.
+    """
+    if len(query.reads) != 1 or row_source(query) is None:
+        return False
+    tree = tree_of(query)
+    if any(tree.args.get(k) for k in ("joins", "laterals")):
+        return False
+    if len(list(tree.find_all(exp.Table))) > 1 or any(map(_multiplies, tree.walk())):
+        return False
+    return tree.find(exp.Column, exp.Star) is not None
+
+
 def copies_input(query: SqlQuery) -> bool:
     """True if the query gives one row with all columns for each row of its one input.
 
     It reads the input a single time: `SELECT *` or `SELECT *, … FROM t`, and nothing else.
     """
-    if len(query.reads) != 1 or row_source(query) is None:
-        return False
-    tree = tree_of(query)
-    # An engine looks for rows that a condition lets through, of joins too, before it looks whether
-    # their values fit: a row with a value that does not would be gone.
-    if any(tree.args.get(k) for k in ("where", "joins", "laterals")):
-        return False
-    if len(list(tree.find_all(exp.Table))) > 1 or any(map(_multiplies, tree.walk())):
+    tree = tree_of(query) if reads_once(query) else None
+    # An engine looks for rows that a condition lets through before it looks whether their values
+    # fit: a row with a value that does not would be gone.
+    if tree is None or tree.args.get("where"):
         return False
     stars = [i.this if isinstance(i, exp.Column) else i for i in tree.expressions]
     return any(isinstance(s, exp.Star) and not any(s.args.values()) for s in stars)

@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from qanat.errors import DatasetNotFoundError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import same
-from qanat.model.pipeline import Dataset, Pipeline, References
+from qanat.model.pipeline import Dataset, Pipeline
 from qanat.model.query import FunctionQuery, SourceRef
 from qanat.planning.graph import Graph, resolve
 
@@ -194,8 +194,8 @@ def _inputs(
             yield from fresh.values()
             seen |= fresh.keys()
     for expectation in dataset.expectations:
-        if isinstance(expectation.rule, References):
-            other = resolve(pipeline, expectation.rule.dataset)
+        for name in expectation.rule.datasets:
+            other = resolve(pipeline, name)
             if other is None or other is dataset or other.name in seen:
                 continue
             seen.add(other.name)

@@ -13,16 +13,9 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from qanat.errors import CycleError, DatasetNotFoundError, FlowError, Location, QanatError, nearest
+from qanat.model.expectation import Expectation
 from qanat.model.name import Names, same
-from qanat.model.pipeline import (
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    References,
-    Unique,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
 from qanat.planning.changes import (
     problem_of_stream,
@@ -30,6 +23,7 @@ from qanat.planning.changes import (
     problems_of_snapshot,
     problems_of_target,
 )
+from qanat.planning.checks import problems_of_check
 from qanat.planning.corrections import problems_of_corrections
 from qanat.planning.graph import Graph, closure, resolve, view_of, writers
 from qanat.planning.states import problems_of_state
@@ -271,18 +265,16 @@ def _rule_edges(
 ) -> Iterator[QanatError]:
     """Add what a dataset reads through a rule; yields what is wrong with that."""
     rule = expectation.rule
-    if dataset.kind is DatasetKind.SINK and isinstance(rule, Unique):
-        yield _unique_on_sink(dataset, expectation)
-    if not isinstance(rule, References):
-        return
-    found = resolve(pipeline, rule.dataset)
-    if found is None:
-        if not may_be_declared(rule.dataset):
-            yield _unknown_dataset(pipeline, rule.dataset, expectation.location)
-    elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
-        yield _not_stored(found, expectation.name, expectation.location)
-    elif found is not dataset:
-        edges[dataset.name].setdefault(found.name, expectation.location)
+    yield from problems_of_check(dataset, expectation)
+    for name in rule.datasets:
+        found = resolve(pipeline, name)
+        if found is None:
+            if not may_be_declared(name):
+                yield _unknown_dataset(pipeline, name, expectation.location)
+        elif found.kind in (DatasetKind.TEMPORARY_VIEW, DatasetKind.SINK):
+            yield _not_stored(found, expectation.name, expectation.location)
+        elif found is not dataset:
+            edges[dataset.name].setdefault(found.name, expectation.location)
 
 
 def _fillers(pipeline: Pipeline, edges: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
@@ -354,15 +346,6 @@ def _unknown_dataset(pipeline: Pipeline, name: str, where: Location) -> DatasetN
         f"no dataset {name!r}",
         location=where,
         nearest=nearest(name, [d.name for d in pipeline.datasets]),
-    )
-
-
-def _unique_on_sink(sink: Dataset, expectation: Expectation) -> FlowError:
-    return FlowError(
-        f"expectation {expectation.name}: sink {sink.name} does not know what it has sent",
-        location=expectation.location,
-        got=str(expectation.rule),
-        hint="put the rule on a streaming table and let the sink read that",
     )
 
 

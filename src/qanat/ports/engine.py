@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from qanat.frozen import Frozen
+from qanat.model.comparison import Comparing, Differences, Relation
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs, Work
@@ -158,10 +160,36 @@ class Engine(Protocol):
         """How many rows a batch has, and how many of them violate each expectation.
 
         Args:
-            expectations: predicates in the engine's dialect.
+            expectations: those about single rows, in the engine's dialect.
             references: by dataset, for REFERENCES rules.
 
         Raises:
+            DeclarationError: a rule does not compile.
+        """
+        ...
+
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+        gone: frozenset[str] = frozenset(),
+    ) -> tuple[RuleCount, ...]:
+        """What came of rules about all rows together, each with what was measured.
+
+        Args:
+            rows: batches that have all of the rows; a column that one lacks is NULL there.
+            expectations: rules of the level `table`, in the engine's dialect.
+            references: by dataset, those that rules read.
+            at_ns: the time of the update, nanoseconds since 1970 (UTC).
+            known: how many rows there are; None if they would have to be counted.
+            gone: paths of files of tables whose rows do not count.
+
+        Raises:
+            CheckUndecidedError: what a rule measures is NULL.
             DeclarationError: a rule does not compile.
         """
         ...
@@ -217,6 +245,18 @@ class Engine(Protocol):
             DeclarationError: the query does not compile against its inputs.
             ContractError: a value cannot be what the query converts it to.
             AdapterError: an input cannot be read.
+        """
+        ...
+
+    def compare(self, left: Relation, right: Relation, how: Comparing) -> Differences:
+        """What two relations have that the other has not, row by row and column by column.
+
+        Rows are matched by keys; those that have one key several times, in the order of their
+        values. It takes little memory where few rows differ, and spills where many do.
+
+        Raises:
+            ColumnNotFoundError: a key or column is not there, or no column tells rows apart.
+            DeclarationError: a query, or `how.where`, does not compile.
         """
         ...
 

@@ -13,6 +13,7 @@ from qanat.project.opening import doctor, open_project
 from qanat.project.relation import Query, Relation
 from qanat.project.shown import (
     Anomalies,
+    Backtests,
     Checks,
     Events,
     FirstRows,
@@ -36,6 +37,7 @@ from qanat.project.table import Quarantine, Table, TableVersion
 
 __all__ = [
     "Anomalies",
+    "Backtests",
     "Checks",
     "Events",
     "FirstRows",

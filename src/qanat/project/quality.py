@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qanat.model.anomaly import Anomaly, Verdict
-from qanat.model.unit_test import FOLDER, UnitResult
+from qanat.model.backtest import BACKTESTED
+from qanat.model.comparison import SAMPLES, Closeness, Comparing
+from qanat.model.rule import Predicate
+from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Checks, MetricsHistory, shown
+from qanat.project.shown import Anomalies, Backtests, Checks, Diff, MetricsHistory, Report, shown
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -36,6 +41,138 @@ class Quality:
         checks = Checks(run_module("expectations").check(session, chosen, tested))
         checks.units = units
         return checks
+
+    def export_contract(self, dataset: str, version: str = "1.0.0") -> str:
+        """A contract of the Open Data Contract Standard for a dataset as it is declared, as YAML.
+
+        Args:
+            version: of the contract.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared.
+            ProblemsError: the declarations are wrong.
+
+        >>> print(project.export_contract("silver_orders").splitlines()[1])
+        kind: DataContract
+        """
+        module = run_module("contract")
+        return str(module.export_contract(self._current(), dataset, version))
+
+    def record_test(
+        self, dataset: str, *, where: str | None = None, limit: int = 5, mask: Names = ()
+    ) -> WrittenTest:
+        """Write a unit test of a dataset from rows of its inputs, with personal data masked.
+
+        It goes into `tests`, and passes at once: what is expected is what the dataset's query
+        makes of the masked rows. Columns are masked by their names (email, phone, name, iban, …),
+        by comments that call them personal, and by `mask`; addresses and numbers that look
+        personal are masked in all texts.
+
+        Args:
+            where: a condition on rows of the first input, in the project's dialect.
+            limit: rows of that input, at most; of the others, those that join to them.
+            mask: columns that are masked whatever their names are.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared.
+            PlanError: it is a sink, or reads something that is no table of the project.
+            RunError: no row was chosen, or the query gives other rows each time.
+
+        Example:
+
+            with qanat.open("shop") as project:
+                project.record_test("silver_orders", where="amount > 100", limit=3)
+        """
+        masked = (mask,) if isinstance(mask, str) else tuple(mask)
+        record = run_module("recording").record_test
+        written: WrittenTest = record(self._current(), dataset, where, limit, masked)
+        return written
+
+    def backtest(
+        self, select: Names = (), *, updates: int = BACKTESTED, changed: bool = False
+    ) -> Backtests:
+        """What the checks of datasets would have done with the rows of past updates.
+
+        Nothing is written. An update is an epoch here, one commit of the table.
+
+        Args:
+            updates: how many of the newest, at most.
+            changed: only checks that are new, or declared otherwise than at the last update.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> tried = project.backtest("silver_orders", updates=30)[0]
+        >>> [(each.expectation.name, each.violations) for each in tried.checks][1:3]
+        [('positive_amount', 1), ('known_customer', 1)]
+        """
+        session, chosen = self._current(), selection(select)
+        return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))
+
+    def diff(
+        self,
+        left: str,
+        right: str,
+        *,
+        keys: Sequence[str] = (),
+        columns: Sequence[str] = (),
+        ignore: Sequence[str] = (),
+        tolerance: float = 0.0,
+        relative_tolerance: float = 0.0,
+        where: str | None = None,
+        samples: int = SAMPLES,
+    ) -> Diff:
+        """Compare two tables by keys: rows only here, only there, and changed columns.
+
+        Args:
+            left, right: `table`, `table@3`, `environment:table`, the path of a file, a call such
+                as `read_postgres('orders', url => '…')`, or a query.
+            keys: columns that tell rows apart; default: those that are declared, or a column that
+                is found to do so.
+            columns: compare only these; default: all that both sides have.
+            ignore: do not compare these.
+            tolerance: numbers with a fraction are equal up to this distance,
+            relative_tolerance: or up to this share of the larger one.
+            where: only rows for which this condition, in the project's dialect, is true.
+            samples: rows of each kind of difference.
+
+        Raises:
+            DatasetNotFoundError, TableNotFoundError: a side is not there.
+            ColumnNotFoundError: a column is not there, or none tells rows apart.
+            DeclarationError: a query or the condition does not fit.
+
+        >>> diff = project.diff("silver_orders", "silver_orders@0", keys=["order_id"])
+        >>> diff.same, diff.differences.changed
+        (True, 0)
+        """
+        condition = None
+        if where is not None:
+            condition = Predicate(where, self._current().project.dialect)
+        how = Comparing(
+            keys=tuple(keys),
+            columns=tuple(columns),
+            ignored=tuple(ignore),
+            tolerance=Closeness(tolerance, relative_tolerance),
+            where=condition,
+            samples=samples,
+        )
+        return shown(Diff, run_module("diff").diff(self._current(), left, right, how))
+
+    def report(self, update: str = "last", *, values: bool = False) -> Report:
+        """An update with its rules, trends, anomalies and quarantined rows, to be written as HTML.
+
+        Args:
+            update: its identifier, as `history` gives it; default: the newest.
+            values: show the values of quarantined rows, which may be personal data.
+
+        Raises:
+            UpdateNotFoundError: there is no such update.
+
+        >>> project.report().html().startswith("<!doctype html>")
+        True
+        """
+        return shown(Report, run_module("accounting").account(self._current(), update, values))
 
     def metrics(self, dataset: str, limit: int = 20) -> MetricsHistory:
         """What the newest updates have brought into a dataset, by flow, newest first.

@@ -10,20 +10,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qanat.model import upkeep as model
+from qanat.model import comparison, upkeep as model
+from qanat.model.backtest import Backtest
 from qanat.model.metrics import Metrics
 from qanat.model.name import Named
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
-from qanat.run import keeping, results, watching
+from qanat.run import account, keeping, results, watching
+from qanat.run.checked import RuleCheck
 from qanat.run.decide import UpdatePlan
 from qanat.run.overview import DatasetSummary
 from qanat.run.results import (
     HistoryEntry,
     QuarantineSummary,
     ReplayResult,
-    RuleCheck,
     UpdateEvents,
 )
 
@@ -179,6 +180,29 @@ class Anomalies(watching.Anomalies):
         return str(report("anomalies").anomalies_html(self))
 
 
+class Diff(comparison.Diff):
+    """What two tables have that the other has not; `differences` has counts and samples."""
+
+    @property
+    def same(self) -> bool:
+        """True if both have the same rows and columns."""
+        return self.differences.same
+
+    def __str__(self) -> str:
+        return str(report("diff").diff_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("diff").diff_html(self))
+
+
+class Report(account.UpdateAccount):
+    """One update, and what surrounds it."""
+
+    def html(self) -> str:
+        """A page of its own, without scripts, which loads nothing."""
+        return str(report("account").account_page(self))
+
+
 class Checks(tuple[RuleCheck, ...]):
     """Expectations against stored rows, and in `units` the unit tests of transformations."""
 
@@ -194,6 +218,16 @@ class Checks(tuple[RuleCheck, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("checks").checks_html(self))
+
+
+class Backtests(tuple[Backtest, ...]):
+    """What checks would have done with the past updates of datasets."""
+
+    def __str__(self) -> str:
+        return str(report("backtest").backtests_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("backtest").backtests_html(self))
 
 
 class State(keeping.DatasetState):

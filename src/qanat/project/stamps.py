@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from qanat.declare.files import library_files
+from qanat.declare.files import project_files
 from qanat.run.session import Session
 
 Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
@@ -15,7 +15,7 @@ Stamps: TypeAlias = tuple[tuple[tuple[Path, int, int], ...], dict[str, str]]
 
 def stamps_of(session: Session) -> Stamps | None:
     """By what one sees that a project may declare something else; None while it changes."""
-    paths = (session.project.spec, *library_files(session.project))
+    paths = (session.project.spec, *project_files(session.project))
     try:
         found = [(path, path.stat()) for path in paths]
     except OSError:

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from qanat.frozen import Frozen
-from qanat.model.anomaly import BUDGET, FRESHNESS, ROWS, Anomaly, Verdict
+from qanat.model.anomaly import BUDGET, ENOUGH, FRESHNESS, REPEAT, ROWS, Anomaly, Verdict
 from qanat.model.metrics import Metrics, Volume
 from qanat.quality.limits import Count, Limits, Norm, Parts, Share, norm
 
+_MANY_ROWS, _TELLING = 20, 2
+"""Rows, and columns with two different bounds, of which it is no chance if they come again."""
 _NEW_LEVEL = 3
 """Alarms in a row, on one side, of which nobody has said anything: so it is from now on."""
 
@@ -26,11 +28,13 @@ class Baseline(Frozen):
         gap: of the seconds between two updates that brought something.
         excused: values that somebody has called expected, of updates that are not in the history
             because they failed.
+        before: the newest update, if no two that followed on one another were alike so far.
     """
 
     norms: Mapping[str, Norm]
     gap: Norm | None
     excused: Sequence[Anomaly] = ()
+    before: Metrics | None = None
 
     def judge(self, found: Metrics, complete: bool) -> Iterator[Anomaly]:
         """The anomalies among the metrics of an update.
@@ -43,6 +47,10 @@ class Baseline(Frozen):
         for metric, (part, whole) in found.shares.items():
             if whole:
                 yield from self._judged(found, metric, part / whole, whole, complete=True)
+        excused = any(a.metric == REPEAT for a in self.excused)
+        if complete and not excused and self.before and _alike(found, self.before):
+            told = found.dataset, found.flow, REPEAT, found.update, found.ended
+            yield Anomaly(*told, 1.0, 0.0, 0.0, 0.0)
 
     def due(self, ended: float) -> float | None:
         """When the next update should have brought something (seconds since 1970, UTC)."""
@@ -108,7 +116,8 @@ def baseline(
     gap = _norm(out, FRESHNESS, updates[1:], gaps, alpha)
     newest = volumes[-1].ended if volumes else 0.0
     excused = [a for a in anomalies if a.verdict is Verdict.EXPECTED and a.at > newest]
-    return Baseline({name: n for name, n in norms.items() if n is not None}, gap, excused)
+    known = {name: n for name, n in norms.items() if n is not None}
+    return Baseline(known, gap, excused, _newest_if_changing(entries, out))
 
 
 def _norm(
@@ -126,6 +135,25 @@ def _norm(
     return norm(kept, Count() if count else Share.among(kept), alpha, apart)
 
 
+def _alike(one: Metrics, other: Metrics) -> bool:
+    """True if two updates have brought as many rows, with the same bounds and NULLs everywhere.
+
+    A source that is stuck gives its last rows again. Few rows, or columns whose bounds tell
+    little, may be alike by chance.
+    """
+    told = [c for c in one.columns.values() if c.low is not None and c.low != c.high]
+    enough = one.rows >= _MANY_ROWS and len(told) >= _TELLING
+    return enough and one.counts == other.counts and one.columns == other.columns
+
+
+def _newest_if_changing(entries: Sequence[Metrics], out: _Flagged) -> Metrics | None:
+    """The newest update, if it is known that rows of this flow change with every update."""
+    pairs = [p for p in pairwise(entries) if p[1].update not in out.repeated]
+    if len(pairs) < 2 * ENOUGH or any(_alike(*p) or not p[0].columns for p in pairs):
+        return None
+    return entries[-1]
+
+
 def _parts(shares: Mapping[str, Parts], name: str) -> Parts | None:
     found = shares.get(name)
     return found if found is not None and found[1] else None
@@ -138,11 +166,15 @@ class _Flagged:
         wrong: by metric, the updates whose values do not belong to the history: those that
             somebody has called an anomaly, and those of which nobody has said anything yet.
         expected: by metric, those that somebody has called expected.
+        repeated: those that were the same as the one before, and were not called expected.
     """
 
     def __init__(self, volumes: Sequence[Volume], anomalies: Sequence[Anomaly]) -> None:
         self.wrong: dict[str, set[str]] = {}
         self.expected: dict[str, set[str]] = {}
+        expected = Verdict.EXPECTED
+        found = (a for a in anomalies if a.metric == REPEAT and a.verdict is not expected)
+        self.repeated = {a.update for a in found}
         places = {v.update: place for place, v in enumerate(volumes)}
         accepted: dict[tuple[str, bool], dict[int, dict[str, set[str]]]] = {}
         for anomaly in anomalies:

@@ -8,8 +8,20 @@ from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
 from qanat.errors import ColumnNotFoundError, QanatError, nearest
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, Expectation, Predicate, References, Unique
+from qanat.model.pipeline import Dataset
+from qanat.model.rule import (
+    Aggregate,
+    Distribution,
+    Fresh,
+    Monotonic,
+    Predicate,
+    References,
+    Rule,
+    SameRows,
+    Unique,
+)
 from qanat.model.schema import Schema
 
 _FEW = 20
@@ -24,27 +36,47 @@ def check_expectations(
     Args:
         dataset: the dataset whose expectations are checked.
         schema: the dataset's columns.
-        references: the columns of the datasets that REFERENCES rules name, by case-folded name;
+        references: the columns of the datasets that rules read, by case-folded name;
             where a dataset is missing here, only the rule's own columns are checked.
     """
     problems: list[QanatError] = []
     for expectation in dataset.expectations:
         rule = expectation.rule
-        match rule:
-            case Predicate():
-                for name, quoted in columns_of(rule):
+        own, theirs = _named(rule)
+        for condition in (rule, expectation.where):
+            if isinstance(condition, Predicate) or (
+                # In a subquery, columns are those of another table.
+                isinstance(condition, Aggregate) and not condition.reads
+            ):
+                for name, quoted in columns_of(condition):
                     if schema.get(name) is None:
                         problems.append(_missing(expectation, dataset.name, name, schema, quoted))
-            case Unique(columns) | References(columns):
-                problems += _all_missing(expectation, dataset.name, columns, schema)
-        if isinstance(rule, References):
-            other = references.get(rule.dataset)
+        problems += _all_missing(expectation, dataset.name, own, schema)
+        for name in rule.datasets if theirs else ():
+            other = references.get(name)
             if other is not None:
-                problems += _all_missing(expectation, rule.dataset, rule.target_columns, other)
+                problems += _all_missing(expectation, name, theirs, other)
     return problems
 
 
-def columns_of(rule: Predicate) -> tuple[tuple[str, bool], ...]:
+def _named(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that a rule names by themselves: of its dataset, and of the one it reads."""
+    match rule:
+        case Unique(columns):
+            return columns, ()
+        case References(columns, _, targets):
+            return columns, targets
+        case Monotonic(column) | Fresh(column):
+            return (column,), ()
+        case Distribution(column, _, target):
+            return (column,), (target,)
+        case SameRows(_, keys, columns):
+            return (*keys, *columns), (*keys, *columns)
+        case _:
+            return (), ()
+
+
+def columns_of(rule: Predicate | Aggregate) -> tuple[tuple[str, bool], ...]:
     """The columns that a predicate uses, each with True if it is written in quotes.
 
     Parameters of lambdas and comprehensions are no columns. Of `a.b` only `a` is one: a rule sees

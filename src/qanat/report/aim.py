@@ -6,9 +6,9 @@ import re
 import shlex
 
 _COMMAND = re.compile(
-    r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)|run"
-    r"|validate|plan|test|query|show|lineage|history|promote|maintain|pause|resume|rename|drop"
-    r"|profile|doctor)\b"
+    r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)"
+    r"|export contract|import checks|run|validate|plan|test|backtest|query|show|lineage|diff"
+    r"|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
 

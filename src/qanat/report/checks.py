@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qanat.model.pipeline import Action
+from qanat.model.expectation import Action
 from qanat.model.unit_test import UnitResult
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.unit_tests import PARTS as UNIT_PARTS, units_html, units_text
-from qanat.run.results import RuleCheck
+from qanat.run.checked import RuleCheck
 from qanat.text import PLAIN, Cell, Layout, Value, count, grid
 
 CHECK = Shape(
     "Check",
     RuleCheck,
-    ("dataset", "rule", "text", "action", "rows", "violations"),
-    "One expectation against the rows its table holds.",
+    (
+        *("dataset", "rule", "text", "action", "rows", "violations", "value", "tolerated"),
+        *("severity", "dimension", "owner", "comment", "tags", "origin"),
+    ),
+    "One expectation against the rows its table holds. `rows` are those that it is about; of a\n"
+    "rule about the table, `value` is what was measured, and `violations` 1 if it is violated.\n"
+    "`tolerated`: that many violations are within its tolerance. `origin` is where it was\n"
+    "declared, if not on the dataset.",
 )
 TEST = Shape(
     "TestDocument",
@@ -35,9 +41,14 @@ PARTS = (CHECK, *UNIT_PARTS)
 _HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Condition")
 
 
+def violated(check: RuleCheck) -> bool:
+    """True if more rows violate an expectation than it tolerates."""
+    return check.violations > 0 and not check.tolerated
+
+
 def broken(checks: Iterable[RuleCheck]) -> list[RuleCheck]:
     """The violated expectations, without those that only warn."""
-    return [c for c in checks if c.violations and c.action != Action.WARN]
+    return [c for c in checks if violated(c) and c.action != Action.WARN]
 
 
 def units_of(checks: Iterable[RuleCheck]) -> Sequence[UnitResult]:
@@ -72,17 +83,20 @@ def checks_html(checks: Sequence[RuleCheck]) -> str:
 
 def _row(check: RuleCheck) -> list[Value]:
     kept = check.action == Action.WARN
-    colour = "green" if not check.violations else "yellow" if kept else "red"
-    status = Cell("violated" if check.violations else "holds", colour)
-    name = f"{check.dataset}.{check.rule}"
-    return [name, status, check.violations, check.rows, check.action, check.text]
+    colour = "green" if not violated(check) else "yellow" if kept else "red"
+    word = "violated" if violated(check) else "tolerated" if check.violations else "holds"
+    name, of_rows = f"{check.dataset}.{check.rule}", check.value is None
+    violations = check.violations if of_rows else None
+    text = check.text if check.value is None else f"{check.text}: {check.value}"
+    shown: list[Value] = [name, Cell(word, colour), violations, check.rows if of_rows else None]
+    return [*shown, check.action, text]
 
 
 def _verdict(checks: Sequence[RuleCheck]) -> str:
     if not checks:
         return "No stored table has an expectation."
     wrong = len(broken(checks))
-    warns = sum(1 for c in checks if c.violations) - wrong
+    warns = sum(map(violated, checks)) - wrong
     parts = [f"{count(len(checks), 'expectation')} checked"]
     parts += [f"{wrong:,} violated"] if wrong else [] if warns else ["none violated"]
     only = f"{warns:,} that only warn{'s' if warns == 1 else ''}"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal, NewType
 
+from qanat.frozen import Frozen
 from qanat.text import Cell, Value, cell_of, printable
 
 Part = NewType("Part", str)
@@ -18,13 +19,14 @@ Part = NewType("Part", str)
 Mood = Literal["ok", "bad", "plain"]
 
 COLOURS = {
-    "green": "#2da44e",
-    "red": "#e5534b",
-    "yellow": "#bf8700",
-    "cyan": "#2188a6",
-    "bright_black": "#808891",
-    "dim": "#808891",
+    "green": "var(--q-green,#2da44e)",
+    "red": "var(--q-red,#e5534b)",
+    "yellow": "var(--q-yellow,#bf8700)",
+    "cyan": "var(--q-cyan,#2188a6)",
+    "bright_black": "var(--q-grey,#808891)",
+    "dim": "var(--q-grey,#808891)",
 }
+"""A notebook has none of these variables; a page of Qanat's own has, for light and for dark."""
 _SHORT = 32
 """Characters of a value that is not broken into lines."""
 _MOODS = {"ok": "green", "bad": "red", "plain": ""}
@@ -47,6 +49,18 @@ background:none;color:inherit;white-space:pre-wrap}
 """
 
 
+class Inline(Frozen):
+    """A cell of a table that is HTML itself, such as a small plot or a link.
+
+    Args:
+        part: what stands in it.
+        right: aligned to the right, if the whole column is.
+    """
+
+    part: Part
+    right: bool = False
+
+
 def text(value: str) -> str:
     """Text from data: escaped, and with nothing in it that works unseen."""
     return escape(printable(value))
@@ -66,9 +80,9 @@ def heading(line: str, mood: Mood = "plain", remark: str = "") -> Part:
     return Part(f"<p{style}>{lines}{small}</p>")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Value]]) -> Part:
+def table(headers: Sequence[str], rows: Iterable[Sequence[Value | Inline]]) -> Part:
     """A table; a column of numbers is aligned to the right, as in `qanat.text`."""
-    body = [[cell_of(value) for value in row] for row in rows]
+    body = [[v if isinstance(v, Inline) else cell_of(v) for v in row] for row in rows]
     right = [bool(body) and all(row[i].right for row in body) for i in range(len(headers))]
     head = "".join(_tag("th", Cell(h), r) for h, r in zip(headers, right, strict=True))
     lines = (
@@ -92,8 +106,11 @@ def _styled(cell: Cell) -> str:
     return f'<span style="color:{colour}">{shown}</span>' if colour else shown
 
 
-def _tag(name: str, cell: Cell, right: bool) -> str:
+def _tag(name: str, cell: Cell | Inline, right: bool) -> str:
+    scope = ' scope="col"' if name == "th" else ""
     # Short values stay on one line: a date broken at its hyphens is hard to read.
-    classes = [*(["r"] if right else []), *(["s"] if len(cell.text) <= _SHORT else [])]
-    start = f'{name} class="{" ".join(classes)}"' if classes else name
-    return f"<{start}>{_styled(cell)}</{name}>"
+    short = isinstance(cell, Cell) and len(cell.text) <= _SHORT
+    classes = [*(["r"] if right else []), *(["s"] if short else [])]
+    kind = f' class="{" ".join(classes)}"' if classes else ""
+    shown = _styled(cell) if isinstance(cell, Cell) else cell.part
+    return f"<{name}{scope}{kind}>{shown}</{name}>"

@@ -61,7 +61,7 @@ def _epoch(event: EpochCommitted) -> list[str]:
     read = [count(event.files_read, "file") + " read"] if event.files_read else []
     rows = ", ".join([*read, *_rows(event.counts)])
     head = f"{event.dataset}: epoch {event.epoch}{flow} committed{version}: {rows}"
-    return [head, *(_rule(r, event.dataset) for r in event.rules if r.violations)]
+    return [head, *(_rule(r, event.dataset) for r in event.rules if r.broken)]
 
 
 def _rows(counts: Counts) -> list[str]:
@@ -75,7 +75,8 @@ def _rows(counts: Counts) -> list[str]:
 
 def _rule(rule: RuleCount, dataset: str) -> str:
     name = rule.rule if rule.dataset == dataset else f"{rule.dataset}.{rule.rule}"
-    return f"{name} ({rule.action}): {count(rule.violations, 'row')}"
+    found = count(rule.violations, "row") if rule.value is None else rule.value
+    return f"{name} ({rule.action}): {found}"
 
 
 def _details(failure: Failure | None) -> list[str]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from collections.abc import Iterator
 from itertools import compress
 
+from qanat.model.backtest import Backtest
+from qanat.model.name import Named
 from qanat.report.aim import aimed
+from qanat.report.backtest import outcome
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import PROBLEMS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
@@ -47,8 +52,9 @@ DATASET = Shape(
 PLAN = Shape(
     "PlanDocument",
     UpdatePlan,
-    (VERSION_KEY, "environment", "datasets"),
-    "The datasets in the order an update would take them.",
+    (VERSION_KEY, "environment", "datasets", "backtests"),
+    "The datasets in the order an update would take them; `backtests` say what checks that are\n"
+    "new or changed would have done with past updates.",
 )
 PARTS = (DATASET, WAITING, BORROWED)
 
@@ -75,7 +81,11 @@ def plan_text(plan: UpdatePlan, layout: Layout = PLAIN, options: str = "") -> st
         options: of the user's command, for those that the plan proposes; as `aimed` takes them.
     """
     widest = max((cells(printable(d.dataset)) for d in plan.datasets), default=0)
-    lines = [line for d in plan.datasets for line in _dataset(d, widest, layout, options)]
+    tried = Named((b.dataset, b) for b in plan.backtests)
+    lines = []
+    for each in plan.datasets:
+        lines += _dataset(each, widest, layout, options)
+        lines += [f"    {printable(line)}" for line in _tried(tried.get(each.dataset), options)]
     return "\n".join([*lines, *([""] if lines else []), _summary(plan)])
 
 
@@ -89,9 +99,11 @@ def plan_html(plan: UpdatePlan) -> str:
         columns.append(any(d.consequence for d in plan.datasets))
         rows = [list(compress(_row(d), columns)) for d in plan.datasets]
         parts.append(table(list(compress(_HEADERS, columns)), rows))
+    tried = Named((b.dataset, b) for b in plan.backtests)
     for dataset in plan.datasets:
         if dataset.difference:
             lines = [(text, _DIFFERENCE.get(text[:1])) for text in _changed(dataset)]
+            lines += [(text, None) for text in _tried(tried.get(dataset.dataset), "")]
             parts += [heading(dataset.dataset, "plain"), preformatted(lines)]
     return page(*parts)
 
@@ -125,6 +137,18 @@ def _dataset(decision: Decision, widest: int, layout: Layout, options: str) -> l
         consequence = printable(aimed(decision.consequence, options))
         lines.append("    " + layout.paint(f"! {consequence}", "yellow"))
     return lines
+
+
+def _tried(backtest: Backtest | None, options: str) -> Iterator[str]:
+    """What checks that are new or changed would have done with past updates."""
+    if backtest is None:
+        return
+    for check in backtest.checks:
+        yield f"check {check.expectation.name} {outcome(check)}"
+    if left := sum(each.epochs for each in backtest.unseen):
+        reason = backtest.unseen[0].reason
+        command = aimed(f"qanat backtest {shlex.quote(backtest.dataset)}", options)
+        yield f"{count(left, 'update')} not looked at: {reason}; for more: {command}"
 
 
 def _changed(decision: Decision) -> list[str]:

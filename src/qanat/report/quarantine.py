@@ -148,6 +148,13 @@ def _source(row: Mapping[str, Any], tables: Path, root: Path, brief: bool = Fals
     return f"{told} ({'; '.join(remarks)})" if remarks else told
 
 
+def origin_of(sample: FirstRows, row: Mapping[str, Any]) -> str:
+    """Where a sampled row came from, in few words."""
+    # <root>/<storage>/tables/<dataset>__quarantine; sources elsewhere are shown in full.
+    tables = Path(sample.folder).parent
+    return _source(row, tables, tables.parent.parent, brief=True)
+
+
 def _placed(file: str, line: int | None, tables: Path, root: Path, brief: bool) -> str:
     path = Path(file)
     if path.is_relative_to(tables):

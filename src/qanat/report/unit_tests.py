@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from qanat.errors import QanatError
-from qanat.model.unit_test import Difference, Mismatch, UnitResult
+from qanat.model.unit_test import Difference, Mismatch, UnitResult, WrittenTest
 from qanat.report.html import Part, heading, table
+from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid, printable
 
@@ -32,6 +33,17 @@ MISMATCH = Shape(
         Key("differences", of=list[Difference], make=lambda mismatch: list(mismatch.differences)),
     ),
     "A table that does not hold what was expected after a step. `matching` rows did.",
+)
+RECORDED = Shape(
+    "RecordedTestDocument",
+    WrittenTest,
+    (
+        VERSION_KEY,
+        *("name", "dataset", "file"),
+        Key("given", of=Mapping[str, int], make=lambda test: dict(test.given)),
+        *("expected", "quarantined"),
+    ),
+    "A unit test that was written from live data: rows by input, and how many come out.",
 )
 UNIT = Shape(
     "UnitTest",
@@ -142,3 +154,17 @@ def _verdict(units: Sequence[UnitResult]) -> str:
     failed = sum(not u.passed for u in units)
     ran = f"{count(len(units), 'unit test')} ran"
     return f"{ran}, {failed:,} failed." if failed else f"{ran}, all passed."
+
+
+def written_text(test: WrittenTest) -> str:
+    """What was written.
+
+    >>> print(written_text(WrittenTest("t", "silver", "/p/tests/t.yml", {"bronze": 2}, 1, 1)))
+    /p/tests/t.yml: given 2 rows of bronze, silver has 1 row and 1 in quarantine
+    Personal data is masked as far as names and texts tell: look at the file before you keep it.
+    """
+    given = ", ".join(f"{count(rows, 'row')} of {name}" for name, rows in test.given.items())
+    aside = f" and {test.quarantined:,} in quarantine" if test.quarantined else ""
+    said = f"{test.file}: given {given}, {test.dataset} has {count(test.expected, 'row')}{aside}"
+    look = "Personal data is masked as far as names and texts tell: look at the file before you"
+    return f"{printable(said)}\n{look} keep it."

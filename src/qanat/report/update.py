@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from qanat.model.anomaly import NOTE
 from qanat.model.event import Recovered
+from qanat.model.expectation import Action
 from qanat.model.pipeline import DatasetKind
 from qanat.model.staged import RuleCount
 from qanat.report.html import Part, heading, page, table
@@ -19,8 +20,14 @@ from qanat.text import PLAIN, Cell, Layout, Value, count, duration, grid, listed
 RULE = Shape(
     "Rule",
     RuleCount,
-    ("dataset", "rule", "action", "violations"),
-    "How many rows violated one expectation; `action` is what happened to them.",
+    (
+        *("dataset", "rule", "action", "violations", "rows", "value"),
+        *("tolerance", "tolerated", "severity"),
+    ),
+    "How many rows violated one expectation; `action` is what happened to them. `rows` is how\n"
+    "many it was about, null if nobody knows. Of a rule about the table or its columns, `value`\n"
+    "is what was measured, and `violations` 1 if it is violated. `tolerated`: that many\n"
+    "violations are within `tolerance`.",
 )
 COUNTS = tuple(
     Key(name, f"counts.{name}")
@@ -227,11 +234,17 @@ def _violated(result: UpdateResult) -> list[list[Value]]:
 
 
 def rules_of(rules: Sequence[RuleCount]) -> list[list[Value]]:
-    """The rules that were violated, each as a line of a table below `RULE_HEADERS`."""
+    """The rules that were violated, each as a line of a table below `RULE_HEADERS`.
+
+    Rows that stay where they are, within a tolerance, are nothing to tell of.
+    """
+    moving = (Action.DROP, Action.QUARANTINE)
     return [
         [f"{r.dataset}.{r.rule}", r.violations, _FATES.get(r.action, r.action)]
+        if r.of_rows
+        else [f"{r.dataset}.{r.rule}", None, r.value]
         for r in rules
-        if r.violations
+        if r.broken or (r.violations and r.action in moving)
     ]
 
 

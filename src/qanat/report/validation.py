@@ -9,7 +9,7 @@ from qanat.report.html import heading, page
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.run.results import Validation
-from qanat.text import count
+from qanat.text import count, printable
 
 
 class NamedDataset(Frozen):
@@ -32,9 +32,10 @@ VALIDATION = Shape(
             of=list[NamedDataset],
             make=lambda result: [NamedDataset(*d) for d in result.datasets],
         ),
-        *("flows", "expectations"),
+        *("flows", "expectations", "notes"),
     ),
-    "`datasets` in the order an update would take them; `problems` are errors with their facts.",
+    "`datasets` in the order an update would take them; `problems` are errors with their facts;\n"
+    "`notes` tell what of data contracts is not checked, and why.",
 )
 PARTS = (NAMED,)
 
@@ -44,7 +45,8 @@ def validation_text(result: Validation) -> str:
     kinds = Counter(kind for _, kind in result.datasets)
     parts = [count(number, kind) for kind, number in kinds.items()]
     parts += [count(result.flows, "flow"), count(result.expectations, "expectation")]
-    return f"Everything is in order: {', '.join(parts)}."
+    notes = "".join(f"\nnot checked: {printable(note)}" for note in result.notes)
+    return f"Everything is in order: {', '.join(parts)}.{notes}"
 
 
 def validation_html(result: Validation) -> str:

@@ -10,19 +10,12 @@ from pathlib import Path
 from qanat import plugins
 from qanat.declare.captured import Captured
 from qanat.declare.library import load_pipeline
-from qanat.dialect import has_function, predicate, to_engine, unsupported
-from qanat.errors import CycleError, Location, QanatError
+from qanat.dialect import check_to_engine, has_function, to_engine, unsupported
+from qanat.errors import CycleError, QanatError
 from qanat.frozen import Frozen
+from qanat.model.expectation import Expectation
 from qanat.model.function import taken
-from qanat.model.pipeline import (
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Flow,
-    Pipeline,
-    Predicate,
-    ProjectSpec,
-)
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime import without_windows
@@ -187,11 +180,10 @@ def _problems(pipeline: Pipeline, dialect: str) -> Iterator[QanatError]:
         yield from problems_of_expressions(flow, dialect, pipeline.own)
     for dataset in pipeline.datasets:
         for expectation in dataset.expectations:
-            if isinstance(expectation.rule, Predicate):
-                try:
-                    predicate(expectation.rule, dialect, expectation.location, pipeline.own)
-                except QanatError as error:
-                    yield error
+            try:
+                check_to_engine(expectation, dialect, pipeline.own)
+            except QanatError as error:
+                yield error
 
 
 def _volatile(pipeline: Pipeline, compiled: CompiledFlow) -> bool:
@@ -210,15 +202,5 @@ def _query(
 
 
 def rules_of(dataset: Dataset, dialect: str, own: frozenset[str]) -> tuple[Expectation, ...]:
-    """A dataset's expectations with their predicates in the engine's dialect."""
-    return tuple(
-        replace(e, rule=_translated(e.rule, dialect, e.location, own))
-        if isinstance(e.rule, Predicate) and e.rule.dialect != dialect
-        else e
-        for e in dataset.expectations
-    )
-
-
-def _translated(rule: Predicate, dialect: str, where: Location, own: frozenset[str]) -> Predicate:
-    # Reports and quarantine show the rule as its author wrote it, not its translation.
-    return Predicate(predicate(rule, dialect, where, own), dialect, written=str(rule))
+    """A dataset's expectations with their conditions in the engine's dialect."""
+    return tuple(check_to_engine(e, dialect, own) for e in dataset.expectations)

@@ -20,10 +20,11 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, Recovered, Retried
 from qanat.model.name import Named, Names, fold
 from qanat.model.owner import attempt_id, staged_prefix
-from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError, Unique
+from qanat.model.pipeline import ON_ROW_ERROR, Dataset, Drift, OnRowError
 from qanat.model.record import Definition, Epoch
+from qanat.model.rule import ORDERED
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.staged import Staged, StagedTable
+from qanat.model.staged import RuleWindow, Staged, StagedTable
 from qanat.model.table import Snapshot
 from qanat.model.work import Output, Recomputation, Stored, ViewWork, Work
 from qanat.planning.fit import redeclared
@@ -41,6 +42,7 @@ from qanat.run.snapshots import query_of
 from qanat.run.states import state_work
 from qanat.run.succession import ordered, placed_ms
 from qanat.run.watching import Watch
+from qanat.run.windows import windowed
 
 _FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled each time, up to `_LONGEST_WAIT`."""
@@ -144,6 +146,7 @@ class Attempt:
         started: seconds of the monotonic clock.
         tried: what the engine was asked for, also where it failed.
         remarks: what to tell of the epoch once it is committed.
+        windows: what came of its checks in the rows of the last minutes, this epoch included.
         before: the definition that the dataset was last run by.
         last: whether no other epoch of its flow follows in this update, as far as is known.
     """
@@ -156,6 +159,7 @@ class Attempt:
     started: float = field(default_factory=time.monotonic)
     tried: list[Work] = field(default_factory=list)
     remarks: tuple[str, ...] = ()
+    windows: tuple[RuleWindow, ...] = ()
     before: Definition | None = None
     last: bool = True
     _work: Work | None = None
@@ -281,7 +285,7 @@ def work_of(attempt: Attempt) -> Work:
         scratch=scratch,
         at_ns=attempt.running.at_ns,
         views=views,
-        expectations=compiled.expectations,
+        expectations=windowed(attempt.session, compiled),
         ordered=ordered(session, compiled),
         sets_aside=_sets_aside(session, compiled.dataset),
         widens=widens,
@@ -340,12 +344,12 @@ def _output(attempt: Attempt, prefix: str) -> Output:
         return replace(plain, placed_ms=placed_ms(session, compiled))
     snapshot = session.store.snapshot(table)
     check_partitions(dataset, snapshot.partition_by)
-    unique = any(isinstance(e.rule, Unique) for e in compiled.expectations)
+    ordered_ = any(isinstance(e.rule, ORDERED) for e in compiled.expectations)
     widens = may_widen(session, compiled)
     return replace(
         plain,
         schema=snapshot.schema,
-        existing=snapshot.batch if unique else None,
+        existing=snapshot.batch if ordered_ else None,
         stored=_stored(session, snapshot)
         if widens or redeclared(snapshot.schema, plain.declared)
         else None,

@@ -9,8 +9,10 @@ from qanat.declare.registry import quoted
 from qanat.dialect import predicate
 from qanat.errors import Location, Problems, QanatError
 from qanat.model.changes import Changes, Expression
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Names
-from qanat.model.pipeline import Action, Expectation, Flow, Predicate
+from qanat.model.pipeline import Flow
+from qanat.model.rule import Predicate
 
 _WORD = re.compile(r"(?!(?:true|false|null)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
 """An expression that can only be a column."""

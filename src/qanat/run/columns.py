@@ -7,8 +7,9 @@ from dataclasses import field, replace
 
 from qanat.errors import AdapterError, Problems, QanatError, SchemaMismatchError, located, naming
 from qanat.frozen import Frozen
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named, Names
-from qanat.model.pipeline import Dataset, DatasetKind, Expectation
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.query import FunctionQuery, Read
 from qanat.model.record import Definition, Range

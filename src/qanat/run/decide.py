@@ -16,6 +16,7 @@ from hashlib import blake2b
 
 from qanat.errors import QanatError, full_refresh
 from qanat.frozen import Frozen
+from qanat.model.backtest import Backtest
 from qanat.model.name import fold
 from qanat.model.pipeline import QUARANTINE, RESET_ALLOWED, Dataset, DatasetKind
 from qanat.model.record import Range
@@ -111,10 +112,15 @@ class Decision(Frozen):
 
 
 class UpdatePlan(Frozen):
-    """Datasets in the order an update takes them."""
+    """Datasets in the order an update takes them.
+
+    Args:
+        backtests: what checks that are new or changed would have done with past updates.
+    """
 
     environment: str
     datasets: tuple[Decision, ...]
+    backtests: tuple[Backtest, ...] = field(default=(), compare=False)
 
     @property
     def errors(self) -> tuple[QanatError, ...]:

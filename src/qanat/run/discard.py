@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qanat.disk import explained
-from qanat.model.pipeline import Dataset, Predicate
+from qanat.model.pipeline import Dataset
 from qanat.model.query import Discard
 from qanat.model.record import Range
+from qanat.model.rule import Predicate
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
 from qanat.run.entry import LedgerEntry, open_update, working_on

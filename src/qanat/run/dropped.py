@@ -13,8 +13,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from qanat.errors import RereadError, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.query import Read
-from qanat.model.work import Amount
 from qanat.run.decide import Decision
 from qanat.run.inputs import Intake, will_change
 from qanat.run.memo import CompiledFlow

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from qanat.model.owner import is_of
+from qanat.model.owner import is_of, number_in
 from qanat.model.pipeline import application
 from qanat.model.record import Epoch, EpochStatus
 from qanat.run.inputs import REFERENCE
@@ -32,18 +32,10 @@ def known_sources(session: Session, dataset: str, paths: Sequence[str]) -> dict[
     sources: dict[str, str] = {}
     for path in paths:
         name = Path(path).name
-        for epoch in epochs[_number(name)]:
+        for epoch in epochs[number_in(name)]:
             if is_of(name, application(epoch.flow)) and (only := _only_file(epoch)):
                 sources[path] = only
     return sources
-
-
-def _number(name: str) -> int:
-    """The number of the epoch that has written a file of new rows; 0 if its name says none."""
-    parts = name.split("-")
-    # Behind two dashes: rows that were there, written again with wider types.
-    new = parts[0] == "epoch" and parts[1].isdigit() and "--" not in name
-    return int(parts[1]) if new else 0
 
 
 def _only_file(epoch: Epoch) -> str:

@@ -14,18 +14,19 @@ from dataclasses import replace
 from functools import partial
 
 from qanat.errors import (
-    ExpectationFailedError,
     HistoryMismatchError,
     InvariantError,
     QanatError,
 )
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.event import DatasetProgress, EpochCommitted, Warned
 from qanat.model.metrics import measured
 from qanat.model.record import Definition, Epoch, EpochStatus, Range
-from qanat.model.staged import RuleCount, Staged
-from qanat.model.work import Amount, Work
+from qanat.model.staged import Staged
+from qanat.model.work import Work
 from qanat.run.attempt import Attempt, Done, RunningUpdate, retrying, work_of
+from qanat.run.auditing import failure, rules_of_table
 from qanat.run.blame import blaming
 from qanat.run.carry import with_waiting
 from qanat.run.commits import (
@@ -42,9 +43,10 @@ from qanat.run.inputs import BoundInputs, bind, key_of
 from qanat.run.limit import check_limit, warnings_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.owner import check_owners
-from qanat.run.pausing import pause_beyond
+from qanat.run.pausing import pause_beyond, settle_windows
 from qanat.run.snapshots import takes_snapshots
 from qanat.run.watching import watched
+from qanat.run.windows import beyond
 from qanat.text import count, size
 
 
@@ -167,11 +169,16 @@ def audit(attempt: Attempt) -> None:
     """Check what was staged, and write it down before readers can see it."""
     running, compiled, staged = attempt.running, attempt.compiled, attempt.staged
     running.unless_stopping()
-    if staged.failed:
-        raise _failed(compiled, staged.failed)
+    counted = replace(attempt.epoch, counts=staged.counts, rules=staged.rules)
+    failed, attempt.windows = beyond(attempt.session, compiled, counted, staged.failed)
+    if failed:
+        raise failure(compiled, failed)
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
+    rules = (*staged.rules, *rules_of_table(attempt))
+    if failed := tuple(r for r in rules if r.fails):
+        raise failure(compiled, failed)
     check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)
     attempt.remarks = (*attempt.bound.remarks, *column_changes(attempt), *staged.notes)
     keys = {r.name: key_of(r) for r in compiled.reads}
@@ -179,7 +186,7 @@ def audit(attempt: Attempt) -> None:
         attempt.epoch,
         ranges=_verified(attempt),
         counts=staged.counts,
-        rules=staged.rules,
+        rules=rules,
         source_schemas={
             **compiled.known,
             **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},
@@ -216,14 +223,16 @@ def settle(attempt: Attempt) -> None:
             epoch=epoch.number,
             version=epoch.version,
             counts=attempt.staged.counts,
-            rules=attempt.staged.rules,
+            rules=epoch.rules,
             files_read=sum(len(r.files) for r in epoch.ranges.values()),
             seconds=time.monotonic() - attempt.started,
+            windows=attempt.windows,
         )
     )
     for warning in warnings_of(attempt.compiled, attempt.staged):
         attempt.running.tell(Warned(epoch.dataset, warning))
     pause_beyond(attempt.running, attempt.compiled, epoch)
+    settle_windows(attempt.running, attempt.compiled, epoch, attempt.windows)
 
 
 # -- what becomes of an epoch whose stage failed -----------------------------------------------
@@ -367,21 +376,3 @@ def _verified(attempt: Attempt) -> dict[str, Range]:
         verify = partial(session.source(read.source).verify, read.source, range_)
         ranges[key_of(read)] = retrying(verify, attempt.running, compiled.dataset.name)
     return ranges
-
-
-def _failed(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> ExpectationFailedError:
-    first = failed[0]
-    # A view may have a rule of the same name.
-    rules = {(compiled.dataset.name, e.name): e for e in compiled.expectations}
-    rules |= {(v.dataset.name, e.name): e for v in compiled.views for e in v.expectations}
-    rule = rules[first.dataset, first.rule]
-    one = "s" if first.violations == 1 else ""
-    broken = "; ".join(f"{r.rule}: {count(r.violations, 'row')}" for r in failed)
-    return ExpectationFailedError(
-        f"{count(first.violations, 'row')} of {first.dataset} violate{one} {first.rule}",
-        location=rule.location,
-        wanted=str(rule.rule),
-        got=broken if len(failed) > 1 else None,
-        hint="nothing was published; mend the data or the rule and run again (ON VIOLATION"
-        " QUARANTINE ROW instead would keep such rows aside, to be looked at)",
-    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Collection, Iterator
 
 from qanat.errors import SelectionError
 from qanat.model.name import Names, fold
-from qanat.model.pipeline import Dataset, References
-from qanat.run.results import RuleCheck, Selection, choose_datasets
+from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.rule import Level, of_epoch
+from qanat.run.auditing import of_columns
+from qanat.run.checked import RuleCheck
+from qanat.run.results import Selection, choose_datasets
 from qanat.run.session import Session
 from qanat.run.stored import stored
 
@@ -29,6 +33,7 @@ def check(
         SelectionError: a pattern matches nothing.
         TableNotFoundError: a rule refers to a table that has never run.
         ColumnNotFoundError: a rule uses a column that the table does not have.
+        CheckUndecidedError: nobody can say whether a rule about the table holds.
     """
     session.require()
     asked = selection or Selection()
@@ -50,19 +55,35 @@ def check(
 
 def _checked(session: Session, dataset: Dataset) -> Iterator[RuleCheck]:
     rules = session.analysis.rules[dataset.name]
-    references = {
-        fold(r.rule.dataset): stored(session, r.rule.dataset).snapshot.batch
-        for r in rules
-        if isinstance(r.rule, References)
-    }
-    batch = stored(session, dataset.name).snapshot.batch
-    rows, counts = session.engine.check(batch, dataset.name, rules, references)
-    for expectation, count in zip(dataset.expectations, counts, strict=True):
+    if dataset.kind is not DatasetKind.MATERIALIZED_VIEW:
+        # The rows of one epoch are not known any more.
+        rules = tuple(e for e in rules if not of_epoch(e.rule))
+    read = {name for e in rules for name in e.rule.datasets}
+    references = {fold(name): stored(session, name).snapshot.batch for name in read}
+    snapshot = stored(session, dataset.name).snapshot
+    engine, name = session.engine, dataset.name
+    of_rows = [e for e in rules if e.rule.level.of_rows]
+    rows, counts = engine.check(snapshot.batch, name, of_rows, references)
+    found = {c.rule: c for c in (*counts, *of_columns(name, snapshot.schema, rules))}
+    if wanted := [e for e in rules if e.rule.level is Level.TABLE]:
+        batches, now = (snapshot.batch,), time.time_ns()
+        counts = engine.measure(batches, name, wanted, references, now, rows)
+        found |= {c.rule: c for c in counts}
+    for expectation in rules:
+        count = found[expectation.name]
         yield RuleCheck(
-            dataset=dataset.name,
+            dataset=name,
             rule=expectation.name,
-            text=str(expectation.rule),
+            text=expectation.text,
             action=str(expectation.action),
-            rows=rows,
+            rows=rows if count.rows is None else count.rows,
             violations=count.violations,
+            value=count.value,
+            tolerated=count.tolerated,
+            severity=str(expectation.severity),
+            dimension=None if expectation.dimension is None else str(expectation.dimension),
+            owner=expectation.owner,
+            comment=expectation.comment,
+            tags=expectation.tags,
+            origin=expectation.origin,
         )

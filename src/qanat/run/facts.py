@@ -8,10 +8,10 @@ from enum import Enum
 
 from qanat.errors import QanatError, RowsLostError
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.changes import Changes
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Pause, Range
-from qanat.model.work import Amount
 
 
 class Waiting(Frozen):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from qanat.errors import NotAppendOnlyError, full_refresh, located, naming
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.name import Name, Names, fold, same
 from qanat.model.pipeline import Drift, ProjectSpec
 from qanat.model.query import Read
 from qanat.model.record import Epoch, Range
 from qanat.model.schema import NO_COLUMNS
-from qanat.model.work import Amount, Batch, Recomputation, ViewBatch
+from qanat.model.work import Batch, Recomputation, ViewBatch
 from qanat.planning.graph import resolve, writers
 from qanat.ports.source import ENVIRONMENT
 from qanat.run.decide import Decision, Step

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from qanat.errors import QuarantineLimitError
+from qanat.model.expectation import Tolerance
 from qanat.model.limit import (
     QUARANTINE_LIMIT,
     QUARANTINE_WINDOW,
-    QuarantineLimit,
     parse_limit,
 )
 from qanat.model.pipeline import Dataset
@@ -18,7 +18,7 @@ from qanat.run.session import Session
 from qanat.text import count
 
 
-def limit_of(session: Session, dataset: Dataset) -> QuarantineLimit | None:
+def limit_of(session: Session, dataset: Dataset) -> Tolerance | None:
     """How many rows of an epoch of a dataset may go to quarantine; None for all of them."""
     default = session.project.configuration.get(QUARANTINE_LIMIT)
     written = dataset.table_property(QUARANTINE_LIMIT) or default

@@ -17,9 +17,7 @@ from qanat.run.query import condition_of
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 from qanat.run.session import Session
 from qanat.run.stored import QUARANTINED, stored
-
-LAST = "last"
-"""Stands for the identifier of the newest update."""
+from qanat.run.watching import LAST
 
 _PAGE = 1000
 _SUGGESTIONS = 1000

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 from qanat.model.event import DatasetProgress
 from qanat.run.attempt import RunningUpdate
-from qanat.run.silence import tell_of_silence
+from qanat.run.silence import next_due, tell_of_silence
 
 _PAUSES = 0.5
 """Seconds between two looks whether a dataset was paused, or told to go on."""
-_SILENCE = 10.0
-"""Seconds between two looks whether something should have come and has not."""
+_SILENCE = 0.5
+"""Seconds between two looks whether something should have come and has not, if one is due."""
+_ANEW = 10.0
+"""Seconds after which it is asked anew what is due: epochs of other updates count, too."""
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Looks:
     names: Sequence[str]
     _paused: frozenset[str] = frozenset()
     _looked: float = -math.inf
+    _due: float = math.inf
     _listened: float = field(default_factory=time.monotonic)
 
     def at_pauses(self) -> None:
@@ -47,8 +50,11 @@ class Looks:
         self._paused = paused
 
     def at_silence(self) -> None:
-        """Look whether nothing has come for too long, at most every ten seconds."""
-        if (now := time.monotonic()) - self._listened < _SILENCE:
+        """Look whether nothing has come for too long: as soon as something is late."""
+        waited = time.monotonic() - self._listened
+        if waited < _SILENCE or (waited < _ANEW and time.time() < self._due):
             return
-        self._listened, paused = now, self.running.session.paused
-        tell_of_silence(self.running, [n for n in self.names if n not in paused])
+        paused = self.running.session.paused
+        names = [n for n in self.names if n not in paused]
+        tell_of_silence(self.running, names)
+        self._due, self._listened = next_due(self.running.session, names), time.monotonic()

@@ -28,12 +28,13 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from qanat import plugins
-from qanat.declare.files import library_files
+from qanat.declare.files import project_files
 from qanat.digest import digest
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
-from qanat.model.pipeline import Dataset, Expectation, Flow, Pipeline, ProjectSpec, References
+from qanat.model.expectation import Expectation
+from qanat.model.pipeline import Dataset, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Computation, Query, Read
 from qanat.model.schema import Schema
 from qanat.model.stateful import Stateful
@@ -96,7 +97,7 @@ class CompiledFlow(Frozen):
     def references(self) -> tuple[str, ...]:
         """The datasets that its rules refer to, and those of flows that compute again."""
         rules = [*self.expectations, *(e for v in self.views for e in v.expectations)]
-        names = (e.rule.dataset for e in rules if isinstance(e.rule, References))
+        names = (name for e in rules for name in e.rule.datasets)
         others = (name for flow in self.again for name in flow.references)
         return tuple(dict.fromkeys((*names, *others)))
 
@@ -215,7 +216,7 @@ class Notes(UserDict[str, object]):
 def _contents(project: ProjectSpec) -> dict[Path, bytes | None]:
     """What the project's files contain, in their order; None for one that cannot be read."""
     contents: dict[Path, bytes | None] = {}
-    for path in library_files(project):
+    for path in project_files(project):
         contents[path] = None
         with suppress(OSError):
             contents[path] = path.read_bytes()

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from qanat.declare.files import CONTRACTS
 from qanat.errors import Problems, QanatError, located
 from qanat.frozen import Frozen
 from qanat.model.changes import KEY, SEQUENCE
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import Dataset, Expectation, Predicate
+from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Range
+from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
 from qanat.model.work import Work
+from qanat.quality.contracts import breaches
 from qanat.quality.expectations import check_expectations
 from qanat.run.columns import as_stored, columns_above, describe
 from qanat.run.decide import Decision, Step
@@ -50,7 +54,10 @@ def check(
         # Rules on changes are checked before these become rows of the table.
         checked = next(iter(given.events.values()), given.schema)
         missing = check_expectations(dataset, checked, around)
-        problems += missing
+        broken = [*breaches(session.pipeline.promises, dataset, given.schema, given.lacks)]
+        # A column that is gone is told once, and not again for each check that needs it.
+        own = [p for p in missing if not (p.location and p.location.file.startswith(CONTRACTS))]
+        problems += [*broken, *(own if broken else missing)]
         if given.described is not None:
             work, rules = given.described
             wrong = {p.location for p in missing}

@@ -13,15 +13,16 @@ from collections import deque
 from collections.abc import Sequence
 
 from qanat.errors import DatasetNotFoundError, nearest
-from qanat.model.event import DatasetPaused
+from qanat.model.event import DatasetPaused, Warned
 from qanat.model.pipeline import DatasetKind, is_declared
 from qanat.model.record import Epoch, EpochStatus, Pause
-from qanat.model.staged import Counts
+from qanat.model.staged import Counts, RuleWindow
 from qanat.model.upkeep import parse_duration
 from qanat.run.attempt import RunningUpdate
 from qanat.run.limit import limit_of, window_of
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
+from qanat.run.windows import rule_windows, told
 from qanat.text import count
 
 _MOST = 5000
@@ -102,6 +103,33 @@ def pause_beyond(running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch) -
     session.ledger.pause(dataset.name, reason)
     session.look_at_pauses()
     running.tell(DatasetPaused(dataset.name, reason))
+
+
+def settle_windows(
+    running: RunningUpdate, compiled: CompiledFlow, epoch: Epoch, windows: Sequence[RuleWindow]
+) -> None:
+    """Add an epoch to the windows of its checks; tell, or pause, where they are beyond.
+
+    What is beyond is told when it begins, and again once it has ended in between. A dataset that
+    goes on after a pause counts anew.
+    """
+    session, name = running.session, compiled.dataset.name
+    known = rule_windows(session, compiled, epoch)
+    if known is None:
+        return
+    known.add(epoch, epoch.ended or time.time())
+    now_beyond = set[str]()
+    for rule, text, pauses in told(windows, compiled):
+        now_beyond.add(rule)
+        if pauses:
+            known.windows.clear()
+            session.ledger.pause(name, text)
+            session.look_at_pauses()
+            running.tell(DatasetPaused(name, text))
+        elif rule not in known.told:
+            running.tell(Warned(name, text))
+    known.told.clear()
+    known.told.update(now_beyond)
 
 
 def _earlier(session: Session, epoch: Epoch, seconds: float) -> Recent:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 
 from qanat.errors import PlanError, QanatError
+from qanat.model.backtest import BACKTESTED, Backtest
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.record import Definition, Epoch
@@ -26,6 +28,9 @@ from qanat.run.identity import past_sources
 from qanat.run.inputs import PROMOTED
 from qanat.run.results import Chosen, Selection, choose_datasets
 from qanat.run.session import Session
+
+_READ = 64_000_000
+"""Bytes that a plan reads to try checks that are new or changed, at most."""
 
 
 def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
@@ -55,7 +60,28 @@ def plan(session: Session, selection: Selection | None = None) -> UpdatePlan:
     if everything and not chosen.refresh and not chosen.full_refresh:
         gone = (old for key, old in definitions.items() if session.pipeline.get(key) is None)
         removed = [_removed(session, old) for old in gone]
-    return UpdatePlan(session.project.environment, (*decided.values(), *removed))
+    tried = _backtests(session, decided.values())
+    return UpdatePlan(session.project.environment, (*decided.values(), *removed), tried)
+
+
+def _backtests(session: Session, decisions: Iterable[Decision]) -> tuple[Backtest, ...]:
+    """What checks that are new or changed would have done, as far as little has to be read."""
+    changed = [d for d in decisions if d.definition is DefinitionStatus.CHANGED]
+    found: list[Backtest] = []
+    epochs, most_bytes = BACKTESTED, _READ
+    for decision in changed:
+        dataset = session.pipeline.dataset(decision.dataset)
+        if not dataset.stored or not dataset.expectations or not epochs:
+            continue
+        # Loaded only where there may be something to try.
+        backtesting = import_module("qanat.run.backtest")
+        if not (checks := backtesting.changed_checks(session, dataset)):
+            continue
+        tried: Backtest = backtesting.backtest(session, dataset.name, checks, epochs, most_bytes)
+        # Many changed datasets share what a plan may read: it has to come soon.
+        epochs, most_bytes = max(0, epochs - tried.looked), most_bytes - tried.bytes
+        found.append(tried)
+    return tuple(found)
 
 
 def _definitions(session: Session, opened: Iterable[Epoch]) -> Named[Definition]:

@@ -11,6 +11,7 @@ from qanat.errors import DatasetNotFoundError, OptionError, PlanError, full_refr
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.quarantine import FAILED, MALFORMED
+from qanat.model.rule import Predicate
 from qanat.model.schema import NO_COLUMNS, Schema
 from qanat.model.table import Snapshot
 from qanat.planning.graph import resolve
@@ -26,6 +27,7 @@ from qanat.run.replay import replay as move_rows
 from qanat.run.results import FirstRows, QuarantineSummary, ReplayResult
 from qanat.run.session import Session
 from qanat.run.snapshots import takes_snapshots, way_back
+from qanat.text import literal
 
 _SOURCE = "_quarantine_source"
 
@@ -49,12 +51,14 @@ def rows(
     limit: int = 20,
     rule: str | None = None,
     origins: bool = True,
+    update: str | None = None,
 ) -> FirstRows:
     """The first quarantined rows of a dataset, with the rules they broke and their origins.
 
     Args:
         rule: only rows that broke this one.
         origins: whether to find out where they come from, for which epochs may be computed again.
+        update: only rows that came in this one.
 
     Raises:
         DatasetNotFoundError: no such dataset.
@@ -68,7 +72,10 @@ def rows(
         return FirstRows(
             owner.quarantine, "quarantine", table.location, -1, NO_COLUMNS, (), 0, 0, 0
         )
-    quarantined = session.engine.quarantined(snapshot.batch, rule, limit)
+    came = None
+    if update is not None:
+        came = Predicate(f"_quarantine_update = {literal(update)}", session.dialect)
+    quarantined = session.engine.quarantined(snapshot.batch, rule, limit, came)
     schema, values = quarantined.schema, quarantined.values
     if origins:
         schema, values = _with_origins(session, quarantined)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 
 from qanat import plugins
@@ -11,7 +12,7 @@ from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import predicate, to_engine
 from qanat.errors import Location, located
 from qanat.model.name import same
-from qanat.model.pipeline import Predicate
+from qanat.model.rule import Predicate
 from qanat.model.schema import NO_COLUMNS
 from qanat.model.work import Batch
 from qanat.ports.engine import Reading
@@ -29,6 +30,7 @@ def query(
     limit: int | None = None,
     table: Stored | None = None,
     beside: Mapping[str, Batch] | None = None,
+    dialect: str | None = None,
 ) -> Iterator[Reading]:
     """Run a query over the stored tables; its rows are taken while the block lasts.
 
@@ -38,20 +40,22 @@ def query(
         limit: rows at most.
         table: what the name `self` stands for.
         beside: what further names stand for.
+        dialect: of the query, where Qanat asks it itself; default: the project's.
 
     Raises:
         DatasetNotFoundError: it reads what is not declared; names the nearest.
         TableNotFoundError: that has no table (yet), or no such version.
         DeclarationError: it is no query, or does not fit the tables; says where in it.
     """
-    asked = parse_adhoc(sql, session.project, plugins.connectors())
+    project = session.project if dialect is None else replace(session.project, dialect=dialect)
+    asked = parse_adhoc(sql, project, plugins.connectors())
     inputs: dict[str, Batch] = {}
     for name, read in asked.tables.items():
         if beside and read.dataset in beside:
             inputs[name] = beside[read.dataset]
             continue
         with located(read.location):
-            inputs[name] = _batch(session, read, table)
+            inputs[name] = asked_batch(session, read, table)
     translated = to_engine(asked.query, session.dialect, session.pipeline.own)
     # Imported only here: with it comes the parser.
     executable = import_module("qanat.planning.eventtime").without_windows(translated)
@@ -59,10 +63,12 @@ def query(
         yield reading
 
 
-def _batch(session: Session, read: AskedTable, table: Stored | None) -> Batch:
-    if not read.source.adds:
+def asked_batch(session: Session, read: AskedTable, table: Stored | None = None) -> Batch:
+    """The rows that a query reads of a table, or of what else it may read."""
+    if read.dataset and not read.source.adds:
         return _found(session, read, table).snapshot.batch
-    stored(session, read.dataset)  # says why there is none
+    if read.dataset:
+        stored(session, read.dataset)  # says why there is none
     source = session.source(read.source)
     everything = source.everything(read.source)
     policy = session.project.schema_drift

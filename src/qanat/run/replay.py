@@ -15,10 +15,12 @@ from dataclasses import replace
 
 from qanat.frozen import Frozen
 from qanat.model.changes import Changes
-from qanat.model.pipeline import Action, Dataset, Expectation, Flow, replay_flow
+from qanat.model.expectation import Action, Expectation
+from qanat.model.pipeline import Dataset, Flow, replay_flow
 from qanat.model.quarantine import FAILED, MALFORMED
 from qanat.model.query import Read, Readmission, SqlQuery, dataset_ref
 from qanat.model.record import Range
+from qanat.model.rule import Fresh, of_epoch
 from qanat.model.table import Snapshot
 from qanat.run.attempt import Done, RunningUpdate
 from qanat.run.epoch import run_epoch
@@ -79,7 +81,12 @@ def replay_of(
         flow=Flow(replay_flow(dataset.name), dataset.name, _all_of(session, read), where),
         dataset=dataset,
         query=query,
-        expectations=tuple(map(_keeping, way.expectations)),
+        # What came back are no rows of an epoch of their own, and no news.
+        expectations=tuple(
+            _keeping(e)
+            for e in way.expectations
+            if not of_epoch(e.rule) and not isinstance(e.rule, Fresh)
+        ),
         views=(),
         reads=(read,),
         view_reads=(),
@@ -147,6 +154,7 @@ def _all_of(session: Session, read: Read) -> SqlQuery:
 
 def _keeping(expectation: Expectation) -> Expectation:
     """Rows that break a rule stay in quarantine, whatever the rule does to new rows."""
-    if expectation.action is Action.WARN:
+    if expectation.action is Action.WARN or not expectation.rule.level.of_rows:
         return expectation
-    return replace(expectation, action=Action.QUARANTINE)
+    # However many they are: they are there already.
+    return replace(expectation, action=Action.QUARANTINE, tolerance=None)

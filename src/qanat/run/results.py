@@ -128,6 +128,8 @@ class Validation(Frozen):
     """Name and kind of each, in the order an update would take them."""
     flows: int
     expectations: int
+    notes: tuple[str, ...] = ()
+    """What contracts say that no check is of, each with its place."""
 
 
 class FirstRows(Frozen):
@@ -254,23 +256,6 @@ class PromotionResult(Frozen):
     origin: str
     dry_run: bool
     datasets: tuple[PromotedDataset, ...]
-
-
-class RuleCheck(Frozen):
-    """One expectation against a stored table, as `qanat test` finds it.
-
-    Args:
-        text: the rule in SQL.
-        rows: rows the table holds.
-        violations: rows of it that violate the rule.
-    """
-
-    dataset: str
-    rule: str
-    text: str
-    action: str
-    rows: int
-    violations: int
 
 
 class Finding(Frozen):

@@ -62,6 +62,8 @@ class Session:
         self._paused: Named[Pause] | None = None
         self.recent: dict[str, Any] = {}
         """By dataset, its rows of the last minutes (`qanat.run.pausing.Recent`)."""
+        self.windows: dict[str, Any] = {}
+        """By dataset and flow, its checks over the last minutes (`qanat.run.windows`)."""
         self.snapshots: dict[str, tuple[Any, Version] | None] = {}
         """By flow, what the function that gives its snapshots has just given."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Mapping
 
@@ -10,6 +11,7 @@ from qanat.model.event import Warned
 from qanat.model.metrics import Watched
 from qanat.model.name import Names
 from qanat.run.attempt import RunningUpdate
+from qanat.run.session import Session
 from qanat.run.watching import action_of
 
 
@@ -30,6 +32,13 @@ def tell_of_silence(running: RunningUpdate, datasets: Collection[str]) -> Mappin
     for anomaly in told:
         running.tell(Warned(anomaly.dataset, anomaly.note))
     return {a.dataset: a.note for a in told}
+
+
+def next_due(session: Session, datasets: Collection[str]) -> float:
+    """When the next of these datasets should have brought something, seconds since 1970 (UTC)."""
+    names = Names(datasets)
+    due = (w.due for w in session.ledger.watched() if w.due is not None and w.dataset in names)
+    return min(due, default=math.inf)
 
 
 def _silence(running: RunningUpdate, of: Watched, due: float, now: float) -> Anomaly | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from qanat.digest import digest
 from qanat.errors import QueryError, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.query import Computation, FunctionQuery
 from qanat.model.record import Epoch, Range
 from qanat.model.snapshots import (
@@ -28,7 +29,6 @@ from qanat.model.snapshots import (
     version_from_json,
     version_to_json,
 )
-from qanat.model.work import Amount
 from qanat.run.blame import blaming
 from qanat.run.decide import fingerprint_of
 from qanat.run.facts import Waiting

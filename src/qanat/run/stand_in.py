@@ -18,7 +18,7 @@ from qanat.declare.library import load_pipeline
 from qanat.errors import DatasetNotFoundError, PlanError, Problems, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named, same
-from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec, References
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSpec
 from qanat.model.query import Read, SourceRef
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.planning.order import build_graph
@@ -159,7 +159,7 @@ def _wanted(pipeline: Pipeline, dataset: Dataset, given: Sequence[str]) -> _Want
 
 def _inputs(wanted: _Wanted, given: Sequence[str], columns: Named[Schema]) -> Iterator[Input]:
     rules = [e.rule for d in wanted.datasets for e in d.expectations]
-    for name in dict.fromkeys(r.dataset for r in rules if isinstance(r, References)):
+    for name in dict.fromkeys(name for r in rules for name in r.datasets):
         yield Input(name, name, columns=columns.get(name))
     for number, read in enumerate(wanted.reads, 1):
         if (of := read.source.dataset) is not None:

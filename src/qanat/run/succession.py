@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from qanat.model.pipeline import Unique
+from qanat.model.rule import ORDERED
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 
@@ -15,7 +15,7 @@ def ordered(session: Session, compiled: CompiledFlow) -> bool:
         return True
     below = session.graph.downstream(compiled.dataset.name)
     rules = (e.rule for n in below for e in session.analysis.rules[n])
-    if any(isinstance(rule, Unique) for rule in rules):
+    if any(isinstance(rule, ORDERED) for rule in rules):
         return True
     flows = (f.changes for n in below for f in session.pipeline.flows_into(n))
     return any(changes is not None and changes.ordered for changes in flows)

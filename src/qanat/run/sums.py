@@ -22,7 +22,7 @@ class Sums:
     files: int = 0
     read: int = 0
     version: int | None = None
-    _rules: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _rules: dict[tuple[str, str, str], RuleCount] = field(default_factory=dict)
     _notes: dict[str, None] = field(default_factory=dict)
 
     def add(self, *epochs: Done) -> Sums:
@@ -35,14 +35,15 @@ class Sums:
             self.version = done.epoch.version
             for rule in done.epoch.rules:
                 key = (rule.dataset, rule.rule, rule.action)
-                self._rules[key] = self._rules.get(key, 0) + rule.violations
+                before = self._rules.get(key)
+                self._rules[key] = rule if before is None else before + rule
             self._notes |= dict.fromkeys(done.remarks)
         return self
 
     @property
     def rules(self) -> tuple[RuleCount, ...]:
         """Violations, by rule."""
-        return tuple(RuleCount(*key, violations) for key, violations in self._rules.items())
+        return tuple(self._rules.values())
 
     @property
     def notes(self) -> tuple[str, ...]:

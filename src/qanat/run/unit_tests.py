@@ -72,13 +72,15 @@ def _result(session: Session, test: UnitTest) -> UnitResult:
 def _mismatches(session: Session, test: UnitTest) -> Iterator[Mismatch]:
     given = list(dict.fromkeys(g.input for step in test.steps for g in step.given))
     with tempfile.TemporaryDirectory(prefix="qanat-test-") as folder:
-        made = stand_in(session, Path(folder), test.model, given, _columns(session, test.model))
+        made = stand_in(
+            session, Path(folder), test.model, given, columns_of_inputs(session, test.model)
+        )
         with made.session:
             for number, step in enumerate(test.steps, 1):
                 for each in step.given:
                     with located(each.location):
                         _put(made, each, number)
-                _update(made)
+                update_stand_in(made)
                 for each in step.given:
                     with located(each.location):
                         _require_all(made, made.inputs[each.input])
@@ -126,7 +128,7 @@ def _require_all(made: StandIn, input_: Input) -> None:
         raise RunError(f"a row given to {input_.name} does not fit: {said}")
 
 
-def _update(made: StandIn) -> None:
+def update_stand_in(made: StandIn) -> None:
     """Compute the dataset from all that has come.
 
     Raises:
@@ -142,7 +144,7 @@ def _update(made: StandIn) -> None:
         raise failed[0].error or RunError(failed[0].reason)
 
 
-def _columns(session: Session, model: str) -> Named[Schema]:
+def columns_of_inputs(session: Session, model: str) -> Named[Schema]:
     """The columns of what a dataset reads, as far as tables and queries tell them."""
     dataset = session.pipeline.get(model)
     if dataset is None:

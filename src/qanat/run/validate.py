@@ -37,6 +37,7 @@ def validate(session: Session) -> Validation:
         datasets=tuple((d.name, str(d.kind)) for d in stored),
         flows=len(session.pipeline.flows),
         expectations=sum(len(d.expectations) for d in session.pipeline.datasets),
+        notes=tuple(map(str, session.pipeline.notes)),
     )
 
 

@@ -38,6 +38,8 @@ from qanat.text import count
 if TYPE_CHECKING:
     from qanat.quality.anomalies import Baseline
 
+LAST = "last"
+"""Stands for the newest update."""
 _KEPT = 1000
 """The newest anomalies of a flow that are looked at."""
 
@@ -202,7 +204,7 @@ def mark(
 
     Args:
         metric: only of this one; default: of all in that update.
-        update: its identifier; default: the newest that has an anomaly of the dataset.
+        update: its identifier; default, and `last`: the newest that has an anomaly of the dataset.
 
     Raises:
         DatasetNotFoundError: no such dataset is declared, and none has epochs.
@@ -210,7 +212,8 @@ def mark(
     """
     found = session.recorded.anomalies(remembered(session, dataset))
     about = [a for a in found if metric is None or a.metric == metric]
-    chosen = update or next((a.update for a in about), None)
+    newest = next((a.update for a in about), None)
+    chosen = newest if update in (None, LAST) else update
     marked = [replace(a, verdict=verdict) for a in about if a.update == chosen]
     if not marked:
         known = [name for a in found for name in (a.metric, a.update)]

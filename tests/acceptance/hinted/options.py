@@ -94,15 +94,6 @@ CASES = {
         follow="qanat show orders",
         again="qanat run",
     ),
-    "export": Case(
-        "qanat export",
-        "declare a sink in the project; it writes Parquet, CSV or JSON files",
-        follow={
-            PYTHON: IMPORT + "dp.create_sink('out', 'parquet', {'path': 'out'})\n"
-            "@dp.append_flow(target='out')\ndef f(): return 'SELECT * FROM STREAM orders'\n"
-        },
-        again="qanat run",
-    ),
     "select without a view": mended(
         "put it behind CREATE MATERIALIZED VIEW name AS",
         "SELECT id FROM orders;\n",

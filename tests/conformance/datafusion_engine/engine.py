@@ -13,10 +13,11 @@ from datafusion import DataFrame, RuntimeEnvBuilder, SessionConfig, SessionConte
 
 from qanat import disk
 from qanat.errors import AdapterError, Location, UnsupportedError
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs as Bound, Work
 from qanat.ports.engine import Columns, Progress, RowOrigin, RowPlace, Rows
@@ -134,6 +135,27 @@ class DataFusionEngine:
             with explained(None):
                 counts, rules = marked.count(dataset)
             return counts.out, rules
+
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+        gone: frozenset[str] = frozenset(),
+    ) -> tuple[RuleCount, ...]:
+        """Refused: only DuckDB evaluates rules about a table.
+
+        Raises:
+            UnsupportedError: always.
+        """
+        del rows, references, at_ns, known, gone
+        first = expectations[0]
+        raise UnsupportedError(
+            f"DataFusion does not check {first.name} of {dataset}", location=first.location
+        )
 
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""

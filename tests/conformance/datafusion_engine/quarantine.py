@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 from datafusion import DataFrame, SessionContext, col
 
+from qanat.model.expectation import Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import Expectation
 from qanat.model.quarantine import QUARANTINE_FIELDS, quarantine_fields
 from qanat.model.schema import Schema
 from qanat.model.work import Output, Work

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datafusion import DataFrame, SessionContext
 
 from qanat.errors import DatasetNotFoundError
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Name, fold
-from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
+from qanat.model.rule import Predicate, References, Unique
 from qanat.model.staged import Counts, RuleCount
 from tests.conformance.datafusion_engine.columns import quote
 from tests.conformance.datafusion_engine.faults import explained

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from datafusion import DataFrame, SessionContext, col
 
 from qanat.errors import InvariantError, QanatError, QueryError, UnsupportedError, located
+from qanat.model.expectation import Expectation
 from qanat.model.name import Name, Names
-from qanat.model.pipeline import Expectation
 from qanat.model.quarantine import MALFORMED, QUARANTINE_FIELDS
 from qanat.model.query import Computation, FunctionQuery, Query, Readmission, SqlQuery
 from qanat.model.schema import Schema

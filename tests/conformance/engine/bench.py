@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qanat.errors import Location
-from qanat.model.pipeline import Action, Drift, Expectation, Predicate, Rule
+from qanat.model.expectation import Action, Expectation
+from qanat.model.pipeline import Drift
 from qanat.model.query import Computation, Read, SourceRef, SqlQuery, dataset_ref
+from qanat.model.rule import Predicate, Rule
 from qanat.model.schema import NO_COLUMNS, DataType, Field, Primitive, Schema
 from qanat.model.staged import Staged, StagedTable
 from qanat.model.table import Change, Commit, TableRef

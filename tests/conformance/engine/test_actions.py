@@ -8,7 +8,7 @@ import json
 import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError, Location
-from qanat.model.pipeline import Unique
+from qanat.model.rule import Unique
 from qanat.model.staged import Counts
 from qanat.model.work import Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from qanat.errors import DatasetNotFoundError
-from qanat.model.pipeline import References, Unique
+from qanat.model.rule import References, Unique
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.staged import Counts
 from qanat.model.work import TableBatch

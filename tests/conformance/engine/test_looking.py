@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError, DeclarationError
-from qanat.model.pipeline import Predicate, References, Unique
+from qanat.model.rule import Predicate, References, Unique
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import TableBatch
 from tests.conformance.engine.bench import NUMBERS, Bench

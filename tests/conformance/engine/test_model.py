@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from qanat.model.pipeline import Action, Expectation, Predicate, References, Rule, Unique
+from qanat.model.expectation import Action, Expectation
+from qanat.model.rule import Predicate, References, Rule, Unique
 from qanat.model.staged import Counts
 from qanat.model.work import Output
 from tests.conformance.engine.bench import Bench, violations

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from qanat.errors import ColumnNotFoundError
-from qanat.model.pipeline import Expectation, Unique
+from qanat.model.expectation import Expectation
 from qanat.model.quarantine import MALFORMED
 from qanat.model.query import Discard, Read, Readmission, dataset_ref
+from qanat.model.rule import Unique
 from qanat.model.staged import Counts, Staged
 from qanat.model.work import Output, TableBatch
 from tests.conformance.engine.bench import HERE, NUMBERS, Bench, violations

@@ -12,8 +12,10 @@ import pytest
 import qanat
 from qanat import pipelines as dp, plugins
 from qanat.declare.library import Declared
-from qanat.model.pipeline import Action, DatasetKind, Predicate, References, SinkTarget, Unique
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind, SinkTarget
 from qanat.model.query import FunctionQuery, SqlQuery
+from qanat.model.rule import Predicate, References, Unique
 
 Load = Callable[..., Declared]
 HEAD = "from qanat import pipelines as dp\n"
@@ -295,9 +297,11 @@ WANTED = "pyarrow.Table, polars.DataFrame, polars.LazyFrame or pandas.DataFrame"
         ("dp.create_streaming_table('t', expect_all={'a': 'b BETWEN 1 AND 2'})",
          "2: unexpected 'BETWEN' (did you mean 'BETWEEN'?)"),
         ("dp.create_streaming_table('t', expect_all={'a': 'UNIQUE (b) x'})",
-         "2: unexpected 'x'\n  wanted: the end of the rule"),
+         ("2: unexpected 'x'\n"
+          "  wanted: WHERE or NULLS PASS or TOLERATE or WITH or the end of the rule")),
         ("dp.create_streaming_table('t', expect_all=['a'])",
-         "2: the expectation does not fit\n  wanted: a dict of text to text\n  got: ['a']"),
+         ("2: the expectation does not fit\n  wanted: rules by name, each as text"
+          " or as a check, or a list of checks\n  got: ['a']")),
         ("dp.create_streaming_table('')",
          "2: name does not fit\n  wanted: text\n  got: ''"),
         (

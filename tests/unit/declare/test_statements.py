@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from qanat.declare.library import Declared
-from qanat.model.pipeline import Action, DatasetKind, Predicate, References, Unique
+from qanat.model.expectation import Action
+from qanat.model.pipeline import DatasetKind
 from qanat.model.query import SqlQuery
+from qanat.model.rule import Predicate, References, Unique
 
 Load = Callable[..., Declared]
 
@@ -179,7 +181,7 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "  hint: a temporary view is not stored")),
         (f"{T}(CONSTRAINT a EXPECT (b > 1) ON VIOLATON DROP ROW) AS SELECT 1",
          ("1:58: unexpected 'VIOLATON' (did you mean 'VIOLATION'?)\n"
-         "  wanted: ON VIOLATION or , or )")),
+         "  wanted: ON VIOLATION or WHERE or NULLS PASS or TOLERATE or WITH or , or )")),
         (f"{T}(CONSTRAINT a EXPECT (b > 1) ON VIOLATION QUARANTIN ROW) AS SELECT 1",
          ("1:68: unexpected 'QUARANTIN' (did you mean 'QUARANTINE'?)\n"
          "  wanted: DROP ROW or QUARANTINE ROW or FAIL UPDATE")),
@@ -191,7 +193,8 @@ CLAUSES = "  wanted: USING or PARTITIONED BY or CLUSTER BY or COMMENT or TBLPROP
          "  wanted: a condition on a row")),
         (f"{T}(CONSTRAINT a EXPECT (sum(b) > 1))",
          ("1:48: an expectation with an aggregate or window function is not supported\n"
-         "  wanted: a condition on one row\n  hint: compute it in the query")),
+         "  wanted: a condition on one row\n  hint: compute it in the query, or have it about all"
+         " rows together: EXPECT TABLE (condition)")),
         (f"{T}(CONSTRAINT a EXPECT (b IN (SELECT c FROM d)))",
          ("1:48: an expectation with a subquery is not supported\n"
          "  wanted: a condition on one row\n"

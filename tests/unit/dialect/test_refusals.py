@@ -12,8 +12,8 @@ from qanat.errors import (
     SqlSyntaxError,
     UnsupportedError,
 )
-from qanat.model.pipeline import Predicate
 from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.model.rule import Predicate
 
 HERE = Location("silver.sql", 10, 4)
 

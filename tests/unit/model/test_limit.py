@@ -34,7 +34,7 @@ def test_anything_else_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("20%", "20 %"), ("0.125 %", "0.125 %"), ("1", "1 row"), ("5000", "5,000 rows")],
+    [("20%", "20 %"), ("0.125 %", "0.125 %"), ("1", "1 row"), ("5000", "5000 rows")],
 )
 def test_it_is_shown_as_it_would_be_written(text: str, shown: str) -> None:
     assert str(parse_limit(text)) == shown

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from qanat.model.anomaly import BUDGET, FRESHNESS, ROWS, Anomaly, Verdict
+from qanat.model.anomaly import BUDGET, FRESHNESS, REPEAT, ROWS, Anomaly, Verdict
 from qanat.model.metrics import Metrics, Volume
 from qanat.model.staged import ColumnMetrics, Counts
 from qanat.quality.anomalies import Baseline, baseline
@@ -202,3 +202,31 @@ def test_shares_that_never_vary_have_limits(share: float) -> None:
     limits = found.limits(1000)
     assert limits.allow(share)
     assert not limits.allow(abs(share - 0.1))
+
+
+def changing(days: int) -> list[Metrics]:
+    """Days whose columns have other bounds each time."""
+    chance, made = random.Random(3), list[Metrics]()  # noqa: S311
+    for day in noisy(days):
+        columns = {
+            "id": ColumnMetrics(9, 0, len(made) * 1000, len(made) * 1000 + 999),
+            "amount": ColumnMetrics(9, 0, chance.random(), 100 + chance.random()),
+        }
+        made.append(replace(day, columns=columns))
+    return made
+
+
+def test_the_rows_of_the_update_before_once_more_are_an_anomaly() -> None:
+    days = changing(40)
+    again = replace(days[-1], update="again", ended=40 * DAY)
+    assert alarms(known(days), again) == [REPEAT]
+    assert alarms(known(days), again, complete=False) == []
+    for day in changing(60)[40:]:
+        assert REPEAT not in alarms(known(days), day)
+    # Where rows do not always change, nothing is known of it.
+    twice = replace(again, update="b", ended=41 * DAY)
+    assert alarms(known([*days, again]), twice) == []
+    told = Anomaly("silver", "f", REPEAT, "again", 40 * DAY, 1.0, 0.0, 0.0, 0.0)
+    assert alarms(known([*days, again], [told]), twice) == [REPEAT]
+    expected = replace(told, verdict=Verdict.EXPECTED)
+    assert alarms(known([*days, again], [expected]), twice) == []

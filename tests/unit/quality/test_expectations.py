@@ -5,17 +5,10 @@ from __future__ import annotations
 import pytest
 
 from qanat.errors import ColumnNotFoundError, Location, QanatError
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Named
-from qanat.model.pipeline import (
-    Action,
-    Dataset,
-    DatasetKind,
-    Expectation,
-    Predicate,
-    References,
-    Rule,
-    Unique,
-)
+from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.rule import Predicate, References, Rule, Unique
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.quality.expectations import check_expectations
 

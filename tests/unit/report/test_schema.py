@@ -14,6 +14,7 @@ import qanat
 from qanat.cli.template import contents
 from qanat.errors import Location, ProblemsError, QanatError, SpecError
 from qanat.model.anomaly import Anomaly
+from qanat.model.unit_test import WrittenTest
 from qanat.project import Anomalies, doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure
@@ -95,6 +96,8 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "resumed": (lambda p: p.resume(), lambda p: p.resume()),
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(), unit_tested),
+    "backtest": (lambda p: p.backtest(), lambda p: p.backtest(updates=1)),
+    "recorded_test": (lambda _: WrittenTest("t", "a", "/t.yml", {"b": 2}, 1, 0),),
     "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
@@ -107,6 +110,11 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     ),
     "state": (kept,),
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
+    "diff": (
+        lambda p: p.diff("silver_orders", "silver_orders@0"),
+        lambda p: p.diff("silver_orders", "bronze_orders", keys=["order_id"]),
+        lambda p: p.diff("customers", "SELECT customer_id, 1.5 AS name FROM customers"),
+    ),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qanat.model.changes import Expression
-from qanat.model.pipeline import Action, Predicate
+from qanat.model.expectation import Action
+from qanat.model.rule import Predicate
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
 from qanat.run.validate import validate

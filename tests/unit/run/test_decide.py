@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qanat.errors import Location
+from qanat.model.amount import Amount
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Definition, FileRef, Range
-from qanat.model.work import Amount
 from qanat.run.decide import Step, decide, fingerprint_of
 from qanat.run.facts import Asked, Facts, FlowFacts, TableFacts, Waiting
 

@@ -137,7 +137,7 @@ def test_a_start_lists_and_reads_the_files_once(
     (project / "transformations" / "more.py").write_text(PYTHON)
     opened(project)
     asked = []
-    listed, read = memo.library_files, Path.read_bytes
+    listed, read = memo.project_files, Path.read_bytes
 
     def counted_list(project: ProjectSpec) -> list[Path]:
         asked.append("list")
@@ -147,7 +147,7 @@ def test_a_start_lists_and_reads_the_files_once(
         asked.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(memo, "library_files", counted_list)
+    monkeypatch.setattr(memo, "project_files", counted_list)
     monkeypatch.setattr(Path, "read_bytes", counted_read)
     opened(project)
     assert sorted(asked) == ["all.sql", "list", "more.py", "qanat.yml"]

@@ -25,13 +25,14 @@ from qanat.errors import (
     full_refresh,
     needing,
 )
+from qanat.model.amount import Amount
 from qanat.model.dialect import dialect_of
 from qanat.model.location import is_url
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import FileRef, Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
+from qanat.model.work import Batch, FilesBatch, Input, LocalFile
 from qanat.ports.source import Everywhere, Past, Surroundings
 
 _CORRECTED = "corrected"

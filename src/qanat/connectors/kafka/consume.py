@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
 from qanat.connectors.kafka.drivers import (
@@ -233,16 +233,19 @@ class _File:
         self._writer.close()
 
     def write(self, messages: Sequence[Message]) -> None:
-        times = list(map(Message.timestamp, messages))
         # Without a time its kind is 0, of which Spark has -1.
-        stamped = all(kind for kind, _ in times)
-        stamps = [ms * 1000 if kind else None for kind, ms in times]
+        kinds, times = zip(*map(Message.timestamp, messages), strict=True)
+        if all(kinds):
+            stamps = _numbers("q", pa.int64(), [ms * 1000 for ms in times])
+        else:
+            each = zip(kinds, times, strict=True)
+            stamps = pa.array([ms * 1000 if kind else None for kind, ms in each], pa.int64())
         arrays = [
-            _numbers("q", pa.int64(), map(Message.offset, messages)),
+            _numbers("q", pa.int64(), _offsets(messages)),
             _binary(list(map(Message.value, messages))),
             _binary(list(map(Message.key, messages))),
-            _numbers("q", pa.int64(), stamps) if stamped else pa.array(stamps, pa.int64()),
-            _numbers("i", pa.int32(), (kind - 1 for kind, _ in times)),
+            stamps,
+            _kinds(kinds),
         ]
         if self._headers:
             arrays.append(pa.array([_headers(m) for m in messages], _HEADERS))
@@ -283,13 +286,29 @@ def _numbers(code: str, type_: Any, values: Iterable[Any]) -> Any:
     return pa.Array.from_buffers(type_, len(found), [None, pa.py_buffer(found)])
 
 
-def _binary(values: Sequence[bytes | None]) -> Any:
+def _offsets(messages: Sequence[Message]) -> Iterable[Any]:
+    """The offsets of messages of one partition, which grow from each to the next."""
+    first, last = _offset(messages[0]), _offset(messages[-1])
+    if last - first == len(messages) - 1:
+        return range(first, last + 1)
+    return map(Message.offset, messages)
+
+
+def _kinds(kinds: Sequence[int]) -> Any:
+    """What the times of messages are: mostly the same in all of them."""
+    if kinds.count(kinds[0]) == len(kinds):
+        same = array("i", (kinds[0] - 1,)) * len(kinds)
+        return pa.Array.from_buffers(pa.int32(), len(same), [None, pa.py_buffer(same)])
+    return _numbers("i", pa.int32(), [kind - 1 for kind in kinds])
+
+
+def _binary(values: list[bytes | None]) -> Any:
     """An array of bytes."""
-    there = [v for v in values if v is not None]
-    if not there:
+    if (missing := values.count(None)) == len(values):
         return pa.nulls(len(values), pa.binary())
-    if len(there) < len(values):
+    if missing:
         return pa.array(values, pa.binary())
+    there = cast(list[bytes], values)
     ends = array("i", accumulate(map(len, there), initial=0))
     parts = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(there))]
     return pa.Array.from_buffers(pa.binary(), len(there), parts)
@@ -306,7 +325,7 @@ def _sorted_out(taken: list[Message]) -> tuple[list[Message], dict[Partition, in
     Raises:
         NotAppendOnlyError, KafkaException: as for `_is_end`.
     """
-    told = [m for m in taken if m.error() is not None]
+    told = list(filter(Message.error, taken))
     if not told:
         return taken, {}
     reached = {_partition(m): _offset(m) for m in told if _is_end(m)}

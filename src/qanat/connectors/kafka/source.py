@@ -18,12 +18,13 @@ from qanat.connectors.kafka.settings import Settings
 from qanat.connectors.kafka.start import begins, check_endless, ends
 from qanat.connectors.kafka.topics import Cluster, Partition, chosen, named
 from qanat.errors import NotAppendOnlyError, OptionError, check_installed, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.envelope import OPTION as ENVELOPE
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import NO_COLUMNS, Schema
-from qanat.model.work import Amount, Batch, FilesBatch, Input, LocalFile
+from qanat.model.work import Batch, FilesBatch, Input, LocalFile
 from qanat.ports.source import Everywhere, Past, Surroundings
 
 _TEXTS = ("json", "csv")

@@ -13,11 +13,12 @@ from qanat.connectors.postgres.server import SNAPSHOT, batches, bulk
 from qanat.connectors.postgres.spool import nothing, spool
 from qanat.connectors.postgres.types import Column
 from qanat.errors import ConversionError, OptionError
+from qanat.model.amount import Amount
 from qanat.model.pipeline import Drift
 from qanat.model.query import SourceRef
 from qanat.model.record import Range, Unread
 from qanat.model.schema import Field, Schema
-from qanat.model.work import Amount, ArrowBatch, Batch, Input
+from qanat.model.work import ArrowBatch, Batch, Input
 from qanat.ports.source import Everywhere, Past, Surroundings
 from qanat.text import quote
 

@@ -10,8 +10,8 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.split import Splitter
+from qanat.model.expectation import Expectation
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation
 from qanat.model.staged import RuleCount
 from qanat.model.work import Batch
 
@@ -26,7 +26,7 @@ def audit(
     expectations: Sequence[Expectation],
     references: Mapping[Name, Batch],
 ) -> tuple[int, tuple[RuleCount, ...]]:
-    """How many rows a table has, and how many of them violate each expectation."""
+    """How many rows a table has, and how many of them violate each expectation about rows."""
     bindings = Bindings(con, scratch)
     bound = bindings.bind(_TABLE, batch)
     relation = bound.full
@@ -40,6 +40,7 @@ def audit(
         name: bindings.bind(f"{_TABLE}_{i}", each).plain
         for i, (name, each) in enumerate(references.items())
     }
-    splitter = Splitter(con, "audit", dataset, relation, expectations, None, known)
+    rules = tuple(e for e in expectations if e.rule.level.of_rows)
+    splitter = Splitter(con, "audit", dataset, relation, rules, None, known)
     split = splitter.split()
     return split.total, split.rules

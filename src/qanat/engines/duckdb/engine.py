@@ -33,11 +33,13 @@ from qanat.engines.duckdb.tracing import Tracing
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.engines.duckdb.udf import install, remove
 from qanat.errors import AdapterError
+from qanat.model.comparison import Comparing, Differences, Relation
+from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
-from qanat.model.pipeline import Expectation, Predicate
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
+from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Schema
 from qanat.model.staged import RuleCount, Staged
 from qanat.model.work import Batch, Inputs, TableBatch, Work
@@ -157,6 +159,26 @@ class DuckDBEngine:
         with self._connection() as con, explained(None):
             return audit(con, self._scratch, batch, dataset, expectations, references)
 
+    def measure(
+        self,
+        rows: Sequence[Batch],
+        dataset: str,
+        expectations: Sequence[Expectation],
+        references: Mapping[Name, Batch],
+        at_ns: int,
+        known: int | None = None,
+        gone: frozenset[str] = frozenset(),
+    ) -> tuple[RuleCount, ...]:
+        """What came of rules about all rows together (see `qanat.ports.engine.Engine`)."""
+        # Imported only here: few tables have such rules.
+        made = import_module("qanat.engines.duckdb.measuring").measured
+        with self._connection() as con, explained(None):
+            bindings = Bindings(con, self._scratch)
+            counts: tuple[RuleCount, ...] = made(
+                bindings, rows, dataset, expectations, references, at_ns, known, gone
+            )
+            return counts
+
     def broken_rules(self, quarantine: Batch) -> Mapping[str, int]:
         """How many rows of a quarantine broke each rule, most frequent first."""
         with self._connection() as con, explained(None):
@@ -199,6 +221,14 @@ class DuckDBEngine:
             with self._lock:
                 con.close()
                 self._lent.discard(con)
+
+    def compare(self, left: Relation, right: Relation, how: Comparing) -> Differences:
+        """What two relations have that the other has not (see `qanat.ports.engine.Engine`)."""
+        # Imported only here: an update compares nothing.
+        comparing = import_module("qanat.engines.duckdb.comparing")
+        with self._connection() as con:
+            found: Differences = comparing.compare(con, self._scratch, left, right, how)
+            return found
 
     def kept(self, state: Batch) -> KeptRows:
         """What the rows of a state come to."""

@@ -17,7 +17,7 @@ from qanat.errors import (
     QanatError,
     StorageFullError,
 )
-from qanat.model.pipeline import Expectation
+from qanat.model.expectation import Expectation
 from qanat.model.query import Computation
 
 QUOTING = (duckdb.ConversionException, duckdb.OutOfRangeException)

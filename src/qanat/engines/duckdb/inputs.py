@@ -106,21 +106,24 @@ class Bindings:
         """SELECT text of rows for a quarantine, with lines where they named numbers of rows."""
         return with_lines(self.con, rows, self.counted)
 
-    def bind_once(self, name: str, batch: Batch) -> OnePass | None:
+    def bind_once(self, name: str, batch: Batch, whole: bool) -> OnePass | None:
         """Bind an input that its query reads a single time; None if `bind` has to do it.
 
         The caller computes the query, asks the result if it is `complete`, and else calls `bind`.
+
+        Args:
+            whole: whether the query reads all columns of all rows.
         """
         if not isinstance(batch, FilesBatch):
             return None
-        found = pass_files(self.con, name, batch, self.scratch)
+        found = pass_files(self.con, name, batch, self.scratch, whole)
         if found is None or not found.schema.fields:
             return None
         plain = f"SELECT * EXCLUDE ({METADATA}) FROM ({found.relation})"
         full = found.relation
         hidden: tuple[str, ...] = (METADATA,)
         if name in self.sourced:
-            source = of_paths(self.con, name, batch, f"{METADATA}.file_path")
+            source = of_paths(self.con, name, batch, found.path)
             full = f"SELECT *, {source} AS {SOURCE} FROM ({full})"
             hidden = (*hidden, SOURCE)
         self.bound[name] = Bound(plain, full, hidden, found.schema)

@@ -15,6 +15,7 @@ from dataclasses import replace
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from qanat.engines.duckdb.files import OnePass
 from qanat.engines.duckdb.files.bound import SOURCE
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.order import keep_order
@@ -25,6 +26,7 @@ from qanat.engines.duckdb.write import discard, write
 from qanat.model.query import SqlQuery
 from qanat.model.staged import Counts, Staged
 from qanat.model.work import FilesBatch, Work
+from qanat.text import quote
 
 _AHEAD = "64MB"
 """How much DuckDB may read ahead of the file that it writes in order. A copy neither sorts nor
@@ -49,11 +51,12 @@ def copy_input(
         None if the work is another one, or a file holds what does not fit. Nothing is staged
         then, and the input is to be bound anew.
     """
-    if work.merge is not None or work.state is not None or not _is_copy(work, queries):
+    if work.merge is not None or work.state is not None or not _passes(work, queries):
         return None
     ((name, batch),) = work.inputs.items()
+    whole = isinstance(work.query, SqlQuery) and queries.copies_input(work.query)
     with located(name):
-        once = bindings.bind_once(name, batch)
+        once = bindings.bind_once(name, batch, whole)
     if once is None:
         return None
     result, fitted = compiled()
@@ -68,13 +71,14 @@ def copy_input(
     try:
         table = write(con, columns, fitted.schema, output)
         table = replace(table, sourced=told, by_column=bool(own))
+        if not table.rows:
+            _look(con, once)
         if once.complete():
             counts = Counts(out=table.rows, written=table.rows)
             found = {name: once.schema}
             missing = {name: once.missing} if once.missing else {}
-            return Staged(
-                table, counts, (), {}, source_schemas=found, read=table.rows, missing=missing
-            )
+            read = table.rows if once.count is None else once.count()
+            return Staged(table, counts, (), {}, source_schemas=found, read=read, missing=missing)
     except duckdb.InterruptException:
         raise
     except duckdb.Error:
@@ -87,10 +91,20 @@ def copy_input(
     return None
 
 
-def _is_copy(work: Work, queries: Queries) -> bool:
+def _look(con: DuckDBPyConnection, once: OnePass) -> None:
+    """Look at every row once more: of a condition that none can meet DuckDB needs to see none.
+
+    Raises:
+        duckdb.Error: one does not fit.
+    """
+    column = quote(once.schema.names[0])
+    con.execute(f"SELECT count({column}) FROM ({once.relation})").fetchall()
+
+
+def _passes(work: Work, queries: Queries) -> bool:
     # A source that had malformed rows before will have some again: do not read it in vain.
-    if work.expectations or work.views or work.quarantine.schema.fields:
+    if work.row_rules or work.views or work.quarantine.schema.fields:
         return False
     files = [isinstance(batch, FilesBatch) for batch in work.inputs.values()]
     query = work.query
-    return files == [True] and isinstance(query, SqlQuery) and queries.copies_input(query)
+    return files == [True] and isinstance(query, SqlQuery) and queries.reads_once(query)

@@ -10,7 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.files.bound import FILE, ROW
 from qanat.engines.duckdb.places import PLACE
-from qanat.model.pipeline import Unique
+from qanat.model.rule import ORDERED
 from qanat.model.work import Batch, FilesBatch, TableBatch, Work
 from qanat.text import quote
 
@@ -58,7 +58,7 @@ def _bytes(batches: Iterable[Batch]) -> int:
 def keeps_first(work: Work) -> bool:
     """True if it matters which of several rows comes first."""
     rules = (*work.expectations, *(e for view in work.views for e in view.expectations))
-    return work.ordered or any(isinstance(e.rule, Unique) for e in rules)
+    return work.ordered or any(isinstance(e.rule, ORDERED) for e in rules)
 
 
 def in_order(

@@ -23,8 +23,8 @@ from qanat.errors import (
     TypeNameError,
     nearest,
 )
+from qanat.model.expectation import Expectation
 from qanat.model.name import Names, same
-from qanat.model.pipeline import Expectation
 from qanat.model.query import Computation, SqlQuery
 
 

@@ -121,6 +121,13 @@ class Queries:
     def __init__(self, notes: MutableMapping[str, Any]) -> None:
         self._notes = notes
 
+    def reads_once(self, query: SqlQuery) -> bool:
+        """True if each row of the query comes from one of its one input, read a single time."""
+        question = ("once", *_named(query))
+        return bool(
+            self._noted(question, lambda: import_module("qanat.planning.levels").reads_once(query))
+        )
+
     def copies_input(self, query: SqlQuery) -> bool:
         """True if the query gives each row of its one input with all columns, and no others."""
         question = ("copies", *_named(query))

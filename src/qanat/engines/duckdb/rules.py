@@ -8,8 +8,37 @@ from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
-from qanat.model.pipeline import Expectation, Predicate
-from qanat.model.query import SqlQuery
+from qanat.errors import InvariantError
+from qanat.model.expectation import Expectation, Nulls
+from qanat.model.query import Read, SqlQuery, dataset_ref
+from qanat.model.rule import Aggregate, Predicate
+
+
+def holds(expectation: Expectation) -> str:
+    """SQL that is TRUE for the rows that keep a condition on one row, and for no others."""
+    rule = expectation.rule
+    if not isinstance(rule, Predicate):
+        raise InvariantError(f"{rule} is no condition on one row")
+    # The author's condition may end in a -- comment, so the parenthesis needs its own line.
+    condition = f"({exact_casts(rule.sql)}\n)"
+    if expectation.nulls is Nulls.PASS:
+        condition = f"({condition} IS NOT FALSE)"
+    if expectation.where is None:
+        return condition
+    # CASE computes the condition for no other rows: it may fail for them.
+    return f"(CASE WHEN {about(expectation)} THEN {condition} ELSE true END)"
+
+
+def about(expectation: Expectation) -> str:
+    """SQL that is TRUE for the rows that an expectation is about; empty if for all."""
+    where = expectation.where
+    return "" if where is None else f"({exact_casts(where.sql)}\n)"
+
+
+def among(relation: str, expectation: Expectation) -> str:
+    """SELECT text of the rows of a relation that an expectation is about."""
+    filters = about(expectation)
+    return f"SELECT * FROM ({relation}) AS r WHERE {filters}" if filters else relation
 
 
 def compile_predicates(
@@ -22,7 +51,9 @@ def compile_predicates(
     """
     for each in expectations:
         if isinstance(each.rule, Predicate):
-            compile_rule(con, relation, each, f"({exact_casts(each.rule.sql)}\n)")
+            compile_rule(con, relation, each, holds(each))
+        elif each.where is not None:
+            compile_rule(con, relation, each, about(each))
 
 
 def compile_rule(
@@ -47,5 +78,7 @@ def compile_rule(
 
 def query_of(expectation: Expectation) -> SqlQuery:
     """The text of a rule, as a query that an error is about."""
-    text = str(expectation.rule)
-    return SqlQuery(text, text, "duckdb", (), expectation.location)
+    text, at = str(expectation.rule), expectation.location
+    pairs = expectation.rule.reads if isinstance(expectation.rule, Aggregate) else ()
+    reads = tuple(Read(name, dataset_ref(of), streaming=False, location=at) for name, of in pairs)
+    return SqlQuery(text, text, "duckdb", reads, at)

@@ -13,29 +13,26 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.files.widen import as_wider
-from qanat.engines.duckdb.rules import compile_rule, query_of
+from qanat.engines.duckdb.masks import Masks
+from qanat.engines.duckdb.rules import about, among, compile_rule, holds, query_of
 from qanat.engines.duckdb.types import columns_of
 from qanat.errors import DatasetNotFoundError, InvariantError
 from qanat.frozen import Frozen
+from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Name, fold
-from qanat.model.pipeline import Action, Expectation, Predicate, References, Unique
+from qanat.model.rule import Monotonic, Predicate, References, Unique
 from qanat.model.schema import STRING
 from qanat.model.staged import RuleCount
 from qanat.planning.fit import Column
 from qanat.text import literal, quote
-
-MASK = "__qanat_mask"
-
-# Bits of one BIGINT mask column; rules beyond these go to further columns.
-_BITS = 62
 
 
 class Split(Frozen):
@@ -66,7 +63,7 @@ class Split(Frozen):
     @property
     def failed(self) -> bool:
         """True if a rule is violated that lets nothing be published."""
-        return any(r.action == Action.FAIL and r.violations for r in self.rules)
+        return any(r.fails for r in self.rules)
 
 
 class Splitter(Frozen):
@@ -96,7 +93,7 @@ class Splitter(Frozen):
         """Find, count and remember the rows that break rules."""
         if self.few and (split := self._if_all_hold()) is not None:
             return split
-        total = self._count(f"SELECT count(*) FROM ({self.relation})")
+        total, about = self._counted()
         bad = self._table("bad")
         self._mark_predicates(bad)
         for index, expectation in enumerate(self.expectations):
@@ -106,52 +103,63 @@ class Splitter(Frozen):
         for index, expectation in enumerate(self.expectations):
             if isinstance(expectation.rule, Unique):
                 self._mark_duplicates(bad, index, expectation, expectation.rule)
+            elif isinstance(expectation.rule, Monotonic):
+                self._mark_unordered(bad, index, expectation, expectation.rule)
         removed, quarantined, dropped = self._remove(bad)
         return Split(
-            total, removed, quarantined, dropped, self._rule_counts(bad), self._mask_names()
+            total, removed, quarantined, dropped, self._rule_counts(bad, about), self._masks.names
         )
 
     # -- the passes ------------------------------------------------------------------------
 
     def _if_all_hold(self) -> Split | None:
         """The split of rows that all keep the rules, by one statement; None if some do not."""
-        conditions = [
-            f"({exact_casts(e.rule.sql)}\n)"
-            for e in self.expectations
-            if isinstance(e.rule, Predicate)
-        ]
+        conditions = [holds(e) for e in self.expectations if isinstance(e.rule, Predicate)]
         if len(conditions) < len(self.expectations):
             return None
         try:
-            row = self.con.execute(
-                f"SELECT count(*), count(*) FILTER (({' AND '.join(conditions)}) IS NOT TRUE) "
-                f"FROM ({self.relation}) AS r"
-            ).fetchone()
+            violated = f"({' AND '.join(conditions)}) IS NOT TRUE"
+            total, about, bad = self._counted(f"count(*) FILTER ({violated})")
         except duckdb.InterruptException:
             raise
         except duckdb.Error:
             return None  # The passes find out which rule it is.
-        if not row or row[1]:
+        if bad:
             return None
-        rules = (RuleCount(self.dataset, e.name, str(e.action), 0) for e in self.expectations)
-        return Split(row[0], None, 0, 0, tuple(rules), self._mask_names())
+        rules = (
+            RuleCount.of(self.dataset, e, 0, n)
+            for e, n in zip(self.expectations, about, strict=True)
+        )
+        return Split(total, None, 0, 0, tuple(rules), self._masks.names)
+
+    def _counted(self, *besides: str) -> Any:
+        """How many rows there are, how many each rule is about, and further counts."""
+        filters = dict.fromkeys(filter(None, map(about, self.expectations)))
+        counts = [f"count(*) FILTER ({c})" for c in filters]
+        columns = ", ".join(("count(*)", *counts, *besides))
+        ((*found,),) = self.con.execute(f"SELECT {columns} FROM ({self.relation}) AS r").fetchall()
+        places = {c: n for n, c in enumerate(filters, 1)}
+        per_rule = [found[places.get(about(e), 0)] for e in self.expectations]
+        return (found[0], per_rule, *found[len(filters) + 1 :])
 
     def _mark_predicates(self, bad: str) -> None:
         """One pass for all conditions; which of them failed is asked of failing rows only."""
-        terms: list[list[str]] = [["0"] for _ in self._mask_names()]
+        terms: list[list[str]] = [["0"] for _ in self._masks.names]
         conditions = []
         rules: list[tuple[Expectation, str]] = []
         for index, expectation in enumerate(self.expectations):
             if not isinstance(expectation.rule, Predicate):
                 continue
-            passes = f"({exact_casts(expectation.rule.sql)}\n)"  # it may end in a comment
+            passes = holds(expectation)
             rules.append((expectation, passes))
             conditions.append(passes)
             # FALSE and NULL both fall into ELSE.
-            terms[index // _BITS].append(f"CASE WHEN {passes} THEN 0 ELSE {self._bit(index)} END")
+            terms[self._masks.column(index)].append(
+                f"CASE WHEN {passes} THEN 0 ELSE {self._masks.bit(index)} END"
+            )
         masks = ", ".join(
             f"({' + '.join(column)})::BIGINT AS {name}"
-            for name, column in zip(self._mask_names(), terms, strict=True)
+            for name, column in zip(self._masks.names, terms, strict=True)
         )
         failing = f"({' AND '.join(conditions)}) IS NOT TRUE" if conditions else "false"
         try:
@@ -186,7 +194,7 @@ class Splitter(Frozen):
         """Raise the error of the rule that cannot take a value, if it is a rule's."""
         for expectation in self.expectations:
             if isinstance(expectation.rule, Predicate):
-                sql = f"count(*) FILTER (WHERE {exact_casts(expectation.rule.sql)}\n)"
+                sql = f"count(*) FILTER (WHERE {holds(expectation)})"
                 with explained(query_of(expectation), (), expectation):
                     self._count(f"SELECT {sql} FROM ({self.relation}) AS r")
 
@@ -205,6 +213,8 @@ class Splitter(Frozen):
         complete = " AND ".join(f"r.{quote(c)} IS NOT NULL" for c in rule.columns)
         same = self._same_keys(rule, source)
         orphan = f"{complete} AND NOT EXISTS (SELECT 1 FROM ({source}) AS t WHERE {same})"
+        if filters := about(expectation):
+            orphan = f"{filters} AND {orphan}"
         with self._naming_the_rule((expectation, orphan)):
             self._add(bad, index, f"SELECT {RID} FROM ({self.relation}) AS r WHERE {orphan}")
 
@@ -237,12 +247,12 @@ class Splitter(Frozen):
         complete = " AND ".join(f"{quote(c)} IS NOT NULL" for c in rule.columns)
         same = " AND ".join(f"s.{quote(c)} = r.{quote(c)}" for c in rule.columns)
         suspects = self._table(f"suspects_{index}")
-        relation = f"({self.relation})"
-        known = ""
+        relation, known = f"({among(self.relation, expectation)})", ""
         if self.existing is not None:
+            existing = among(self.existing, expectation)
             known = (
                 f" UNION ALL SELECT {keys}, true FROM (SELECT DISTINCT {keys} FROM "
-                f"({self.existing}) AS s WHERE EXISTS "
+                f"({existing}) AS s WHERE EXISTS "
                 f"(SELECT 1 FROM {relation} AS r WHERE {same}))"
             )
         # A window finds repeated keys in half the CPU and memory of GROUP BY … HAVING.
@@ -261,30 +271,58 @@ class Splitter(Frozen):
                 bad,
                 index,
                 f"SELECT {RID} FROM (SELECT r.{RID}, s.known, {self.place} AS place, "
-                f"min({self.place}) FILTER (WHERE NOT {self._is_removed('b')}) "
+                f"min({self.place}) FILTER (WHERE NOT {self._masks.removed('b')}) "
                 f"OVER (PARTITION BY {by}) AS first "
                 f"FROM {relation} AS r JOIN {suspects} AS s ON {same} "
                 f"LEFT JOIN {bad} AS b ON b.{RID} = r.{RID}) WHERE known OR place > first",
             )
         self.con.execute(f"DROP TABLE {suspects}")
 
+    def _mark_unordered(
+        self, bad: str, index: int, expectation: Expectation, rule: Monotonic
+    ) -> None:
+        """A row breaks it that is beyond the last of all rows before it, those of the table first.
+
+        Rows that other rules remove count for no later row.
+        """
+        column = quote(rule.column)
+        last = "min" if rule.descending else "max"
+        beyond = (">" if rule.descending else "<") + ("=" if rule.strict else "")
+        rows = f"({among(self.relation, expectation)})"
+        tests = [f"value {beyond} before"]
+        if self.existing is not None:
+            existing = among(self.existing, expectation)
+            tests.append(f"value {beyond} (SELECT {last}({column}) FROM ({existing}))")
+        before = (
+            f"{last}(r.{column}) FILTER (WHERE NOT {self._masks.removed('b')}) OVER (ORDER BY "
+            f"{self.place} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        )
+        with self._naming_the_rule((expectation, column)):
+            self._add(
+                bad,
+                index,
+                f"SELECT {RID} FROM (SELECT r.{RID}, r.{column} AS value, {before} AS before "
+                f"FROM {rows} AS r LEFT JOIN {bad} AS b ON b.{RID} = r.{RID}) "
+                f"WHERE {' OR '.join(tests)}",
+            )
+
     def _add(self, bad: str, index: int, violations: str) -> None:
         """Set one rule's bit for the rows that a SELECT of identifiers gives."""
         bits = ", ".join(
-            f"{self._bit(index) if i == index // _BITS else 0}::BIGINT AS {name}"
-            for i, name in enumerate(self._mask_names())
+            f"{self._masks.bit(index) if i == self._masks.column(index) else 0}::BIGINT AS {name}"
+            for i, name in enumerate(self._masks.names)
         )
-        merged = ", ".join(f"bit_or({name}) AS {name}" for name in self._mask_names())
+        merged = ", ".join(f"bit_or({name}) AS {name}" for name in self._masks.names)
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {bad} AS SELECT {RID}, {merged} FROM "
             f"(FROM {bad} UNION ALL SELECT {RID}, {bits} FROM ({violations})) GROUP BY {RID}"
         )
 
     def _remove(self, bad: str) -> tuple[str | None, int, int]:
-        quarantines = self._any(Action.QUARANTINE, "b")
+        quarantines = self._masks.any(Action.QUARANTINE, "b")
         row = self.con.execute(
             f"SELECT count(*) FILTER ({quarantines}), "
-            f"count(*) FILTER ({self._any(Action.DROP, 'b')} AND NOT {quarantines}) "
+            f"count(*) FILTER ({self._masks.any(Action.DROP, 'b')} AND NOT {quarantines}) "
             f"FROM {bad} AS b"
         ).fetchone()
         quarantined, dropped = row if row else (0, 0)
@@ -293,20 +331,20 @@ class Splitter(Frozen):
         removed = self._table("removed")
         self.con.execute(
             f"CREATE OR REPLACE TEMP TABLE {removed} AS SELECT *, {quarantines} AS quarantined "
-            f"FROM {bad} AS b WHERE {self._is_removed('b')}"
+            f"FROM {bad} AS b WHERE {self._masks.removed('b')}"
         )
         return removed, quarantined, dropped
 
-    def _rule_counts(self, bad: str) -> tuple[RuleCount, ...]:
+    def _rule_counts(self, bad: str, about: Sequence[int]) -> tuple[RuleCount, ...]:
         if not self.expectations:
             return ()
         counts = ", ".join(
-            f"count(*) FILTER ({self._has(i, 'b')})" for i in range(len(self.expectations))
+            f"count(*) FILTER ({self._masks.has(i, 'b')})" for i in range(len(self.expectations))
         )
         row = self.con.execute(f"SELECT {counts} FROM {bad} AS b").fetchone() or ()
         return tuple(
-            RuleCount(self.dataset, e.name, str(e.action), int(n))
-            for e, n in zip(self.expectations, row, strict=True)
+            RuleCount.of(self.dataset, e, int(n), rows)
+            for e, n, rows in zip(self.expectations, row, about, strict=True)
         )
 
     # -- pieces of SQL ---------------------------------------------------------------------
@@ -314,33 +352,15 @@ class Splitter(Frozen):
     def failed_rules(self, alias: str) -> str:
         """A MAP from the names of the rules a removed row failed to their texts."""
         entries = ", ".join(
-            f"CASE WHEN {self._has(i, alias)} THEN "
-            f"{{'key': {literal(e.name)}, 'value': {literal(str(e.rule))}}} END"
+            f"CASE WHEN {self._masks.has(i, alias)} THEN "
+            f"{{'key': {literal(e.name)}, 'value': {literal(e.broken_text)}}} END"
             for i, e in enumerate(self.expectations)
         )
         return f"map_from_entries(list_filter([{entries}], lambda x: x IS NOT NULL))"
 
-    def _mask_names(self) -> tuple[str, ...]:
-        return tuple(f"{MASK}_{i}" for i in range(max(1, -(-len(self.expectations) // _BITS))))
-
-    @staticmethod
-    def _bit(index: int) -> int:
-        return int(1 << (index % _BITS))
-
-    def _has(self, index: int, alias: str) -> str:
-        return f"({alias}.{MASK}_{index // _BITS} & {self._bit(index)}) <> 0"
-
-    def _any(self, action: Action, alias: str) -> str:
-        chosen = [0] * len(self._mask_names())
-        for index, expectation in enumerate(self.expectations):
-            if expectation.action is action:
-                chosen[index // _BITS] |= self._bit(index)
-        tests = [f"({alias}.{MASK}_{i} & {bits}) <> 0" for i, bits in enumerate(chosen) if bits]
-        return f"({' OR '.join(tests)})" if tests else "false"
-
-    def _is_removed(self, alias: str) -> str:
-        drop, quarantine = self._any(Action.DROP, alias), self._any(Action.QUARANTINE, alias)
-        return f"coalesce({drop} OR {quarantine}, false)"
+    @property
+    def _masks(self) -> Masks:
+        return Masks(self.expectations)
 
     def _table(self, role: str) -> str:
         return quote(f"__qanat_{self.name}_{role}")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from qanat.engines.duckdb.faults import BY_DATA, by_data, explained
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.inputs import Bindings, file_name
+from qanat.engines.duckdb.measuring import of_these_rows, references_of
 from qanat.engines.duckdb.merge.pieces import count_of
 from qanat.engines.duckdb.onepass import copy_input
 from qanat.engines.duckdb.order import keep_order
@@ -32,7 +33,7 @@ from qanat.errors import (
     SchemaDriftError,
     SchemaMismatchError,
 )
-from qanat.model.pipeline import Expectation
+from qanat.model.expectation import Expectation
 from qanat.model.query import Computation, SqlQuery
 from qanat.model.staged import Counts, RuleCount, Staged, StagedTable
 from qanat.model.stateful import GROUP
@@ -154,7 +155,7 @@ class Staging(Querying):
             # Before new rows are written: files are read in the order in which they were made.
             gone = gone_of(work.correction.files) if work.correction else "false"
             rewritten = self._widening().rewrite(fitted.schema, work.query, gone)
-        if work.expectations:
+        if work.row_rules:
             table, counts = self._split_and_write(result, fitted)
         else:
             own = "".join(f", {name}" for name in self._carried(result))
@@ -254,15 +255,16 @@ class Staging(Querying):
     def _traced(self) -> bool:
         """True if rows of the result have to say where they came from."""
         work = self.work
-        return bool(work.expectations or work.sourced) or work.ordered or self.aside is not None
+        return bool(work.row_rules or work.sourced) or work.ordered or self.aside is not None
 
     def _view(self, view: ViewWork) -> None:
         """Define a temporary view, without the rows that its rules remove."""
-        traced = self._traced or bool(view.expectations)
+        traced = self._traced or bool(view.row_rules)
         result = self._query(view.name, view.query, positions=traced)
         positions = result.hidden if isinstance(view.query, SqlQuery) else ()
-        if view.expectations:
+        if view.row_rules:
             result = self._filter(view, result)
+        self.rules += of_these_rows(self.bindings, self.work, view, result.select)
         self.bindings.define_view(view.name, result.select, result.names, positions)
 
     # -- rules -----------------------------------------------------------------------------
@@ -290,6 +292,9 @@ class Staging(Querying):
     def _write(self, kept: str, result: Result, fitted: Fitted) -> tuple[StagedTable, Counts]:
         """Stage the rows that stay, as rows of the table or as changes of its rows."""
         with explained(self.work.query, result.names, views=self._views):
+            if self.work.merge is not None or self.work.output.format != "parquet":
+                # Else the files that were staged are looked at, which is cheaper.
+                self.rules += of_these_rows(self.bindings, self.work, self.work, kept)
             if self.work.merge is None:
                 output, told = self.work.output, SOURCE in result.hidden
                 if told and (only := only_file(self.work)) is not None:
@@ -359,10 +364,7 @@ class Staging(Querying):
         if RID not in result.hidden:
             with explained(query, result.names, views=self._views):
                 result = self._materialize(name, result)
-        references = {
-            key: self.bindings.bind(f"__ref_{file_name(name)}_{i}", batch).plain
-            for i, (key, batch) in enumerate(self.work.references.items())
-        }
+        references = references_of(self.bindings, self.work.references, file_name(name))
         current = None
         if existing is not None:
             known = f"__existing_{file_name(name)}"
@@ -376,7 +378,7 @@ class Staging(Querying):
             file_name(name),
             name,
             result.select,
-            expectations,
+            tuple(e for e in expectations if e.rule.level.of_rows),
             current,
             references,
             number_of(result.hidden, "r"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import time
 
 from qanat.ledgers.sql.database import Database, Row, Transaction
-from qanat.ledgers.sql.rows import columns_as_json, columns_of
+from qanat.ledgers.sql.rows import columns_as_json, columns_of, rules_as_json
 from qanat.model.anomaly import FRESHNESS, Anomaly, Verdict
 from qanat.model.metrics import Metrics, Volume, Watched, of_epoch
 from qanat.model.name import fold
@@ -172,7 +172,7 @@ def _facts(metrics: Metrics) -> str:
     facts = {
         "epochs": metrics.epochs,
         "counts": {name: n for name, n in vars(metrics.counts).items() if n},
-        "rules": [[r.dataset, r.rule, r.action, r.violations] for r in metrics.rules],
+        "rules": rules_as_json(metrics.rules),
         "bytes": metrics.bytes,
         "columns": columns_as_json(metrics.columns),
     }

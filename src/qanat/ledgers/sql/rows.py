@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple, fields
 from typing import Any
 
 from qanat.ledgers.sql.database import Row, Transaction
@@ -98,7 +99,20 @@ def counts_to_text(counts: Counts | None) -> str | None:
 
 def rules_to_text(rules: tuple[RuleCount, ...]) -> str:
     """The counts of violations as JSON."""
-    return json.dumps([[r.dataset, r.rule, r.action, r.violations] for r in rules])
+    return json.dumps(rules_as_json(rules))
+
+
+def rules_as_json(rules: tuple[RuleCount, ...]) -> list[list[Any]]:
+    """The counts of violations as JSON has them: the fields of each up to the last that counts."""
+    return [_up_to_defaults(list(astuple(rule))) for rule in rules]
+
+
+def _up_to_defaults(values: list[Any]) -> list[Any]:
+    last = max(n for n, (v, d) in enumerate(zip(values, _RULE_DEFAULTS, strict=True)) if v != d)
+    return values[: last + 1]
+
+
+_RULE_DEFAULTS = tuple(f.default for f in fields(RuleCount))
 
 
 def columns_to_text(columns: Mapping[str, ColumnMetrics]) -> str | None:

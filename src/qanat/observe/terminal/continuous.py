@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event as Flag, Lock
-from typing import Self, TextIO
+from typing import Literal, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -210,7 +210,9 @@ class ContinuousView:
         self._flows = Flows()
         self._stop = stop or Flag()
         self._began = self._flows.clock()
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        # Rich's own `no_color` leaves bold and dim.
+        system: Literal["auto"] | None = "auto" if colour else None
+        self._console = Console(file=stream, color_system=system, highlight=False)
         self._live = redrawn(self._console, self.render, 4)
 
     def __enter__(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Self, TextIO
+from typing import Literal, Self, TextIO
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -54,7 +54,9 @@ class ProgressObserver:
     def __init__(self, stream: TextIO, *, colour: bool = True) -> None:
         self._tallies = Tallies()
         self._spinner = Spinner("dots")
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        # Rich's own `no_color` leaves bold and dim.
+        system: Literal["auto"] | None = "auto" if colour else None
+        self._console = Console(file=stream, color_system=system, highlight=False)
         self._live = redrawn(self._console, self._render, 10)
 
     def __enter__(self) -> Self:
@@ -80,7 +82,7 @@ class ProgressObserver:
         wide = self._console.width >= _WIDE
         if wide:
             table.add_column("Kind", style="dim", no_wrap=True)
-        for header in ("Rows", "Written", "Quarantined", "Dropped", "Time"):
+        for header in ("Read", "Written", "Quarantined", "Dropped", "Time"):
             table.add_column(header, justify="right", no_wrap=True)
         # Where the terminal is narrow this column gives way: only its texts refuse to wrap.
         table.add_column("")

@@ -8,10 +8,11 @@ from importlib import import_module
 from typing import Any
 
 from qanat.errors import FileVanishedError, TableTooNewError, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
-from qanat.model.work import Amount, ArrowBatch, Batch, TableBatch
+from qanat.model.work import ArrowBatch, Batch, TableBatch
 from qanat.storage.delta.events import event_columns, event_files
 from qanat.storage.delta.files import Files
 from qanat.storage.delta.gains import added_files, kept_files
@@ -24,7 +25,7 @@ from qanat.storage.delta.state import (
     paths_of,
     total,
 )
-from qanat.storage.delta.vectors import deleted_rows
+from qanat.storage.delta.vectors import can_be_fetched, deleted_rows
 
 
 def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
@@ -45,15 +46,15 @@ def batch_of(table: TableRef, state: TableState, files: Files | None) -> Batch:
             state.partition_by,
             fetch,
             copied=_copied(log, fetch),
-            deleted=deleted_rows(log, state),
+            deleted=deleted_rows(files, state),
             moments=_moments(paths, state.files),
         )
     return ArrowBatch(partial(_table().scan, log.shown, state.version), state.schema)
 
 
 def _is_near(files: Files, state: TableState) -> bool:
-    """False of a table in an object store with rows that only its own files say are deleted."""
-    return not state.masked or files.fetching(state.files) is None
+    """False of a table in an object store with rows that files outside of it say are deleted."""
+    return not state.masked or files.fetching(state.files) is None or can_be_fetched(state)
 
 
 def events_of(state: TableState, files: Files | None) -> Batch | None:

@@ -25,6 +25,7 @@ from qanat.errors import (
     full_refresh,
 )
 from qanat.frozen import Frozen
+from qanat.model.amount import Amount
 from qanat.model.feed import (
     CHANGE_FEED,
     CHANGE_FIELDS,
@@ -37,7 +38,7 @@ from qanat.model.feed import (
 from qanat.model.name import Named
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, TableRef
-from qanat.model.work import Amount, TableBatch
+from qanat.model.work import TableBatch
 from qanat.planning.wider import wider
 from qanat.storage.delta.features import feeds_changes
 from qanat.storage.delta.files import Files

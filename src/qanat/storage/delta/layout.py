@@ -22,6 +22,7 @@ from qanat.model.owner import brought_by
 from qanat.model.schema import Schema
 from qanat.model.upkeep import Bin, Layout, Policy
 from qanat.storage.delta.state import LiveFile, TableState, hive_style, local_path
+from qanat.storage.delta.vectors import can_be_fetched
 
 _ALWAYS = 4 * 1024 * 1024
 """Files up to this size are taken along at any time: to open one costs more than to write it."""
@@ -61,8 +62,8 @@ class Planner:
     def layout(self, state: TableState) -> Layout:
         """The files of the table as it is, and which of them are to be written again."""
         found = Layout(state.version, len(state.files), sum(f.size for f in state.files))
-        # Of a table in an object store, nothing tells here which rows others have deleted.
-        far = state.masked and self._fetching(state.files) is not None
+        # Which rows of a table in an object store are deleted may stand in a file elsewhere.
+        far = state.masked and self._fetching(state.files) and not can_be_fetched(state)
         if (
             far
             or not state.plain

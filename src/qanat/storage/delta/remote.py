@@ -241,7 +241,7 @@ class RemoteFiles:
             (file, path)
             for file in files
             if (found := local_path(self.log.table, file.path)) is not None
-            and not (path := Path(found)).exists()
+            and not _is_whole(path := Path(found), file.size)
         ]
         if missing:
             with ThreadPoolExecutor(_TRANSFERS, "download") as pool:
@@ -379,6 +379,11 @@ def _endpoints() -> Iterator[str]:
     """Where the environment says that stores are: tests have many of one name."""
     names = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AZURITE_BLOB_STORAGE_URL")
     return (os.environ.get(name, "") for name in names)
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    """True if a copy has all bytes that are wanted: of files of vectors, some want only a part."""
+    return path.exists() and path.stat().st_size >= size
 
 
 def _key(url: ObjectUrl, size: int) -> str:

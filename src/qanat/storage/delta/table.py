@@ -69,7 +69,7 @@ def load(table: str, version: int | None = None, application: str | None = None)
         actions = handle.get_add_actions(flatten=True)
         number = handle.transaction_version(application) if application else None
         reader = frozenset(protocol.reader_features or ())
-        masks = "deletionVectors" in reader and any(b.num_rows for b in handle.deletion_vectors())
+        masks = "deletionVectors" in reader and _hides_rows(handle)
         partition_by = tuple(meta.partition_columns)
         schema_json = json.loads(handle.schema().to_json())
     try:
@@ -101,6 +101,18 @@ def load(table: str, version: int | None = None, application: str | None = None)
         transactions={} if number is None or application is None else {application: number},
         masked=masks,
     )
+
+
+def _hides_rows(handle: deltalake.DeltaTable) -> bool:
+    """True if a table has deletion vectors, or if they cannot be read here.
+
+    Files with vectors lie beside the table, and are missing where only its log has been copied
+    from an object store. What the log says of them is found out later (`with_vectors`).
+    """
+    try:
+        return any(batch.num_rows for batch in handle.deletion_vectors())
+    except (DeltaError, OSError, ValueError):
+        return True
 
 
 def _partition_values(actions: Any, partition_by: Sequence[str]) -> list[dict[str, str | None]]:

@@ -53,7 +53,7 @@ class DeltaUpkeep(DeltaNames):
             # What came later may be taken back, and is known by its files then.
             later = range(settled + 1, state.version + 1)
             frozen = {a["add"]["path"] for v in later for a in files.log.actions(v) if "add" in a}
-        deleted = deleted_rows(files.log, state)
+        deleted = deleted_rows(files, state)
         plan = Planner(files.log.table, files.fetching, policy, frozen, by_flow, thorough, deleted)
         try:
             state.check_writable(table.location)

@@ -23,9 +23,10 @@ from pyiceberg.schema import Schema as IcebergSchema
 from pyiceberg.table import FileScanTask, Table
 
 from qanat.errors import FileVanishedError, NotAppendOnlyError, TableCorruptError, full_refresh
+from qanat.model.amount import Amount
 from qanat.model.schema import Schema, grown
 from qanat.model.table import Added, Snapshot, TableRef
-from qanat.model.work import Amount, ArrowBatch, TableBatch
+from qanat.model.work import ArrowBatch, TableBatch
 from qanat.storage.iceberg.catalog import Registered
 from qanat.storage.iceberg.columns import Identifiers, from_iceberg
 from qanat.storage.iceberg.described import described, in_full

@@ -8,7 +8,8 @@ values, with `digits` for numbers, `moments` for times and `plainly` for what ne
 `json` with `lines`, `sound` (what is an object) and `structure` (`wide`: objects with many keys);
 CSV that a query only copies is read in place, too. What texts of JSON look like is `seen` first;
 their `numbers` keep their digits, and `leaves` finds types for them; `twice` finds objects that
-would lose a value. Rows of which `proven` sees that nothing is lost need none of this. `payloads`
+would lose a value. Rows of which `proven` sees that nothing is lost need none of this (`orders`:
+of keys); messages of which `straight` sees it at once need no spool. `payloads`
 reads messages of a queue, one value each. `messages` opens those of Debezium first, and `connect`
 decodes values in them. `decoded` has those in Avro (`avro`, with `shapes`) and in `protobuf`,
 which become Parquet (`maps`: with a key twice); `separated` those that are lines of CSV. How a CSV
@@ -53,8 +54,10 @@ _FORMATS = {
     "parquet": ("qanat.engines.duckdb.files.parquet", "bind_parquet"),
     "payloads": ("qanat.engines.duckdb.files.payloads", "bind_payloads"),
 }
-
-
+_ONCE = {"csv": "pass_csv", "payloads": "pass_payloads"}
+"""Functions that read files of a format in one pass."""
+_PARTS = frozenset({"payloads"})
+"""Formats of which these look at every row, also for a query that leaves some out."""
 _WIDENINGS = 8
 """How often the types of a batch are made wider: a leaf of a column can get fewer types."""
 
@@ -132,17 +135,21 @@ def _wider(field: Field, types: Named[DataType], had: list[DataType]) -> Field:
 
 
 def pass_files(
-    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path
+    con: duckdb.DuckDBPyConnection, name: str, batch: FilesBatch, scratch: Path, whole: bool = True
 ) -> OnePass | None:
     """Make the files of a batch readable once, without a copy of their rows.
 
     None if their format needs no copy, or if the files have to be read with care: then
     `bind_files` finds every row. It takes the same arguments and raises the same errors.
+
+    Args:
+        whole: whether all columns of all rows will be read.
     """
-    if batch.format != "csv":
+    by = _ONCE.get(batch.format)
+    if by is None or not (whole or batch.format in _PARTS):
         return None
-    pass_csv = import_module(_FORMATS["csv"][0]).pass_csv
-    found: OnePass | None = pass_csv(*prepared(con, name, batch, scratch), scratch)
+    read = getattr(import_module(_FORMATS[batch.format][0]), by)
+    found: OnePass | None = read(*prepared(con, name, batch, scratch), scratch)
     return found
 
 

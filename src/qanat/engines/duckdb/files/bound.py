@@ -212,12 +212,17 @@ class OnePass(Frozen):
         schema: the visible columns.
         complete: tells, after `relation` was evaluated, whether it gave every row of the files.
         missing: see `BatchColumns`.
+        count: tells how many rows there are; None if only a query that gives all of them may read
+            the batch, as it does not look at rows that a condition leaves out.
+        path: SQL for the path of a row's file, of `_metadata`.
     """
 
     relation: str
     schema: Schema
     complete: Callable[[], bool]
     missing: tuple[str, ...] = ()
+    count: Callable[[], int] | None = None
+    path: str = f"{METADATA}.file_path"
 
 
 class FileTable(Frozen):

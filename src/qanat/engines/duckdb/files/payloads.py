@@ -24,6 +24,7 @@ from qanat.engines.duckdb.files.bound import (
     ROW_BITS,
     BoundFiles,
     FileTable,
+    OnePass,
     lay_out,
     nothing,
 )
@@ -52,6 +53,7 @@ DECODED = ("avro", "protobuf")
 """Payloads that are not text, so that a quarantine has their bytes as base64."""
 _AT = "message_offset"
 _HEADERS = "message_headers"
+_STRAIGHT = "qanat.engines.duckdb.files.straight"
 _BINARY, _INT, _LONG = Primitive("binary"), Primitive("integer"), Primitive("long")
 _BASE64 = f"{NOT_UTF_8} (kept as base64)"
 _BLANK = "not valid JSON"
@@ -141,15 +143,42 @@ def bind_payloads(table: FileTable, batch: FilesBatch, scratch: Path) -> BoundFi
         FileUnreadableError: a file cannot be read.
     """
     made = _table(table, batch)
-    paths = [f.local for f in batch.files]
-    messages = ""
-    if paths:
-        files = made.variable("messages", paths, "VARCHAR")
-        messages = (
-            f"SELECT CAST(file_index AS INTEGER) AS file, line, value, {', '.join(made.carried)} "
-            f"FROM read_parquet({files})"
-        )
+    messages = _messages(made) if batch.files else ""
     return _bind(made, batch, scratch, messages, None)
+
+
+def pass_payloads(table: FileTable, batch: FilesBatch, scratch: Path) -> OnePass | None:
+    """Messages of JSON to be read once; None if they are others, or need care."""
+    del scratch
+    options = dict(batch.options)
+    care = options.get("registry") is not None or ENVELOPE.name in options
+    if options["payload"] != "json" or care or not batch.files:
+        return None
+    made = _table(table, batch)
+    # A message without a value needs care as well.
+    source = f"SELECT *, decode(value) AS text FROM ({_messages(made)})"
+    columns = made.columns("file", "line")
+    struct = ", ".join(f"{quote(name)} := {sql}" for name, (sql, _) in columns.items())
+
+    def count() -> int:
+        [(rows,)] = made.con.execute(f"SELECT count(*) FROM ({_messages(made)})").fetchall()
+        return int(rows)
+
+    with blaming(batch.files, "messages"):
+        found: OnePass | None = import_module(_STRAIGHT).pass_texts(
+            made, batch, source, f"struct_pack({struct}) AS {METADATA}", count
+        )
+    path = f"concat({METADATA}.topic, '/', {METADATA}.partition)"
+    return None if found is None else replace(found, path=path)
+
+
+def _messages(table: PayloadTable) -> str:
+    """A SELECT of the messages of a batch, which has some."""
+    files = table.variable("messages", [f.local for f in table.files], "VARCHAR")
+    return (
+        f"SELECT CAST(file_index AS INTEGER) AS file, line, value, {', '.join(table.carried)} "
+        f"FROM read_parquet({files})"
+    )
 
 
 def bind_payloads_again(

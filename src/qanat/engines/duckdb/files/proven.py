@@ -13,38 +13,39 @@ the same.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from qanat.engines.duckdb.files import plainly
 from qanat.engines.duckdb.files.bound import FileTable
 from qanat.engines.duckdb.files.cast import ISO, Formats, from_text
+from qanat.engines.duckdb.files.orders import (
+    WHOLE,
+    Order,
+    Written,
+    are_plain,
+    is_object,
+    is_short,
+    known,
+    pointers,
+    sampled,
+    written,
+)
 from qanat.engines.duckdb.files.spool import OPTIONS
 from qanat.engines.duckdb.files.structure import dump
 from qanat.engines.duckdb.typenames import to_duckdb
 from qanat.frozen import Frozen
-from qanat.model.name import Named, Names, same
+from qanat.model.name import Named, same
 from qanat.model.schema import DataType, Decimal, Field, Primitive, Struct
 from qanat.text import literal, quote
 
 LEAST = 2_000
 """Of fewer texts, proofs take longer than care."""
-_SAMPLE = 2_000
 _DISTINCT = 1000
 """Values of a dictionary in the spool at most: to look for more takes a sixth of the time."""
-_ORDERS = 16
-"""How many orders of keys are known at most: each row is compared with all of them."""
-_PLAIN = re.compile(r"[A-Za-z0-9_$@. -]+")
-"""Keys that are written in one way only."""
-_WHOLE = frozenset({"long", "integer", "short", "byte"})
 # First characters (of a text) that neither a number, NaN, Infinity, an object nor a list has.
 _NO_NUMBER = ((":", "I"), ("O", "["), ("a", "i"), ("o", "{"))
-
-
-Order: TypeAlias = tuple[tuple[str, ...] | None, ...]
-"""The keys of an object in the order in which they stand, then those of the objects within it."""
 
 
 class Proven(Frozen):
@@ -113,27 +114,16 @@ def prove(
         fields: the columns.
         formats: how dates and times are written.
     """
-    if not all(_PLAIN.fullmatch(f.name) for f in _all(fields)):
+    if not are_plain(fields):
         return None
     structs = [f.name for f in fields if isinstance(f.type, Struct)]
     if _count(table, source) < LEAST:
         return None
-    found, colon = _orders(table, source, structs)
-    spelled, orders = _known(found, fields)
+    found, colon = sampled(table, source, structs)
+    spelled, orders = known(found, fields)
     if not orders or not spelled:
         return None
     return _Reading(table, spelled, orders, colon, formats).write(source, fields, scratch)
-
-
-def _all(fields: Sequence[Field]) -> Iterator[Field]:
-    for field in fields:
-        yield field
-        if isinstance(field.type, Struct):
-            yield from field.type.fields
-
-
-def _pointers(structs: Sequence[str]) -> str:
-    return f"[{', '.join(literal(p) for p in ('', *(f'/{s}' for s in structs)))}]"
 
 
 def _count(table: FileTable, source: str) -> int:
@@ -142,44 +132,6 @@ def _count(table: FileTable, source: str) -> int:
         f"SELECT count(*) FROM (SELECT 1 FROM ({source}) LIMIT {LEAST})"
     ).fetchall()
     return int(count)
-
-
-def _orders(table: FileTable, source: str, structs: Sequence[str]) -> tuple[list[Order], str]:
-    """The keys of some texts, the most frequent first; what stands between a key and its value."""
-    rows = table.con.execute(
-        "SELECT k, bool_or(spaced) FROM ("
-        f"SELECT TRY(json_keys(text, {_pointers(structs)})) AS k, "
-        f"contains(text, '\": ') AS spaced FROM (SELECT text FROM ({source}) LIMIT {_SAMPLE})) "
-        "WHERE k IS NOT NULL GROUP BY k ORDER BY count(*) DESC, k"
-    ).fetchall()
-    orders = [tuple(None if part is None else tuple(part) for part in k) for k, _ in rows]
-    return orders, ": " if any(spaced for _, spaced in rows) else ":"
-
-
-def _known(found: Sequence[Order], fields: Sequence[Field]) -> tuple[Named[str], list[Order]]:
-    """By column how its key is spelled, and the orders of keys that are known."""
-    types = Named((f.name, f.type) for f in fields)
-    structs = [f.type for f in fields if isinstance(f.type, Struct)]
-    # Pointers into objects are made of the names of columns.
-    exactly = {f.name for f in fields}
-    spelled: Named[str] = Named()
-    orders = []
-    for order in found:
-        whole, *inner = order
-        if not whole or len(Names(whole)) < len(whole) or any(k not in types for k in whole):
-            continue
-        if any(spelled.get(k, k) != k for k in whole):
-            continue
-        if any(isinstance(types[k], Struct) and k not in exactly for k in whole):
-            continue
-        if not all(
-            not keys or (len(set(keys)) == len(keys) and set(keys) <= {f.name for f in s.fields})
-            for keys, s in zip(inner, structs, strict=True)
-        ):
-            continue
-        spelled.update({k: k for k in whole})
-        orders.append(order)
-    return spelled, orders[:_ORDERS]
 
 
 class _Reading:
@@ -197,7 +149,7 @@ class _Reading:
         self._colon, self._formats = colon, formats
         self._read: list[str] = []
         self._checks: list[str] = []
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, Written] = {}
         self._structs: list[str] = []
 
     def write(self, source: str, fields: Sequence[Field], scratch: Path) -> Proven:
@@ -221,10 +173,11 @@ class _Reading:
             for i, (v, f) in enumerate(zip(values, fields, strict=True))
         )
         orders = ", ".join(_lists(order) for order in self._orders)
-        keys = f"TRY(json_keys(text, {_pointers(structs)}))"
+        keys = f"TRY(json_keys(text, {pointers(structs)}))"
         proven = " AND ".join([f"{'k' if structs else keys} IN ({orders})", *self._checks])
         if not structs and len(self._texts) == len(spec):
-            proven = f"CASE WHEN text = {self._written()} THEN true ELSE {proven} END"
+            whole = is_object(self._orders[0][0] or (), self._colon, self._texts)
+            proven = f"CASE WHEN {whole} THEN true ELSE {proven} END"
         carried = "".join(f"{name}, " for name in self._table.carried)
         rows = (
             f"SELECT *, TRY(json_transform(text, {dump(spec)})) AS j"
@@ -274,36 +227,10 @@ class _Reading:
         return value
 
     def _note(self, leaf: _Leaf, text: str, value: str) -> None:
-        """Note how a leaf is written as JSON, or `null` if it was not read without loss."""
-        match leaf.type:
-            case Primitive("string"):
-                written = f"'\"' || {text} || '\"'"
-            case Primitive("date" | "timestamp" | "timestamp_ntz"):
-                written = f"'\"' || CASE WHEN {value} IS NOT NULL THEN {text} END || '\"'"
-            case Primitive("double"):
-                written = f"CASE WHEN isfinite({value}) AND {_is_short(text)} THEN {text} END"
-            case Decimal():
-                written = f"CASE WHEN {value} IS NOT NULL AND {_is_short(text)} THEN {text} END"
-            case Primitive(name) if name in {"boolean", *_WHOLE}:
-                written = f"CAST({value} AS VARCHAR)"
-            case _:
-                return
-        self._texts[leaf.path[-1]] = f"coalesce({written}, 'null')"
-
-    def _written(self) -> str:
-        """SQL for the text of an object of the values that were read, in the most frequent order.
-
-        If it is the text of the message, they are all that the message has: a number or a string
-        ends there where it ends here. A string is written without escapes, each of which is longer
-        than what it stands for: of a text with some, the first escaped quote would have to stand
-        behind itself. Where nothing could be read, this is the text of an object that can be.
-        """
-        comma = ", " if self._colon == ": " else ","
-        parts, before = [], "{"
-        for key in self._orders[0][0] or ():
-            parts += [literal(before + json.dumps(key) + self._colon), self._texts[key]]
-            before = comma
-        return f"concat({', '.join(parts)}, '}}')"
+        """Note how a leaf is written as JSON, if that can be told."""
+        found = written(leaf.type, text, value)
+        if found is not None:
+            self._texts[leaf.path[-1]] = found
 
     def _proof(self, leaf: _Leaf, text: str, value: str) -> tuple[str, str]:
         """SQL for the value of a text, and SQL that is true only if it is what was written."""
@@ -314,7 +241,7 @@ class _Reading:
                 )
                 begins = self._begins(leaf)
                 return text, f"CASE WHEN {' OR '.join(ranges)} THEN true ELSE {begins} END"
-            case Primitive(name) if name in _WHOLE:
+            case Primitive(name) if name in WHOLE:
                 target = to_duckdb(leaf.type)
                 proof = plainly.whole(text, value, target)
                 return (
@@ -347,18 +274,13 @@ class _Reading:
             return "false"
         text = "j." + ".".join(map(quote, leaf.path))
         written = self._stands(leaf.path[-1], text)
-        return f"{_is_short(text)} AND {written}"
+        return f"{is_short(text)} AND {written}"
 
     def _stands(self, key: str, value: str) -> str:
         """SQL that is true only if a key has a value of which the text is this."""
         begin = literal(json.dumps(key) + self._colon)
         ends = (f"contains(text, {begin} || {value} || {literal(end)})" for end in ",}")
         return f"({' OR '.join(ends)})"
-
-
-def _is_short(text: str) -> str:
-    """SQL that is true only if a text has few characters and begins as a number does."""
-    return f"strlen({text}) <= {plainly.SAFE_LENGTH} AND {text} < ':'"
 
 
 def _inner(type_: DataType) -> Sequence[str]:

@@ -67,7 +67,7 @@ class Bench:
         once = pass_files(self.con, f"once{self.count}", batch, self.scratch)
         if once is None:
             return
-        select = "SELECT * EXCLUDE (_metadata), _metadata.file_path FROM"
+        select = f"SELECT * EXCLUDE (_metadata), {once.path} FROM"
         try:
             found = self.con.execute(f"{select} ({once.relation})").fetchall()
             complete = once.complete()
@@ -77,7 +77,7 @@ class Bench:
             return
         hidden = ", ".join(HIDDEN)
         wanted = self.con.execute(
-            f"SELECT * EXCLUDE ({hidden}), _metadata.file_path FROM ({bound.relation})"
+            f"SELECT * EXCLUDE ({hidden}), __qanat_file FROM ({bound.relation})"
         ).fetchall()
         assert (once.schema, sorted(map(repr, found))) == (bound.schema, sorted(map(repr, wanted)))
         assert bound.malformed is None

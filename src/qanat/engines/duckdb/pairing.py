@@ -1,0 +1,197 @@
+"""The columns of two relations, side by side: which belong together, and as what they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+from duckdb import DuckDBPyConnection
+from duckdb.sqltypes import DuckDBPyType
+
+from qanat.engines.duckdb.casts import compiled, exact_casts
+from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.inputs import Bindings
+from qanat.engines.duckdb.readmission import condition
+from qanat.engines.duckdb.types import from_duckdb
+from qanat.errors import ColumnNotFoundError, nearest
+from qanat.frozen import Frozen
+from qanat.model.comparison import Comparing, Relation, TypeDifference
+from qanat.model.name import Named, Names
+from qanat.text import listed, quote
+
+_FRACTIONS = frozenset({"double", "float", "decimal"})
+_WHOLE = {"tinyint", "smallint", "integer", "bigint", "hugeint"}
+_UNSIGNED = {f"u{name}" for name in _WHOLE}
+_KEYLIKE = {*_WHOLE, *_UNSIGNED, "varchar", "uuid", "date", "timestamp"}
+"""Types of columns among which a key is looked for."""
+_NEARLY = 0.9
+"""Approximate counts of distinct values are wrong by a few percent."""
+_CANDIDATES = 3
+
+
+class Side(Frozen):
+    """One relation: its rows as SQL, and its columns."""
+
+    sql: str
+    types: Named[DuckDBPyType]
+
+
+class Column(Frozen):
+    """A column that both sides have.
+
+    Args:
+        name: as the left side spells it.
+        left, right: its value on either side, as SQL.
+        fraction: whether it may have digits behind the point.
+    """
+
+    name: str
+    left: str
+    right: str
+    fraction: bool
+
+
+class Pairs(Frozen):
+    """All columns of two relations."""
+
+    keys: tuple[Column, ...]
+    columns: tuple[Column, ...]
+    only_left: tuple[str, ...]
+    only_right: tuple[str, ...]
+    types: tuple[TypeDifference, ...]
+
+
+def bound(
+    con: DuckDBPyConnection, scratch: Path, name: str, relation: Relation, how: Comparing
+) -> Side:
+    """A relation, bound: only the rows that `how.where` is true of."""
+    with explained(None):
+        bindings = Bindings(con, scratch)
+        inputs = [bindings.bind(each, batch) for each, batch in relation.inputs.items()]
+        for each in relation.inputs:
+            bindings.define(each)
+        columns = tuple(c for b in inputs for c in con.sql(b.plain).columns)
+
+    def over(sql: str) -> str:
+        return f"FROM (\n{sql}\n)"
+
+    with explained(relation.query, columns):
+        sql, found = compiled(con, relation.query.sql, over)
+    types = Named(zip(found.columns, found.types, strict=True))
+    if how.where is not None:
+        with explained(condition(how.where.sql), found.columns):
+            # The author's condition may end in a -- comment, so the parenthesis needs its line.
+            sql = f"{sql} WHERE (\n{exact_casts(how.where.sql)}\n)"
+            con.sql(sql)
+    view = quote(f"__{name}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
+    # What was registered for the view must live as long as the connection: Bindings holds it.
+    return Side(f"SELECT * FROM {view}", types)
+
+
+def paired(con: DuckDBPyConnection, left: Side, right: Side, how: Comparing) -> Pairs:
+    """Which columns are compared.
+
+    Raises:
+        ColumnNotFoundError: a key or column is not on both sides, or no column tells rows apart.
+    """
+    both = [name for name in left.types if name in right.types]
+    for name in (*how.keys, *how.columns, *how.ignored):
+        if name not in left.types and name not in right.types:
+            raise _missing(name, "either side", [*left.types, *right.types])
+    for name in (*how.keys, *how.columns):
+        for side, other in ((left, "the left side"), (right, "the right side")):
+            if name not in side.types:
+                raise _missing(name, other, [*side.types])
+    wanted, ignored = Names(how.columns), Names(how.ignored)
+    compared = [n for n in both if n not in ignored and (not how.columns or n in wanted)]
+    keys = how.keys or _found_key(con, left, right, compared)
+    pairs = Named((n, _column(con, n, left, right)) for n in (*both,))
+    known = Names(keys)
+    values = [n for n in compared if n not in known]
+    return Pairs(
+        keys=tuple(pairs[k] for k in keys),
+        columns=tuple(pairs[n] for n in values),
+        only_left=_alone(left, right, how),
+        only_right=_alone(right, left, how),
+        types=tuple(_types([*keys, *values], left, right)),
+    )
+
+
+def _alone(here: Side, there: Side, how: Comparing) -> tuple[str, ...]:
+    """The columns that only one side has; none of them count where some were asked for."""
+    if how.columns:
+        return ()
+    ignored = Names(how.ignored)
+    return tuple(n for n in here.types if n not in there.types and n not in ignored)
+
+
+def _missing(name: str, where: str, known: Iterable[str]) -> ColumnNotFoundError:
+    names = [*dict.fromkeys(known)]
+    return ColumnNotFoundError(
+        f"{where} has no column {name}", wanted=listed(names), nearest=nearest(name, names)
+    )
+
+
+def _types(names: Iterable[str], left: Side, right: Side) -> Iterator[TypeDifference]:
+    for name in names:
+        here, there = left.types[name], right.types[name]
+        if here != there:
+            yield TypeDifference(name, str(from_duckdb(here)), str(from_duckdb(there)))
+
+
+def _column(con: DuckDBPyConnection, name: str, left: Side, right: Side) -> Column:
+    here, there = left.types[name], right.types[name]
+    theirs = next(n for n in right.types if Names((name,)) == Names((n,)))
+    fraction = {here.id, there.id} & _FRACTIONS != set()
+    column = Column(name, quote(name), quote(theirs), fraction)
+    if here == there:
+        return column
+    type_ = _common(con, left, right, column)
+    return replace(
+        column, left=f"CAST({column.left} AS {type_})", right=f"CAST({column.right} AS {type_})"
+    )
+
+
+def _common(con: DuckDBPyConnection, left: Side, right: Side, column: Column) -> str:
+    """The type that values of both sides fit into; text if DuckDB knows none."""
+    union = (
+        f"SELECT {column.left} FROM ({left.sql}) UNION ALL "
+        f"SELECT {column.right} FROM ({right.sql})"
+    )
+    try:
+        return str(con.sql(union).types[0])
+    except duckdb.BinderException:
+        return "VARCHAR"
+
+
+def _found_key(
+    con: DuckDBPyConnection, left: Side, right: Side, compared: Sequence[str]
+) -> tuple[str, ...]:
+    """A column whose values are all different on the left side, and never NULL.
+
+    Raises:
+        ColumnNotFoundError: there is none.
+    """
+    names = [n for n in compared if left.types[n].id in _KEYLIKE]
+    if names:
+        each = ", ".join(f"count({quote(n)}), approx_count_distinct({quote(n)})" for n in names)
+        row = con.execute(f"SELECT count(*), {each} FROM ({left.sql})").fetchone() or (0,)
+        rows, counts = row[0], row[1:]
+        likely = [
+            n
+            for at, n in enumerate(names)
+            if counts[2 * at] == rows and counts[2 * at + 1] >= rows * _NEARLY
+        ]
+        for name in likely[:_CANDIDATES]:
+            exact = f"SELECT count(DISTINCT {quote(name)}) FROM ({left.sql})"
+            if con.execute(exact).fetchone() == (rows,):
+                return (name,)
+    raise ColumnNotFoundError(
+        "no column alone tells the rows apart",
+        wanted="keys: columns by which rows of both sides are matched",
+        got=listed([*left.types]),
+        hint="name them: --key COLUMN, repeated for several (keys=[…] in Python)",
+    )

@@ -1,0 +1,32 @@
+"""All that there is to tell of one update, as `accounting` finds it."""
+
+from __future__ import annotations
+
+from qanat.frozen import Frozen
+from qanat.model.anomaly import Anomaly
+from qanat.model.metrics import Metrics
+from qanat.planning.lineage import Lineage
+from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
+
+
+class UpdateAccount(Frozen):
+    """One update and what surrounds it.
+
+    Args:
+        told: its events.
+        entry: the update with its epochs.
+        trends: by dataset, what the newest updates up to this one brought, oldest first.
+        anomalies: that were found in it.
+        samples: of quarantines that it put rows into, the first of them.
+        lineage: of all datasets; None if the declarations are wrong.
+        values: whether the values of quarantined rows may be shown.
+    """
+
+    project: str
+    told: UpdateEvents
+    entry: HistoryEntry
+    trends: dict[str, tuple[Metrics, ...]]
+    anomalies: tuple[Anomaly, ...]
+    samples: tuple[FirstRows, ...]
+    lineage: Lineage | None
+    values: bool = False

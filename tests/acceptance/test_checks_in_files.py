@@ -1,0 +1,290 @@
+"""Checks in Python, in `checks/*.yml` and in contracts: one meaning, wherever they are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qanat import check
+from qanat.errors import BreakingChangeError
+from qanat.model.expectation import Expectation
+from qanat.project import Project
+from qanat.project.opening import open_project
+from tests.acceptance.projects import Shop
+
+SOURCE = """SELECT * FROM STREAM read_files('data/*.csv',
+  schema => 'id BIGINT, price DOUBLE, city VARCHAR, mail VARCHAR')"""
+ROWS = "id,price,city,mail\n1,5,Oslo,a@b.no\n2,500,Bergen,ab\n3,7,Paris,c@d.fr\n,8,,e@f.no\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    shop = Shop(tmp_path)
+    shop.file("data/1.csv", ROWS)
+    return shop
+
+
+def declared(shop: Shop, dataset: str = "orders") -> dict[str, Expectation]:
+    """The expectations of a dataset, by name."""
+    with open_project(shop.folder) as project:
+        assert not project.validate().problems, project.validate().problems
+        found = project.session.pipeline.dataset(dataset).expectations
+    return {each.name: each for each in found}
+
+
+def meaning(found: dict[str, Expectation]) -> dict[str, tuple[object, ...]]:
+    """All that a check means, without where it was declared."""
+    fields = ("rule", "action", "where", "nulls", "tolerance", "severity", "dimension", "owner")
+    return {name: tuple(getattr(e, f) for f in fields) for name, e in found.items()}
+
+
+def table(shop: Shop, head: str = "") -> None:
+    shop.python(f'{head}@dp.table\ndef orders():\n    return """{SOURCE}"""\n')
+
+
+SQL = f"""CREATE STREAMING TABLE orders (
+  CONSTRAINT id_not_null EXPECT (id IS NOT NULL) ON VIOLATION QUARANTINE ROW,
+  CONSTRAINT price_between EXPECT (price BETWEEN 0 AND 100) WHERE (id > 0) TOLERATE 50 %
+    WITH (severity = 'high', owner = 'ada', dimension = 'validity'),
+  CONSTRAINT city_one_of EXPECT (city IN ('Oslo', 'Bergen')) NULLS PASS ON VIOLATION DROP ROW,
+  CONSTRAINT id_unique EXPECT UNIQUE (id) ON VIOLATION FAIL UPDATE,
+  CONSTRAINT row_count EXPECT EPOCH (count(*) BETWEEN 1 AND 9) ON VIOLATION FAIL UPDATE,
+  CONSTRAINT price_mean EXPECT TABLE (avg(price) <= 1000)
+) AS {SOURCE};"""
+PYTHON = f'''from qanat import check, pipelines as dp
+@dp.table
+@dp.expect_or_quarantine("id_not_null", check.not_null("id"))
+@dp.expect_all([
+    check.between("price", 0, 100).where("id > 0").tolerate("50 %")
+        .severity("high").owner("ada").dimension("validity"),
+    check.one_of("city", ["Oslo", "Bergen"]).nulls_pass().drop(),
+    check.row_count(1, 9, of="epoch").fail(),
+    check.mean("price", max=1000),
+])
+@dp.expect_all_or_fail([check.unique("id")])
+def orders():
+    return """{SOURCE}"""
+'''
+YAML = """parameters: {most: 100}
+checks:
+  - dataset: ord*
+    checks:
+      - not_null: id
+        action: quarantine
+      - sql: price BETWEEN 0 AND ${most}
+        name: price_between
+        where: id > 0
+        tolerate: 50 %
+        severity: high
+        owner: ada
+        dimension: validity
+      - one_of: {column: city, values: [Oslo, Bergen]}
+        nulls: pass
+        action: drop
+  - dataset: orders
+    action: fail
+    checks:
+      - unique: id
+      - row_count: {min: 1, max: 9, of: epoch}
+      - mean: {column: price, max: 1000}
+        action: warn
+"""
+
+
+def test_sql_python_and_yaml_mean_the_same(shop: Shop) -> None:
+    shop.sql(SQL)
+    wanted = meaning(declared(shop))
+    (shop.folder / "transformations/all.sql").unlink()
+    shop.file("transformations/all.py", PYTHON)
+    assert meaning(declared(shop)) == wanted
+    table(shop)
+    shop.file("checks/orders.yml", YAML)
+    assert meaning(declared(shop)) == wanted
+    assert declared(shop)["id_unique"].origin == "checks/orders.yml"
+
+
+def test_checks_of_files_are_kept(shop: Shop) -> None:
+    table(shop)
+    shop.file("checks/orders.yml", YAML.replace("  - dataset: orders\n", "  - dataset: orders\n"))
+    result = shop.run()["orders"]
+    assert shop.quarantined("orders") == [(None, ["id_not_null"])]
+    assert [row[0] for row in shop.rows("orders")] == [1, 2]
+    assert result.counts.dropped == 1
+
+
+def test_rules_are_rows_of_a_file(shop: Shop) -> None:
+    table(shop)
+    shop.file("checks/all.yml", "checks:\n  - rules: rules.csv\n")
+    shop.file(
+        "checks/rules.csv",
+        "name,dataset,rule,action,tags\n"
+        'has_id,orders,id IS NOT NULL,quarantine,"a, b"\n'
+        "one,ord*,UNIQUE (id) TOLERATE 3 ROWS,warn,\n",
+    )
+    found = declared(shop)
+    assert found["has_id"].tags == ("a", "b")
+    assert str(found["one"].tolerance) == "3 rows"
+    shop.file("checks/rules.csv", "name,dataset,rule\nhas_id,order,id IS NOT NULL\n")
+    assert [str(p.location) for p in shop.validation().problems] == ["checks/rules.csv:2"]
+
+
+def test_tags_choose_datasets(shop: Shop) -> None:
+    shop.sql(f"CREATE STREAMING TABLE orders TBLPROPERTIES ('qanat.tags' = 'gold') AS {SOURCE};")
+    shop.file("checks/all.yml", "checks: [{tagged: gold, checks: [{not_null: id}]}]")
+    assert list(declared(shop)) == ["id_not_null"]
+    shop.file("checks/all.yml", "checks: [{tagged: golt, checks: [{not_null: id}]}]")
+    (problem,) = shop.validation().problems
+    assert (problem.nearest, str(problem.location)) == ("gold", "checks/all.yml:1:19")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest", "place"),
+    [
+        ("{not_nul: id}", "not_null", "3:17"),
+        ("{not_null: id, actoin: fail}", "action", "3:31"),
+        ("{not_null: id, action: fial}", "fail", "3:39"),
+        ("{between: {column: price, mni: 1}}", "min", "3:42"),
+        ("{not_null: id, severity: hihg}", "high", "3:41"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(
+    shop: Shop, wrong: str, nearest: str, place: str
+) -> None:
+    table(shop)
+    shop.file("checks/all.yml", f"checks:\n- dataset: orders\n  checks:     [{wrong}]\n")
+    (problem,) = shop.validation().problems
+    assert (problem.nearest, str(problem.location)) == (nearest, f"checks/all.yml:{place}")
+
+
+def test_an_action_has_to_fit(shop: Shop) -> None:
+    table(shop)
+    shop.file(
+        "checks/all.yml",
+        "checks: [{dataset: orders, checks: [{row_count: {min: 1}, action: drop}]}]",
+    )
+    (problem,) = shop.validation().problems
+    assert "no single row breaks it" in str(problem)
+
+
+def test_a_check_is_immutable() -> None:
+    first = check.not_null("id")
+    assert first.fail() != first
+    assert repr(first.fail()) == "check.not_null(columns=['id']).fail()"
+
+
+CONTRACT = """apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.2.0
+status: active
+team: {name: shop, members: [{username: ada, role: owner}]}
+schema:
+  - name: orders
+    properties:
+      - {name: id, logicalType: integer, physicalType: BIGINT, primaryKey: true}
+      - name: price
+        logicalType: number
+        required: true
+        logicalTypeOptions: {minimum: 0, maximum: 1000}
+        quality:
+          - {metric: nullValues, mustBeLessThan: 5, unit: percent, severity: warning}
+      - name: mail
+        logicalType: string
+        quality:
+          - {metric: duplicateValues, mustBe: 0}
+          - {metric: missingValues, arguments: {missingValues: ["", n/a]}, mustBe: 0}
+          - {metric: invalidValues, arguments: {pattern: "@"}, mustBe: 0, name: At}
+    quality:
+      - {metric: rowCount, mustBeGreaterOrEqualTo: 1}
+      - type: sql
+        name: cheap
+        query: SELECT COUNT(*) FROM ${object} WHERE price > 900
+        mustBe: 0
+      - {type: sql, name: total, query: "SELECT sum(price) FROM orders", mustBeBetween: [0, 9]}
+      - {type: text, description: All is well}
+      - {type: custom, engine: soda, implementation: "x"}
+slaProperties:
+  - {property: freshness, value: 2, unit: d, element: orders.id}
+"""
+
+
+def test_a_contract_binds_its_dataset(shop: Shop) -> None:
+    table(shop)
+    shop.file("contracts/orders.odcs.yaml", CONTRACT)
+    found = {name: f"{each.text} {each.action}" for name, each in declared(shop).items()}
+    share = "coalesce(100.0 * count(*) FILTER (WHERE price IS NULL) / nullif(count(*), 0), 0) < 5"
+    assert found == {
+        "id_not_null": "id IS NOT NULL fail",
+        "price_not_null": "price IS NOT NULL fail",
+        "price_between": "price BETWEEN 0 AND 1000 NULLS PASS fail",
+        "price_null_values": f"TABLE ({share}) warn",
+        "mail_unique": "UNIQUE (mail) fail",
+        "mail_not_missing": "mail IS NOT NULL AND mail NOT IN ('', 'n/a') fail",
+        "at": "REGEXP_MATCHES(mail, '@') NULLS PASS fail",
+        "id_unique": "UNIQUE (id) fail",
+        "contract_columns": "COLUMNS (id bigint, price, mail) fail",
+        "row_count": "TABLE (count(*) >= 1) fail",
+        "cheap": "NOT (price > 900) NULLS PASS fail",
+        "total": "TABLE (SUM(price) BETWEEN 0 AND 9) fail",
+        "id_fresh": "FRESH (id) WITHIN 2 DAYS fail",
+    }
+    assert declared(shop)["id_unique"].owner == "ada"
+    notes = [note.split(": ", 1)[1] for note in shop.validation().notes]
+    assert notes == [
+        "All is well (of orders): it is text, for people",
+        "a quality rule (of orders): it is for the engine soda",
+    ]
+
+
+def test_a_contract_is_as_the_standard_has_it(shop: Shop) -> None:
+    table(shop)
+    wrong = CONTRACT.replace("logicalType: number", "logicaltype: number")
+    shop.file("contracts/orders.odcs.yaml", wrong)
+    (problem,) = shop.validation().problems
+    assert problem.nearest == "logicalType"
+    assert str(problem.location) == "contracts/orders.odcs.yaml:12:9"
+
+
+@pytest.mark.parametrize(
+    ("source", "head", "told"),
+    [
+        (SOURCE.replace("*", "id, price", 1), "", "orders.mail is gone"),
+        (SOURCE.replace("*", "id::INT AS id, price, mail", 1), "", "the type of orders.id is now"),
+        (SOURCE, "@dp.expect('id_not_null', 'id IS NOT NULL')\n", "only warns"),
+        (
+            SOURCE,
+            "@dp.expect_or_fail('id_not_null', 'id IS NOT NULL OR price > 1')\n",
+            "is another rule",
+        ),
+    ],
+)
+def test_what_breaks_a_contract_is_told(shop: Shop, source: str, head: str, told: str) -> None:
+    shop.file("contracts/orders.odcs.yaml", CONTRACT)
+    shop.python(f'@dp.table\n{head}def orders():\n    return """{source}"""\n')
+    problems = shop.validation().problems
+    assert [type(p) for p in problems] == [BreakingChangeError]
+    assert told in str(problems[0])
+
+
+def test_a_tighter_range_keeps_the_contract(shop: Shop) -> None:
+    shop.file("contracts/orders.odcs.yaml", CONTRACT)
+    rule = "@dp.expect_or_fail('price_between', 'price BETWEEN 1 AND 9')\n"
+    shop.python(f'@dp.table\n{rule}def orders():\n    return """{SOURCE}"""\n')
+    assert not shop.problems()
+
+
+def exported(shop: Shop) -> str:
+    project: Project
+    with open_project(shop.folder) as project:
+        return project.export_contract("orders")
+
+
+def test_an_exported_contract_has_the_same_checks(shop: Shop) -> None:
+    shop.sql(SQL)
+    wanted = meaning(declared(shop))
+    shop.file("contracts/orders.odcs.yaml", exported(shop))
+    shop.sql(f"CREATE STREAMING TABLE orders AS {SOURCE};")
+    found = meaning(declared(shop))
+    del found["contract_columns"]
+    assert found == wanted
