@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from qanat.cli import screen
@@ -9,6 +11,8 @@ from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
+from qanat.report.page import write
+from qanat.report.profile.page import profile_page
 from qanat.report.profile.text import profile_text
 
 
@@ -23,6 +27,12 @@ from qanat.report.profile.text import profile_text
 )
 @click.option("--where", metavar="CONDITION", help="Only rows for which this is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Write a page with plots to this file.",
+)
 @project_ref
 @output
 def command(
@@ -30,6 +40,7 @@ def command(
     columns: tuple[str, ...],
     where: str | None,
     version: int | None,
+    html: Path | None,
     ref: ProjectRef,
     json: bool,
 ) -> int:
@@ -43,6 +54,9 @@ def command(
     """
     with ref.open() as project:
         found = project.profile(name, columns=columns, where=where, version=version)
+    if html is not None:
+        write(html, profile_page(found))
+        screen.note(f"Wrote {html}.")
     shown = profile_text(found, screen.layout())
     screen.write(dumps(document("profile", found)) if json else shown)
     return 0

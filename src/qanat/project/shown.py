@@ -162,6 +162,10 @@ class Profile(profile.Profile):
         """
         return self.profiled[column]
 
+    def html(self) -> str:
+        """A page of its own with plots, without scripts, which loads nothing."""
+        return str(report("profile.page").profile_page(self))
+
     def __str__(self) -> str:
         return str(report("profile.text").profile_text(self))
 

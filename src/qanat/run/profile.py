@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from shutil import rmtree
 from time import monotonic
 from uuid import uuid4
 
@@ -49,11 +50,14 @@ def _profiled(
         (batch,) = found.inputs.values()
         return session.engine.profile(batch, columns, where)
     # What is computed, or parsed, is so once: a profile reads its rows several times.
-    copy = session.scratch / f"profiled-{uuid4().hex}.parquet"
+    folder = session.scratch / f"profiled-{uuid4().hex}"
+    folder.mkdir(parents=True)
+    # The sample is chosen by the end of a file's name, too: it must be the same each time.
+    copy = folder / "rows-of-what-was-asked-for-to-be-profiled.parquet"
     try:
         with session.engine.read(found.query, found.inputs) as reading:
             schema = reading.schema
             reading.write(copy)
         return session.engine.profile(TableBatch((str(copy),), schema), columns, where)
     finally:
-        copy.unlink(missing_ok=True)
+        rmtree(folder, ignore_errors=True)

@@ -23,7 +23,8 @@ from qanat.model.work import Batch, TableBatch
 from qanat.text import literal, quote
 
 _NAME = "__profiled"
-_COPY = "profiled.parquet"
+# As long as the part of a name by which samples are chosen: they are the same each time.
+_COPY = "rows-of-a-batch-that-can-be-read-only-once.parquet"
 
 
 def described(
