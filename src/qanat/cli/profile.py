@@ -12,8 +12,11 @@ from qanat.cli.options import ProjectRef, output, project_ref
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 from qanat.report.page import write
+from qanat.report.profile.history import profiles_text
 from qanat.report.profile.page import profile_page
 from qanat.report.profile.text import profile_text
+
+_ALONE = "--update and --history show what was kept: they go with no other option but --html."
 
 
 @click.command("profile", short_help="Describe the columns of a table, of files or of a query.")
@@ -28,6 +31,12 @@ from qanat.report.profile.text import profile_text
 @click.option("--where", metavar="CONDITION", help="Only rows for which this is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")
 @click.option(
+    "--update",
+    metavar="ID",
+    help="The profile that this update has kept (qanat.profile = 'true'); last: the newest.",
+)
+@click.option("--history", is_flag=True, help="The profiles that updates have kept, compared.")
+@click.option(
     "--html",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     metavar="FILE",
@@ -40,6 +49,8 @@ def command(
     columns: tuple[str, ...],
     where: str | None,
     version: int | None,
+    update: str | None,
+    history: bool,
     html: Path | None,
     ref: ProjectRef,
     json: bool,
@@ -52,8 +63,17 @@ def command(
     something else (`"read_postgres('orders', url => '…')"`) or a query. All of its rows are read,
     in bounded memory; nothing is written.
     """
+    given = (columns or None, where, version, *((update, html) if history else ()))
+    if (history or update is not None) and any(each is not None for each in given):
+        raise click.UsageError(_ALONE)
+    if history:
+        with ref.open() as project:
+            kept = project.profiles(name)
+        shown = profiles_text(kept, screen.layout())
+        screen.write(dumps(document("profiles", kept)) if json else shown)
+        return 0
     with ref.open() as project:
-        found = project.profile(name, columns=columns, where=where, version=version)
+        found = project.profile(name, columns=columns, where=where, version=version, update=update)
     if html is not None:
         write(html, profile_page(found))
         screen.note(f"Wrote {html}.")

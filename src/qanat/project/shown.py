@@ -173,6 +173,16 @@ class Profile(profile.Profile):
         return str(report("profile.text").profile_html(self))
 
 
+class Profiles(tuple[Profile, ...]):
+    """The profiles that updates have kept of a dataset, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("profile.history").profiles_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("profile.history").profiles_html(self))
+
+
 class History(tuple[HistoryEntry, ...]):
     """Past updates, newest first, each with its epochs."""
 

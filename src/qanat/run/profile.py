@@ -1,15 +1,18 @@
-"""Describe the columns of a table, of files or of a query; nothing is written."""
+"""Describe the columns of a table, of files or of a query."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from shutil import rmtree
-from time import monotonic
+from time import monotonic, time
 from uuid import uuid4
 
 from qanat.model.profile import Profile, Profiled
 from qanat.model.rule import Predicate
 from qanat.model.work import TableBatch
+from qanat.run.attempt import RunningUpdate
+from qanat.run.profiles import keep_profile
 from qanat.run.query import condition_of
 from qanat.run.session import Session
 from qanat.run.subject import Subject, subject
@@ -40,7 +43,13 @@ def profile(
     found = subject(session, name, "profiled", version)
     profiled = _profiled(session, found, columns, condition_of(session, where))
     seconds = monotonic() - started
-    return Profile(found.dataset or name, profiled, found.version, where, seconds)
+    return Profile(found.dataset or name, profiled, found.version, where, seconds, time())
+
+
+def profile_after(running: RunningUpdate, dataset: str) -> None:
+    """Profile the table that an update has changed, and keep that."""
+    found = profile(running.session, dataset)
+    keep_profile(running.session, replace(found, update=running.id))
 
 
 def _profiled(

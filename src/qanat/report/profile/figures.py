@@ -146,3 +146,15 @@ def span(each: Bin, whole: bool = False) -> str:
 def is_whole(column: ColumnProfile) -> bool:
     """True of a column of whole numbers."""
     return isinstance(column.low, int) and not isinstance(column.low, bool)
+
+
+def trend(values: Sequence[float]) -> str:
+    """Values as a word, the lowest of which is the lowest block; empty if all are the same.
+
+    >>> trend([1, 1, 3]), trend([2, 2])
+    ('▁▁█', '')
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    if not low < high:
+        return ""
+    return "".join(_BLOCKS[round((value - low) / (high - low) * 7)] for value in values)

@@ -127,34 +127,35 @@ def _odd(column: ColumnProfile) -> Iterator[str]:
 
 
 def _overview(found: Profiled) -> Iterator[Part]:
+    yield overview(found, linked=True)
+
+
+def overview(found: Profiled, linked: bool = False, values: bool = True) -> Part:
+    """A table of all columns.
+
+    Args:
+        linked: whether names lead to what the page has of each.
+        values: whether bounds are shown, which may be personal data.
+    """
     # What most people look for first: on a phone the rest is reached by scrolling.
-    headers = (
-        "Column",
-        "Distribution",
-        "NULL",
-        "Distinct",
-        "Type",
-        "Lowest",
-        "Highest",
-        "Remarks",
-    )
+    headers = ["Column", "Distribution", "NULL", "Distinct", "Type"]
+    headers += ["Lowest", "Highest"] if values else []
     lines: list[Sequence[Value | Inline]] = []
     for at, column in enumerate(found.columns):
         name = text(column.name)
-        linked = f'<a href="#c{at}">{name}</a>' if at < _DRAWN else name
+        bounds = [_short(column.low), _short(column.high)] if values else []
         lines.append(
             [
-                Inline(Part(linked)),
+                Inline(Part(f'<a href="#c{at}">{name}</a>' if linked and at < _DRAWN else name)),
                 Inline(_small(column)),
                 Cell(share_of(column.nulls, column.rows), right=True),
                 Cell(estimated(column.distinct, column.distinct_by), right=True),
                 column.type,
-                _short(column.low),
-                _short(column.high),
+                *bounds,
                 remarks(column),
             ]
         )
-    yield table(headers, lines, "Columns")
+    return table([*headers, "Remarks"], lines, "Columns")
 
 
 def _short(value: object) -> Cell:

@@ -69,15 +69,20 @@ def _histogram(column: Column) -> str:
 
 
 def distinct(
-    con: DuckDBPyConnection, rows: str, columns: Sequence[Column], facts: Sequence[Facts]
+    con: DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[Column],
+    facts: Sequence[Facts],
+    exact: bool = False,
 ) -> dict[int, Distinct]:
     """How many values columns have that have many, by the columns' numbers.
 
     Args:
         facts: of each of the columns.
+        exact: count all values: there are not many rows.
     """
     found: dict[int, Distinct] = {}
-    steps = [step_for(each["distinct"]) for each in facts]
+    steps = [1 if exact else step_for(each["distinct"]) for each in facts]
     for start in range(0, len(columns), COLUMNS_AT_ONCE):
         asked = columns[start : start + COLUMNS_AT_ONCE]
         # Not one aggregate for each over the same scan: DuckDB computes what a FILTER leaves out.

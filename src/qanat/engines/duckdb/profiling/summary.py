@@ -46,7 +46,8 @@ def profile(con: DuckDBPyConnection, rows: str, schema: Schema) -> Profiled:
     pairs = list(zip(columns, facts, strict=True))
     values = counted(con, source, [c for c, f in pairs if few(c, f)])
     many = [(c, f) for c, f in pairs if c.at not in values]
-    different = distinct(con, source, [c for c, _ in many], [f for _, f in many])
+    asked, told = [c for c, _ in many], [f for _, f in many]
+    different = distinct(con, source, asked, told, exact=taken.whole)
     found = []
     for column, each in pairs:
         known = values.get(column.at)
