@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib import import_module
 from pathlib import Path
 
@@ -127,9 +128,10 @@ def _state(session: Session, name: str, version: int | None) -> tuple[str, Snaps
     known = {fold(table.name): table for table in states_of(session, owner)}
     table = known.get(fold(name))
     if table is None:
+        names = f"qanat show {shlex.quote(owner)} --state names those that there are"
         raise TableNotFoundError(
             f"{owner} keeps no state {name}",
             nearest=nearest(name, [each.name for each in known.values()]),
-            hint="each of its epochs is computed by itself, or it has never run",
+            hint=names if known else None,
         )
     return table.name, session.store.snapshot(table, version)
