@@ -50,6 +50,8 @@ def put(shop: Shop, name: str, rows: list[tuple[object, ...]]) -> None:
         ("in/0.json", 3, None),
         ("in/*.json", 3, None),
         ("read_files('in/*.json', format => 'ndjson')", 3, None),
+        ("read_files('in/*.json', format => 'ndjson') WHERE id = 2", 1, None),
+        ("bronze b JOIN bronze__quarantine q USING (id)", 0, None),
         ("SELECT id FROM bronze WHERE id > 1 -- some", 1, None),
     ],
 )
@@ -57,6 +59,7 @@ def test_whatever_has_rows(shop: Shop, named: str, rows: int, version: int | Non
     with qanat.open(shop.folder) as project:
         found = project.profile(named)
         assert (found.rows, found.version, found["id"].nulls) == (rows, version, 0)
+        assert found["id"].type == "bigint"
         assert not list(project.session.scratch.glob("profiled-*"))
 
 

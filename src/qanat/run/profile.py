@@ -55,10 +55,10 @@ def profile_after(running: RunningUpdate, dataset: str) -> None:
 def _profiled(
     session: Session, found: Subject, columns: Sequence[str], where: Predicate | None
 ) -> Profiled:
-    if found.dataset:
+    if found.plain:
         (batch,) = found.inputs.values()
         return session.engine.profile(batch, columns, where)
-    # What is computed, or parsed, is so once: a profile reads its rows several times.
+    # What is computed is so once: a profile reads its rows several times.
     folder = session.scratch / f"profiled-{uuid4().hex}"
     folder.mkdir(parents=True)
     # The sample is chosen by the end of a file's name, too: it must be the same each time.

@@ -40,6 +40,7 @@ class Subject(Frozen):
         dataset: the name of its table; empty if it is none.
         version: of the table.
         rows: of the table, if known.
+        plain: whether the rows are those of its only input, with all columns.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Subject(Frozen):
     dataset: str = ""
     version: int | None = None
     rows: int | None = None
+    plain: bool = False
 
 
 def subject(session: Session, text: str, owner: str, version: int | None = None) -> Subject:
@@ -70,8 +72,8 @@ def subject(session: Session, text: str, owner: str, version: int | None = None)
         raise TableNotFoundError(
             f"{text} is no table, so it has no version {version}", wanted="the name of a table"
         )
-    sql = text
-    if _is_file(session, text):
+    sql, plain = text, _is_file(session, text)
+    if plain:
         sql = f"SELECT * FROM read_files({literal(text)})"
     elif not _QUERY.match(text):
         sql = f"SELECT * FROM {text}"
@@ -83,7 +85,7 @@ def subject(session: Session, text: str, owner: str, version: int | None = None)
     query = to_engine(asked.query, session.dialect, session.pipeline.own)
     # Imported only here: with it comes the parser.
     executable = import_module("qanat.planning.eventtime").without_windows(query)
-    return Subject(text, executable, inputs)
+    return Subject(text, executable, inputs, plain=plain)
 
 
 def _is_file(session: Session, text: str) -> bool:
@@ -119,7 +121,7 @@ def _table(
     sql = f'SELECT * FROM "{relation}"'
     query = SqlQuery(sql, sql, session.dialect, (read,), place)
     inputs: dict[str, Batch] = {relation: snapshot.batch}
-    return Subject(text, query, inputs, name, snapshot.version, snapshot.rows)
+    return Subject(text, query, inputs, name, snapshot.version, snapshot.rows, True)
 
 
 def _state(session: Session, name: str, version: int | None) -> tuple[str, Snapshot]:
