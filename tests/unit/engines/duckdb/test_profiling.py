@@ -134,6 +134,24 @@ def test_all_is_exact_of_a_table_that_is_its_own_sample(
     assert all(c.values_by is Method.EXACT for c in found.columns)
 
 
+@pytest.mark.parametrize(
+    ("value", "rows"),
+    [
+        ("(i % 50)::DECIMAL(15, 2)", [60] * 16 + [40]),
+        ("(i % 11)::DECIMAL(15, 2) / 100::DECIMAL(5, 0)", [91] * 10 + [90]),
+        ("((i % 11) * 0.01)::DECIMAL(15, 2)", [91] * 10 + [90]),
+        ("DATE '2026-01-01' + (i % 40)::INTEGER", [50] * 20),
+        ("i % 4", [250] * 4),
+        ("[0, 10, 1000][1 + i % 3]", [667, *[0] * 15, 333]),
+    ],
+)
+def test_even_values_have_even_bins(
+    engine: DuckDBEngine, tmp_path: Path, value: str, rows: list[int]
+) -> None:
+    found = engine.profile(table(tmp_path, f"SELECT {value} AS v FROM range(1000) t (i)"))
+    assert [b.rows for b in found["v"].histogram] == rows
+
+
 def test_no_rows(engine: DuckDBEngine, tmp_path: Path) -> None:
     sql = "SELECT 1 AS n, 'a' AS t, [1] AS l, DATE '2026-01-01' AS d, true AS b WHERE false"
     found = engine.profile(table(tmp_path, sql))
