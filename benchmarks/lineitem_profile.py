@@ -47,34 +47,25 @@ def measure() -> list[Figure]:
             lambda _: profiled(folder, "lineitem"),
             baseline(lambda _: summarized(folder, "lineitem")),
         )
-        large, summary = medians(
-            1,
-            lambda _: profiled(folder, "large"),
-            baseline(lambda _: summarized(folder, "large")),
-            warm=False,
-        )
-    for name, cost in (("Qanat", own), ("SUMMARIZE", theirs), ("Qanat, large", large)):
-        print(f"lineitem_profile: {name} {cost.document()}", file=sys.stderr)
+        _show("Qanat", own)
+        _show("SUMMARIZE", theirs)
+        large = profiled(folder, "large")
+        _show("Qanat, large", large)
     rows = f"{TIMES * 6} M rows"
     return [
         Figure("lineitem_profile: CPU", own.cpu, "SUMMARIZE", theirs.cpu, "s", Against.RATIO, 1.0),
-        _memory("lineitem_profile: peak memory", own, theirs),
-        Figure(
-            f"lineitem_profile, {rows}: CPU",
-            large.cpu,
-            "SUMMARIZE",
-            summary.cpu,
-            "s",
-            Against.RATIO,
-            1.0,
-        ),
-        _memory(f"lineitem_profile, {rows}: peak memory", large, summary),
+        _memory("lineitem_profile: peak memory", own, "SUMMARIZE", theirs),
+        _memory(f"lineitem_profile, {rows}: peak memory", large, "6 M rows", own),
     ]
 
 
-def _memory(name: str, own: Cost, theirs: Cost) -> Figure:
-    peaks = own.peak / 1e6, theirs.peak / 1e6
-    return Figure(name, peaks[0], "SUMMARIZE", peaks[1], "MB", Against.VALUE, MEMORY)
+def _show(name: str, cost: Cost) -> None:
+    print(f"lineitem_profile: {name} {cost.document()}", file=sys.stderr, flush=True)
+
+
+def _memory(name: str, own: Cost, base: str, other: Cost) -> Figure:
+    peaks = own.peak / 1e6, other.peak / 1e6
+    return Figure(name, peaks[0], base, peaks[1], "MB", Against.VALUE, MEMORY)
 
 
 def profiled(folder: Path, table: str) -> Cost:
