@@ -305,7 +305,9 @@ def test_an_update_of_other_datasets_ends_a_lease_that_has_expired(
     ledger: Ledger, another: Open
 ) -> None:
     old = ledger.acquire("update-1", 60, ["bronze"])
-    record = UpdateRecord("update-1", "dev", "run", 1.0, leaves=("bronze", "view"))
+    record = UpdateRecord(
+        "update-1", "dev", "run", 1.0, leaves=("bronze", "view"), origin="schedule nightly"
+    )
     ledger.begin_update(record, old)
     ledger.keep("update-1", [EventRecord(1, 1.0, Warned(None, "it runs"))])
     ledger.renew(old, -1)

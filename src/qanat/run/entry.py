@@ -195,6 +195,7 @@ class LedgerEntry:
         diary: the observer that keeps what the update tells.
         datasets: what it is to work on.
         command: as the history shows it.
+        origin: what started it, see `UpdateRecord`.
         started: when the update began, seconds since 1970 (UTC).
 
     """
@@ -205,6 +206,7 @@ class LedgerEntry:
     diary: Diary
     datasets: Sequence[str]
     command: str = "run"
+    origin: str | None = None
     started: float = field(default_factory=time.time)
     begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -223,7 +225,12 @@ class LedgerEntry:
                 self.gate.open()
                 environment, leaves = self.session.project.environment, self._leaves()
                 record = UpdateRecord(
-                    self.id, environment, self.command, self.started, leaves=leaves
+                    self.id,
+                    environment,
+                    self.command,
+                    self.started,
+                    leaves=leaves,
+                    origin=self.origin,
                 )
                 self.session.ledger.begin_update(record, self.gate.lease.latest)
                 self._forget()
@@ -311,6 +318,7 @@ def open_update(
     everything: bool = False,
     lasts: float | None = None,
     stop: threading.Event | None = None,
+    origin: str | None = None,
 ) -> Iterator[OpenUpdate]:
     """Work on datasets under their lease, with a line in the history that tells how it ended.
 
@@ -323,6 +331,7 @@ def open_update(
         everything: whether the lease is of all datasets that there are, not of these alone.
         lasts: seconds that the lease lasts without a sign of life; default: a minute.
         stop: ends the waiting for other updates once it is set.
+        origin: what started it; default: a person.
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.
@@ -356,7 +365,7 @@ def open_update(
     with session.at_work, held as lease:
         look_again()
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, diary, datasets, command)
+        entry = LedgerEntry(session, id, gate, diary, datasets, command, origin)
         running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
         opened = OpenUpdate(running, entry)
         tell(UpdateStarted(id, session.project.environment, tuple(datasets)))

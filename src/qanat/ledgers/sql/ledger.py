@@ -61,7 +61,7 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlMetrics):
         with self._held(lease) as transaction:
             transaction.write(
                 f"INSERT INTO qanat_updates (scope, {UPDATE_COLUMNS})"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self.scope, *update_row(update)),
             )
 

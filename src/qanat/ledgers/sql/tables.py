@@ -234,6 +234,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, dataset_key, flow, metric, update_id)
         )""",
     ),
+    (
+        # What started an update; NULL: a person.
+        "ALTER TABLE qanat_updates ADD COLUMN origin TEXT",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 
