@@ -21,13 +21,14 @@ from qanat.model.record import (
 )
 from qanat.model.schema import Schema
 from qanat.ports.metrics import MetricsHistory
+from qanat.ports.outbox import Outbox
 from qanat.ports.pauses import Pauses
 
 BUSY_SECONDS = 30.0
 """Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
 
 
-class Ledger(Pauses, MetricsHistory, Protocol):
+class Ledger(Pauses, MetricsHistory, Outbox, Protocol):
     """What is recorded of one project and environment.
 
     Every method that writes is durable on return, except `keep`.
@@ -103,8 +104,10 @@ class Ledger(Pauses, MetricsHistory, Protocol):
 
     # -- updates and epochs ----------------------------------------------------------------
 
-    def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
-        """Record that an update runs.
+    def begin_update(
+        self, update: UpdateRecord, lease: Lease, observers: Collection[str] = ()
+    ) -> None:
+        """Record that an update runs, and that it owes its events to observers (see `Outbox`).
 
         Raises:
             LeaseLostError: the lease is no longer ours.
