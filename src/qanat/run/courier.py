@@ -137,13 +137,15 @@ class Courier:
             parts.append(f"{count(self._outstanding, 'event')} could not be delivered")
         elif self._outstanding or earlier:
             left = [count(self._outstanding, "event")] if self._outstanding else []
-            left += [f"those of {count(earlier, 'earlier update')}"] if earlier else []
-            parts.append(f"{' and '.join(left)} are still to be delivered, by the next update")
+            left += [f"events of {count(earlier, 'earlier update')}"] if earlier else []
+            are = "is" if self._outstanding == 1 and not earlier else "are"
+            text = f"{' and '.join(left)} {are} still to be delivered: the next update tries again"
+            parts.append(text)
         if self._refused:
             parts.append(f"it refused {count(self._refused, 'event')}")
         if self._outdated:
-            keep = count(self._outdated, "update")
-            parts.append(f"events of {keep} are too old and are given up")
+            old = count(self._outdated, "update")
+            parts.append(f"events of {old} are too old and are given up")
         return f"observer {self.name}: {'; '.join(parts)}" if parts else ""
 
     def _is_own(self, owed: Owed) -> bool:

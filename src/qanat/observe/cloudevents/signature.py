@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ def secrets_of(text: str) -> tuple[bytes, ...]:
     for word in text.split():
         try:
             secret = b64decode(word.removeprefix(_PREFIX), validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise ValueError("not base64") from error
         if not _LEAST <= len(secret) <= _MOST:
             raise ValueError(f"{len(secret)} bytes")

@@ -199,7 +199,7 @@ def metrics(columns: Columns, rows: int, size: int) -> Facet | None:
     """What is known of the columns of the rows that were written."""
     known = {name: _metrics(each) for name, each in columns.items()}
     name = "DataQualityMetricsDatasetFacet"
-    return facet(name, "1-0-0", rowCount=rows, bytes=size, columnMetrics=known) if known else None
+    return facet(name, "1-0-1", rowCount=rows, bytes=size, columnMetrics=known) if known else None
 
 
 def _metrics(column: ColumnMetrics) -> dict[str, Any]:
