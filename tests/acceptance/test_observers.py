@@ -159,13 +159,13 @@ def test_what_is_left_comes_before_what_is_new(shop: Shop, closed: int) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from qanat.model.event import EpochCommitted
+from qanat.model.event import kind_of
 from qanat.run.session import Session
 from qanat.run.update import update
 
 class Die:
     def on(self, event):
-        if isinstance(event, EpochCommitted):
+        if kind_of(event) == sys.argv[2]:
             os.kill(os.getpid(), 9)
 
 with Session.open(Path(sys.argv[1])) as session:
@@ -173,39 +173,91 @@ with Session.open(Path(sys.argv[1])) as session:
 """
 
 
-def killed(shop: Shop) -> str:
-    """The identifier of an update that is killed once an epoch is committed."""
-    done = subprocess.run([sys.executable, "-c", KILLED, str(shop.root)], capture_output=True)
+def killed(shop: Shop, at: str) -> str:
+    """The identifier of an update that is killed when it tells an event of that kind."""
+    command = [sys.executable, "-c", KILLED, str(shop.root), at]
+    done = subprocess.run(command, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     with Session.open(shop.root) as session:
         (crashed,) = session.ledger.updates(1)
     return crashed.id
 
 
+@pytest.mark.parametrize("at", ["epoch_committed", "dataset_ended", "update_ended"])
 @pytest.mark.parametrize("reachable", [False, True])
 def test_of_an_update_that_was_killed_no_event_is_lost(
-    shop: Shop, closed: int, reachable: bool
+    shop: Shop, closed: int, reachable: bool, at: str
 ) -> None:
-    shop.observe(
-        hook={"kind": "webhook", "url": f"http://127.0.0.1:{closed}", "wait": "30 seconds"}
-    )
+    url = f"http://127.0.0.1:{closed}"
+    shop.observe(hook={"kind": "webhook", "url": url, "wait": "30 seconds"})
     receiver = Receiver(port=closed)
     if reachable:
         with receiving(receiver):
-            crashed = killed(shop)
+            crashed = killed(shop, at)
     else:
-        crashed = killed(shop)
+        crashed = killed(shop, at)
+    shop.arrive(2)
     with receiving(receiver):
         after = shop.update().id
     got = ids(receiver.taken)
     assert set(shop.kept(crashed)) <= set(got)
-    assert f"{crashed}/crashed" in got
-    (end,) = [b for b in receiver.taken if b["id"] == f"{crashed}/crashed"]
-    assert end["type"] == "dev.qanat.update.ended"
-    assert end["data"]["facts"]["status"] == "failed"
-    assert end["data"]["facts"]["failure"]["message"] == "its process ended before it did"
     assert [i for i in got if i.startswith(after)] == shop.kept(after)
     assert shop.owed() == []
+    ends = [b for b in receiver.taken if b["type"] == "dev.qanat.update.ended"]
+    (end,) = [b["data"]["facts"] for b in ends if b["data"]["update"] == crashed]
+    if at == "update_ended":
+        # It had been written that it succeeded.
+        assert (end["status"], end["failure"]) == ("succeeded", None)
+    else:
+        assert f"{crashed}/crashed" in got
+        assert end["status"] == "failed"
+        assert end["failure"]["message"] == "its process ended before it did"
+
+
+def test_a_process_that_is_killed_while_it_delivers(shop: Shop) -> None:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def answer(number: int, request: Request) -> tuple[int, dict[str, str]]:
+        del request
+        if number == 4:
+            running[0].kill()
+            running[0].wait(60)
+        return 200, {}
+
+    with receiving(Receiver(answer)) as receiver:
+        shop.observe(hook={"kind": "webhook", "url": receiver.url, "wait": "30 seconds"})
+        command = [sys.executable, "-c", KILLED, str(shop.root), "never"]
+        running.append(subprocess.Popen(command))
+        assert running[0].wait(60) == -signal.SIGKILL
+        shop.arrive(2)
+        shop.update()
+        with Session.open(shop.root) as session:
+            updates = [u.id for u in session.ledger.updates()]
+    got = ids(receiver.taken)
+    for each in updates:
+        assert set(shop.kept(each)) <= set(got)
+    assert shop.owed() == []
+
+
+def test_a_continuous_update_tells_while_it_runs(shop: Shop) -> None:
+    stop, told = threading.Event(), threading.Event()
+
+    def answer(number: int, request: Request) -> tuple[int, dict[str, str]]:
+        if request.json["type"] == "dev.qanat.epoch.committed":
+            told.set()
+        return 200, {}
+
+    with receiving(Receiver(answer)) as receiver:
+        shop.observe(hook={"kind": "webhook", "url": receiver.url, "wait": "30 seconds"})
+        with qanat.open(shop.root) as project:
+            run = threading.Thread(target=lambda: project.run_continuously(stop=stop))
+            run.start()
+            assert told.wait(60)
+            stop.set()
+            run.join(60)
+    types = [b["type"] for b in receiver.taken]
+    assert types[0] == "dev.qanat.update.started"
+    assert types[-1] == "dev.qanat.update.ended"
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])

@@ -100,7 +100,7 @@ COMMON = OptionTable(
     ),
 )
 """What may be said of every observer."""
-WAIT = "2 seconds"
+WAIT = "5 seconds"
 """The value of `wait` where nothing is said."""
 KEEP = "7 days"
 """The value of `keep` where nothing is said."""
@@ -124,7 +124,7 @@ class DeclaredObserver(Frozen):
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     events: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
-    wait: float = 2.0
+    wait: float = 5.0
     keep: float = 7 * 86400.0
 
     def wants(self, event: Event | UnknownEvent) -> bool:
