@@ -191,8 +191,12 @@ def column_lineage(portrait: Portrait) -> Facet | None:
 def _transformation(expression: str) -> dict[str, Any]:
     if not expression:
         return {"type": "DIRECT", "subtype": "IDENTITY", "masking": False}
-    known = {"type": "DIRECT", "subtype": "TRANSFORMATION", "masking": False}
-    return known | {"description": expression}
+    return {
+        "type": "DIRECT",
+        "subtype": "TRANSFORMATION",
+        "masking": False,
+        "description": expression,
+    }
 
 
 def metrics(columns: Columns, rows: int, size: int) -> Facet | None:
