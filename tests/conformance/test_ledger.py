@@ -1413,6 +1413,14 @@ def _claim(url: str | None, private: Path, scope: str) -> None:
     os._exit(0)
 
 
+def test_what_nobody_claims_for_a_year_is_forgotten(ledger: Ledger, lease: Lease) -> None:
+    begun(ledger, lease, ["gone"])
+    later = UpdateRecord("update-2", "dev", "run", 7.0 + 400 * 86400)
+    ledger.begin_update(later, lease, ["alerts"])
+    rows = _read(ledger, f"SELECT observer FROM qanat_outbox WHERE scope = '{lease.scope}'")
+    assert rows == [("alerts",)]
+
+
 def test_what_is_owed_is_the_scopes_own(
     ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
 ) -> None:

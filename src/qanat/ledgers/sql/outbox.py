@@ -13,6 +13,9 @@ from qanat.ledgers.sql.process import Process, this_process
 from qanat.ledgers.sql.reader import SqlLedgerReader
 from qanat.model.outbox import Owed
 
+_FORGOTTEN = 366 * 86400.0
+"""Seconds for which an entry is kept that nobody claims."""
+
 
 class SqlOutbox(SqlLedgerReader):
     """The outbox of a ledger."""
@@ -87,6 +90,10 @@ def owe(
         since: when the update began, seconds since 1970 (UTC).
     """
     until, me = transaction.now() + seconds, this_process()
+    # What was owed to an observer that the spec has no longer: nobody claims it.
+    transaction.write(
+        "DELETE FROM qanat_outbox WHERE scope = ? AND since < ?", (scope, since - _FORGOTTEN)
+    )
     transaction.write_all(
         "INSERT INTO qanat_outbox (scope, observer, update_id, number, since, claimed, host,"
         " machine, pid, process_started) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",

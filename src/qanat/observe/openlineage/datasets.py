@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qanat.model.pipeline import DatasetKind
 from qanat.model.portrait import Place, Portrait
 from qanat.model.schema import Schema
 from qanat.observe.openlineage import facets
@@ -28,9 +29,8 @@ def input_of(place: Place, columns: Schema) -> dict[str, Any]:
 
 def described(portrait: Portrait, place: Place) -> dict[str, Any]:
     """A dataset as it is declared, and as an update has left it."""
-    table = portrait.format if portrait.kind != "sink" else None
+    table = None if portrait.kind == DatasetKind.SINK else portrait.format
     made = portrait.made
-    kind = "VIEW" if portrait.kind == "materialized view" else "TABLE"
     written = made is not None and made.version is not None
     facts = known(
         schema=facets.schema(portrait.schema),
@@ -40,7 +40,7 @@ def described(portrait: Portrait, place: Place) -> dict[str, Any]:
         tags=facets.tags(portrait.tags),
         columnLineage=facets.column_lineage(portrait),
         storage=None if table is None else facets.storage(table),
-        datasetType=None if table is None else facets.dataset_type(kind),
+        datasetType=None if table is None else facets.dataset_type(portrait.kind),
     )
     if made is not None:
         rows = made.counts.written

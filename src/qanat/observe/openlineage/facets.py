@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from qanat import __version__
 from qanat.model.event import Failure
 from qanat.model.metrics import Columns
+from qanat.model.pipeline import DatasetKind
 from qanat.model.portrait import Place, Portrait
 from qanat.model.record import UpdateRecord
 from qanat.model.schema import DataType, Field, Schema, Struct
@@ -152,8 +153,10 @@ def version(number: int) -> Facet:
 
 
 def dataset_type(kind: str) -> Facet:
-    """What a dataset is."""
-    return facet("DatasetTypeDatasetFacet", "1-0-1", datasetType=kind)
+    """What a table is."""
+    materialized = kind == DatasetKind.MATERIALIZED_VIEW
+    known, more = ("VIEW", "MATERIALIZED") if materialized else ("TABLE", None)
+    return facet("DatasetTypeDatasetFacet", "1-0-1", datasetType=known, subType=more)
 
 
 def tags(words: Iterable[str]) -> Facet | None:
