@@ -102,6 +102,7 @@ class Portrait(Frozen):
         tags: the words by which it is found.
         streams: True if its flows read only what is new.
         expectations: that its rows are checked by.
+        quarantine: where rows go that break a rule; None if they cannot.
         made: what an update has done to it; None if nobody asked for that.
     """
 
@@ -119,4 +120,5 @@ class Portrait(Frozen):
     tags: tuple[str, ...] = ()
     streams: bool = False
     expectations: tuple[Expectation, ...] = ()
+    quarantine: Place | None = None
     made: Made | None = None

@@ -97,6 +97,7 @@ class Portraits:
             tuple(declared.tags),
             any(read.streaming for read in reads),
             declared.expectations,
+            place_of(session.table(declared.quarantine).location),
             None if update is None else self._made(declared, update),
         )
 

@@ -234,8 +234,10 @@ def test_what_a_dataset_is_made_of(shop: qanat.Project, told: list[Document]) ->
         f"{tables}/bronze_orders",
         f"{tables}/customers",  # a rule refers to it
     }
-    (output,) = document["outputs"]
+    output, aside = document["outputs"]
     assert (output["namespace"], output["name"]) == ("file", f"{tables}/silver_orders")
+    assert aside["name"] == f"{tables}/silver_orders__quarantine"
+    assert aside["outputFacets"]["outputStatistics"]["rowCount"] == 3
     names = [f["name"] for f in output["facets"]["schema"]["fields"]]
     assert names == ["order_id", "customer_id", "ordered_on", "amount"]
     assert output["outputFacets"]["outputStatistics"]["rowCount"] == 5

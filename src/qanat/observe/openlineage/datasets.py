@@ -59,3 +59,9 @@ def output_of(portrait: Portrait, place: Place) -> dict[str, Any]:
         statistics = facets.output_statistics(made.counts.written, made.bytes)
         found["outputFacets"] = {"outputStatistics": statistics}
     return found
+
+
+def quarantine_of(place: Place, rows: int) -> dict[str, Any]:
+    """The table that has the rows which a job has set aside."""
+    found = named(place, known(dataSource=facets.source(place)))
+    return {**found, "outputFacets": {"outputStatistics": facets.output_statistics(rows)}}

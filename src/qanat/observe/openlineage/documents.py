@@ -23,7 +23,14 @@ from qanat.model.observer import Told
 from qanat.model.portrait import Portrait
 from qanat.model.record import CONTINUOUS, UpdateRecord
 from qanat.observe.openlineage import facets
-from qanat.observe.openlineage.datasets import described, input_of, known, named, output_of
+from qanat.observe.openlineage.datasets import (
+    described,
+    input_of,
+    known,
+    named,
+    output_of,
+    quarantine_of,
+)
 from qanat.observe.openlineage.facets import Facet
 from qanat.observe.openlineage.names import NAMESPACE, job_name, run_id
 from qanat.ports.observer import Observed
@@ -213,11 +220,11 @@ def _of_job(portrait: Portrait, continuous: bool) -> dict[str, Facet]:
 def _data(portrait: Portrait) -> dict[str, list[Any]]:
     """What a job reads and writes."""
     inputs = [input_of(place, columns) for place, columns in portrait.inputs.items()]
-    place = portrait.place
-    return {
-        "inputs": inputs,
-        "outputs": [] if place is None else [output_of(portrait, place)],
-    }
+    outputs = [] if portrait.place is None else [output_of(portrait, portrait.place)]
+    aside = 0 if portrait.made is None else portrait.made.counts.set_aside
+    if aside and portrait.quarantine is not None:
+        outputs.append(quarantine_of(portrait.quarantine, aside))
+    return {"inputs": inputs, "outputs": outputs}
 
 
 def _moment(at: float) -> str:
