@@ -26,7 +26,7 @@ def run_id(job: str, update: UpdateRecord) -> str:
     Its time is the start of the update, all other bits are a digest of job and update.
 
     >>> run_id("shop/dev", UpdateRecord("20261130T010315-f4eed8", "dev", "run", 1796000595.25))
-    '019ad27f-2c92-7cf8-bd8b-6fa1fcd3f1a6'
+    '01a229fa-3d32-72de-a35a-ddb4c6c75ded'
     """
     digest = int.from_bytes(sha256(f"{update.id}\0{job}".encode()).digest()[:10])
     milliseconds = int(update.started * 1000) & (1 << 48) - 1
