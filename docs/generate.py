@@ -37,9 +37,10 @@ from qanat.declare import (
     types as column_types,
 )
 from qanat.errors import QanatError
-from qanat.model import pipeline
+from qanat.model import observer, pipeline
 from qanat.model.adapter import Connector, Option, OptionTable, TableFunction
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
+from qanat.model.event import kept_kinds
 from qanat.model.expectation import Action
 from qanat.model.keyed import STRATEGY, Strategy
 from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
@@ -52,7 +53,7 @@ from qanat.model.rule import References, Unique
 from qanat.model.schema import Field
 from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ
-from qanat.report import documents
+from qanat.report import documents, events
 from qanat.report.schema import schema_of
 from qanat.report.shape import Shape, type_of
 from qanat.report.version import VERSION
@@ -229,7 +230,27 @@ def _adapters() -> Lines:
         for kind in ledgers
     ]
     yield from table(["Database", "`ledger`"], rows)
-    yield "Other packages may add engines, table formats and ledgers."
+    yield from _observers()
+    yield "Other packages may add engines, table formats, ledgers and kinds of observers."
+
+
+def _observers() -> Lines:
+    """What may stand below `observers`."""
+    yield "## Observers"
+    yield ""
+    yield "`observers: {NAME: {kind: …}}` says who else is told of what updates do"
+    yield "([Events](../how-to/events.md)). An environment adds observers, gives one of the same"
+    yield "name other options, or leaves it out (`NAME: off`). All of them may have:"
+    yield ""
+    yield from _option_table(observer.COMMON)
+    kinds = ", ".join(code(k) for k in kept_kinds())
+    yield f"Kinds of events: {kinds}. `wait` is {observer.WAIT} if it is left out, `keep`"
+    yield f"{observer.KEEP}."
+    yield ""
+    for name in plugins.BUILTIN["observers"]:
+        yield f"### `kind: {name}`"
+        yield ""
+        yield from _option_table(plugins.observer_kind(name).options)
 
 
 # -- SQL -----------------------------------------------------------------------------------
@@ -643,7 +664,7 @@ def json_documents() -> Lines:
     folder = f"schemas/v{VERSION}"
     rows = [
         [f"[{code(name)}]({folder}/{name}.json)", _link(shape)]
-        for name, shape in {**documents.DOCUMENTS, "crash": crash.CRASH}.items()
+        for name, shape in {**documents.DOCUMENTS, **_BESIDE}.items()
     ]
     yield from table(["Schema", "Document"], rows)
     for shape in _shapes():
@@ -655,16 +676,21 @@ def json_documents() -> Lines:
         yield from table(["Key", "Value"], rows)
 
 
+_BESIDE = {"crash": crash.CRASH, "event": events.TOLD}
+"""Documents that no command prints with `--output json`, by the names of their schemas."""
+
+
 def json_schemas() -> dict[str, dict[str, Any]]:
     """The JSON schema of every document, by its name."""
     found = {name: documents.schema(name) for name in documents.DOCUMENTS}
-    return {**found, "crash": schema_of(crash.CRASH, crash.SHAPES, documents.FACTS)}
+    more = {"crash": schema_of(crash.CRASH, crash.SHAPES, documents.FACTS)}
+    return {**found, **more, "event": events.told_schema()}
 
 
 def _shapes() -> list[Shape]:
     """Every shape once: each document, and behind it what only it has."""
     found = [documents.FACTS]
-    waiting = [*documents.DOCUMENTS.values(), crash.CRASH]
+    waiting = [*documents.DOCUMENTS.values(), *_BESIDE.values()]
     while waiting:
         shape = waiting.pop(0)
         if shape in found:

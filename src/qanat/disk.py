@@ -70,6 +70,28 @@ def remove(*paths: Path) -> None:
         sync(folder)
 
 
+def append_line(path: Path, text: str) -> None:
+    """Add a line to a file, whole also where several processes do; both are made if need be.
+
+    Raises:
+        OSError: the disk could not do it.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     append_line(Path(folder, "log", "events.ndjson"), "{}")
+    ...     Path(folder, "log", "events.ndjson").read_text()
+    '{}\\n'
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        line = f"{text}\n".encode()
+        if os.write(handle, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        os.close(handle)
+
+
 def staged_file(path: Path, size: int) -> os.stat_result:
     """What the disk says of a staged file that is about to be published.
 

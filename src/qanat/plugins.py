@@ -2,8 +2,9 @@
 
 Adapters that come with Qanat have one line each in `BUILTIN`; those of other packages are entry
 points of the group `qanat.<kind>` (`qanat.connectors`, `qanat.engines`, `qanat.formats`,
-`qanat.ledgers`). Both name a value of `qanat.model.adapter`. Reading package metadata costs 20 ms,
-so other packages are asked only for what is not built in.
+`qanat.ledgers`, `qanat.observers`). Both name a value of `qanat.model.adapter` or
+`qanat.model.kind`. Reading package metadata costs 20 ms, so other packages are asked only for what
+is not built in.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 from qanat.errors import OptionError, nearest
 from qanat.model.adapter import Connector, Connectors
-from qanat.model.kind import EngineKind, LedgerKind, TableFormat
+from qanat.model.kind import EngineKind, LedgerKind, ObserverKind, TableFormat
 
 if TYPE_CHECKING:
     from qanat.ports.ledger import Ledger
@@ -37,12 +38,18 @@ BUILTIN: dict[str, dict[str, str]] = {
         "sqlite": "qanat.ledgers.sql:SQLITE",
         "postgresql": "qanat.ledgers.sql:POSTGRESQL",
     },
+    "observers": {
+        "webhook": "qanat.observe.cloudevents:WEBHOOK",
+        "openlineage": "qanat.observe.openlineage:OPENLINEAGE",
+        "file": "qanat.observe.cloudevents:FILE",
+    },
 }
 _NOUNS = {
     "connectors": "connector",
     "engines": "engine",
     "formats": "table format",
     "ledgers": "ledger",
+    "observers": "kind of observer",
 }
 
 
@@ -76,6 +83,11 @@ def engine(name: str) -> EngineKind:
 def table_format(name: str) -> TableFormat:
     """The table format of a name; raises `OptionError` as `connector` does."""
     return cast("TableFormat", _adapter("formats", name))
+
+
+def observer_kind(name: str) -> ObserverKind:
+    """The kind of observer of a name; raises `OptionError` as `connector` does."""
+    return cast("ObserverKind", _adapter("observers", name))
 
 
 def formats() -> tuple[str, ...]:

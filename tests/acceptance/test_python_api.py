@@ -419,3 +419,8 @@ def test_all_tables_at_a_glance(shop: qanat.Project, folder: Path) -> None:
     assert "damaged" in str(damaged.problem)
     assert [each.problem for each in others] == [None] * len(others)
     assert "damaged" in str(again.overview())
+
+
+def test_the_history_tells_what_started_an_update(shop: qanat.Project) -> None:
+    shop.run(origin="airflow shop/load/2026-11-30")
+    assert [e.update.origin for e in shop.history()] == ["airflow shop/load/2026-11-30"]

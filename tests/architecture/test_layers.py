@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ports",),
     ("declare", "quality", "planning", "dialect"),
     ("disk",),
-    ("compression", "descriptors", "objects", "plugins"),
+    ("compression", "descriptors", "http", "objects", "plugins"),
     ("engines", "storage", "ledgers", "connectors", "observe"),
     ("run",),
     ("report",),

@@ -15,11 +15,16 @@ from qanat.connectors.postgres.source import PostgresSource
 from qanat.connectors.tables.source import DatasetSource, DeltaSource, ProjectSource
 from qanat.engines.duckdb.engine import DuckDBEngine
 from qanat.ledgers.sql.ledger import SqlLedger
+from qanat.observe.cloudevents.lines import EventLines
+from qanat.observe.cloudevents.webhook import Webhook
+from qanat.observe.openlineage.observer import OpenLineage
 from qanat.ports.engine import Engine
 from qanat.ports.ledger import Ledger
+from qanat.ports.observer import DeliveringObserver, Observed
 from qanat.ports.sink import Sink
 from qanat.ports.source import Source
 from qanat.ports.store import TableStore
+from qanat.run.portraits import Portraits
 from qanat.storage.delta.store import DeltaStore
 from qanat.storage.iceberg.store import IcebergStore
 
@@ -31,6 +36,8 @@ SINKS: tuple[type[Sink], ...] = (FilesSink, KafkaSink, PostgresSink)
 ENGINES: tuple[type[Engine], ...] = (DuckDBEngine,)
 STORES: tuple[type[TableStore], ...] = (DeltaStore, IcebergStore)
 LEDGERS: tuple[type[Ledger], ...] = (SqlLedger,)
+OBSERVERS: tuple[type[DeliveringObserver], ...] = (EventLines, OpenLineage, Webhook)
+OBSERVED: type[Observed] = Portraits
 
 
 def test_all_adapters_are_compared_with_their_ports() -> None:
@@ -46,3 +53,5 @@ def test_all_adapters_are_compared_with_their_ports() -> None:
     assert stores == set(STORES)
     ledgers = (plugins.imported(kind) for kind in plugins.BUILTIN["ledgers"].values())
     assert all(issubclass(plugins.imported(k.ledger), LEDGERS) for k in ledgers)
+    kinds = (plugins.observer_kind(name) for name in plugins.BUILTIN["observers"])
+    assert {plugins.imported(kind.observer) for kind in kinds} == set(OBSERVERS)

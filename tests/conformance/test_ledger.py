@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from qanat.model.event import (
 )
 from qanat.model.metrics import Metrics, Volume, Watched
 from qanat.model.move import Move, Moved
+from qanat.model.outbox import Owed
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -305,7 +306,9 @@ def test_an_update_of_other_datasets_ends_a_lease_that_has_expired(
     ledger: Ledger, another: Open
 ) -> None:
     old = ledger.acquire("update-1", 60, ["bronze"])
-    record = UpdateRecord("update-1", "dev", "run", 1.0, leaves=("bronze", "view"))
+    record = UpdateRecord(
+        "update-1", "dev", "run", 1.0, leaves=("bronze", "view"), origin="schedule nightly"
+    )
     ledger.begin_update(record, old)
     ledger.keep("update-1", [EventRecord(1, 1.0, Warned(None, "it runs"))])
     ledger.renew(old, -1)
@@ -1329,8 +1332,9 @@ def _by_flow_alone(transaction: Transaction) -> None:
     transaction.write("DROP INDEX qanat_epochs_by_flow_and_dataset")
     transaction.write("DROP TABLE qanat_pauses")
     transaction.write("ALTER TABLE qanat_epochs DROP COLUMN columns")
-    for table in ("metrics", "watched", "anomalies"):
+    for table in ("metrics", "watched", "anomalies", "outbox"):
         transaction.write(f"DROP TABLE qanat_{table}")
+    transaction.write("ALTER TABLE qanat_updates DROP COLUMN origin")
 
 
 @pytest.mark.parametrize("kind", ["sink", "streaming table"])
@@ -1370,3 +1374,89 @@ def test_a_closed_ledger_can_be_opened_again(ledger: Ledger, another: Open, leas
     committed(ledger, lease, epoch())
     ledger.close()
     assert len(another().epochs()) == 1
+
+
+# -- what observers are owed ---------------------------------------------------------------------
+
+OBSERVERS = ("alerts", "catalog")
+
+
+def begun(ledger: Ledger, lease: Lease, observers: Collection[str] = OBSERVERS) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 7.0), lease, observers)
+
+
+def test_an_update_owes_its_events_to_observers(ledger: Ledger, lease: Lease) -> None:
+    begun(ledger, lease)
+    # It delivers them itself.
+    assert ledger.claim(OBSERVERS, 60) == ()
+    mine = [Owed(name, "update-1", 0, 7.0) for name in OBSERVERS]
+    ledger.give_back(mine)
+    assert ledger.claim(["alerts"], 60) == mine[:1]
+    assert ledger.claim(OBSERVERS, 60) == mine[1:]
+    assert ledger.claim(["other"], 60) == ()
+    ledger.delivered(mine[0])
+    ledger.give_back(mine)
+    assert ledger.claim(OBSERVERS, 60) == mine[1:]
+
+
+def test_how_far_an_observer_has_got_is_remembered_and_never_taken_back(
+    ledger: Ledger, lease: Lease
+) -> None:
+    begun(ledger, lease, ["alerts"])
+    owed = Owed("alerts", "update-1", 5, 7.0)
+    ledger.renew_claims([owed], 60)
+    ledger.give_back([replace(owed, number=3)])
+    assert ledger.claim(["alerts"], 60) == [owed]
+
+
+def test_a_claim_that_expires_is_free(ledger: Ledger, lease: Lease) -> None:
+    begun(ledger, lease, ["alerts"])
+    owed = Owed("alerts", "update-1", 0, 7.0)
+    ledger.renew_claims([owed], -1)
+    assert ledger.claim(["alerts"], 60) == [owed]
+
+
+def test_the_claims_of_a_process_that_has_died_are_free(
+    ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
+) -> None:
+    begun(ledger, lease, ["alerts"])
+    owed = Owed("alerts", "update-1", 0, 7.0)
+    ledger.give_back([owed])
+    ended = FORKED.Process(target=_claim, args=(url, tmp_path / "_qanat", lease.scope))
+    ended.start()
+    ended.join(60)
+    assert ended.exitcode == 0
+    assert ledger.claim(["alerts"], 60) == [owed]
+
+
+def _claim(url: str | None, private: Path, scope: str) -> None:
+    assert len(open_ledger(url, private, scope).claim(["alerts"], 600)) == 1
+    os._exit(0)
+
+
+def test_what_nobody_claims_for_a_year_is_forgotten(ledger: Ledger, lease: Lease) -> None:
+    begun(ledger, lease, ["gone"])
+    later = UpdateRecord("update-2", "dev", "run", 7.0 + 400 * 86400)
+    ledger.begin_update(later, lease, ["alerts"])
+    rows = _read(ledger, f"SELECT observer FROM qanat_outbox WHERE scope = '{lease.scope}'")
+    assert rows == [("alerts",)]
+
+
+def test_what_is_owed_is_the_scopes_own(
+    ledger: Ledger, lease: Lease, url: str | None, tmp_path: Path
+) -> None:
+    begun(ledger, lease, ["alerts"])
+    ledger.give_back([Owed("alerts", "update-1", 0, 7.0)])
+    other = open_ledger(url, tmp_path / "_qanat", f"flights/{uuid4().hex}")
+    try:
+        assert other.claim(["alerts"], 60) == ()
+    finally:
+        other.close()
+
+
+def test_an_update_that_cannot_begin_owes_nothing(ledger: Ledger, lease: Lease) -> None:
+    lost = replace(lease, token=lease.token + 1)
+    with pytest.raises(LeaseLostError):
+        begun(ledger, lost)
+    ((rows,),) = _read(ledger, f"SELECT count(*) FROM qanat_outbox WHERE scope = '{lease.scope}'")
+    assert rows == 0

@@ -68,6 +68,11 @@ _PORTS = 65535
     metavar="FILE",
     help="Write an HTML page of the update to this file, as `qanat report` does.",
 )
+@click.option(
+    "--origin",
+    metavar="TEXT",
+    help="What starts the update, for the history: a task of an orchestrator, say.",
+)
 @project_ref
 @logs
 @output
@@ -79,6 +84,7 @@ def command(
     continuous: bool,
     metrics: tuple[str, int] | None,
     report: Path | None,
+    origin: str | None,
     ref: ProjectRef,
     logs: Logs,
     json: bool,
@@ -108,6 +114,11 @@ def command(
             "--report is about an update that has ended",
             hint="leave it out, and write the page later: qanat report",
         )
+    if origin is not None and (continuous or dry_run):
+        raise CommandLineError(
+            "--origin tells in the history what started an update that ends by itself",
+            hint="leave it out",
+        )
     with ref.open() as project:
         if dry_run:
             planned = project.plan(select, **vars(refreshes))
@@ -120,7 +131,9 @@ def command(
                 _show(result, ref, "")
             return exit_code(result)
         with watching(logs, json) as observers:
-            result = project.run(select, **vars(refreshes), wait=wait, observers=observers)
+            result = project.run(
+                select, **vars(refreshes), wait=wait, origin=origin, observers=observers
+            )
         if report is not None and result.id:
             # Imported only here: few updates write a page.
             write = import_module("qanat.report.page").write

@@ -34,6 +34,7 @@ class Settings(Frozen):
     schema_drift: Drift = ProjectSpec.schema_drift
     sinks: str = "on"
     allowed_folders: tuple[str, ...] | None = None
+    observers: Mapping[str, Any] = field(default_factory=dict)
 
 
 SETTINGS = OptionTable(
@@ -94,13 +95,16 @@ SETTINGS = OptionTable(
             "the only ones, beside the storage, whose files the project's SQL may read or write;"
             " default: any file that the process may read",
         ),
+        Option("observers", "who else is told of what updates do, by name"),
     ),
 )
 """All keys that an author may write."""
 
 KEYS = SETTINGS.names
 MAPPINGS = ("configuration", "storage_options")
-"""The keys whose values are mappings."""
+"""The keys whose values are mappings of texts."""
+SECTIONS = ("observers",)
+"""The keys whose values are mappings that a module of their own reads."""
 
 
 def validated(
@@ -119,7 +123,7 @@ def validated(
     found: dict[str, Any] = {}
     before = len(problems)
     for key, entry in entries.items():
-        if entry.value is None:
+        if entry.value is None or key in SECTIONS:
             continue
         if key == "libraries":
             found[key] = _globs(entry, problems)

@@ -18,12 +18,13 @@ from qanat.declare.environments import (
     renamed,
 )
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, Settings, validated
+from qanat.declare.observers import observers_of
+from qanat.declare.settings import KEYS, MAPPINGS, SECTIONS, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
 from qanat.model.dialect import SPARK
-from qanat.model.kind import EngineKind, TableFormat
+from qanat.model.kind import EngineKind, ObserverKind, TableFormat
 from qanat.model.limit import (
     LIMIT,
     QUARANTINE_LIMIT,
@@ -62,6 +63,7 @@ def load_project(
     spec: Path,
     engines: Callable[[str], EngineKind],
     formats: Callable[[str], TableFormat],
+    observers: Callable[[str], ObserverKind],
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> ProjectSpec:
@@ -77,6 +79,7 @@ def load_project(
         spec: the spec's file.
         engines: what is known of an engine, by its name; raises `OptionError` if there is none.
         formats: the same of a table format.
+        observers: the same of a kind of observer.
         environment: the environment; default: `dev`, which need not be declared.
         environ: the environment variables; default: `os.environ`.
 
@@ -120,6 +123,7 @@ def load_project(
     chosen = _validate(merged, spec, problems)
     dialect = None if chosen is None else _dialect(chosen, engines, merged, spec, problems)
     _check_configuration(merged.get("configuration"), problems)
+    told = observers_of(merged.get("observers"), observers, problems)
     if chosen is not None:
         _check_format(chosen, formats, merged, spec, problems)
     if chosen is None or dialect is None or problems:
@@ -130,7 +134,7 @@ def load_project(
     reads_from = None
     if name in origins:
         settings = {k: v for k, v in environ.items() if not k.startswith(_OVERRIDE)}
-        reads_from = load_project(spec, engines, formats, origins[name], settings)
+        reads_from = load_project(spec, engines, formats, observers, origins[name], settings)
         check_apart(storage, name, reads_from, merged.get("storage"))
     return ProjectSpec(
         name=chosen.name,
@@ -156,6 +160,7 @@ def load_project(
         allowed_folders=_allowed(spec.parent, chosen.allowed_folders),
         environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
+        observers=told,
     )
 
 
@@ -196,12 +201,16 @@ def _mapping(top: Entry, file: str) -> Entries:
 
 
 def _merge(weak: Entries, strong: Entries) -> Entries:
-    """Two sets of settings as one: strong values win; `configuration` is merged key by key."""
+    """Two sets of settings as one: strong values win; `configuration` is merged key by key.
+
+    So are sections, by the names of what they declare.
+    """
     merged = {**weak, **strong}
-    mine, theirs = weak.get("configuration"), strong.get("configuration")
-    if mine and theirs and isinstance(mine.value, dict) and isinstance(theirs.value, dict):
-        both = {**mine.value, **theirs.value}
-        merged["configuration"] = Entry(both, theirs.at, theirs.key_at)
+    for key in ("configuration", *SECTIONS):
+        mine, theirs = weak.get(key), strong.get(key)
+        if mine and theirs and isinstance(mine.value, dict) and isinstance(theirs.value, dict):
+            both = {**mine.value, **theirs.value}
+            merged[key] = Entry(both, theirs.at, theirs.key_at)
     return merged
 
 
@@ -222,10 +231,11 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             names = present.value if present and isinstance(present.value, dict) else {}
             spelled = rest if rest in names else Names(names).find(rest) or rest
             configuration[spelled] = entry
-        elif key in KEYS and key not in MAPPINGS and not rest:
+        elif key in KEYS and key not in (*MAPPINGS, *SECTIONS) and not rest:
             found[key] = entry
         else:
-            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS if k not in MAPPINGS]
+            single = (k for k in KEYS if k not in (*MAPPINGS, *SECTIONS))
+            known = [f"{_OVERRIDE}{k.upper()}" for k in single]
             known.append(f"{_OVERRIDE}CONFIGURATION__NAME")
             problems.append(
                 SpecError(

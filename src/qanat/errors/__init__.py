@@ -49,7 +49,8 @@
     │   ├── NotAppendOnlyError          Q4011
     │   ├── LedgerError                 Q4012
     │   │   └── LedgerLostError         Q4014
-    │   └── NotAllowedError             Q4013
+    │   ├── NotAllowedError             Q4013
+    │   └── UndeliveredError            Q4015
     └── RunError                        Q5000  an update could not do its work
         ├── UpdateRunningError          Q5001
         ├── LeaseLostError              Q5002
@@ -70,6 +71,7 @@ found, the nearest right name and a hint, as far as they are known.
 
 from qanat.errors.adapter import (
     AdapterError,
+    Again,
     FileChangedError,
     FileUnreadableError,
     FileVanishedError,
@@ -84,6 +86,7 @@ from qanat.errors.adapter import (
     TableCorruptError,
     TableNotFoundError,
     TableTooNewError,
+    UndeliveredError,
     disk_full,
 )
 from qanat.errors.contract import (
@@ -145,6 +148,7 @@ from qanat.errors.run import (
 __all__ = [
     "DATASET",
     "AdapterError",
+    "Again",
     "AmbiguousMergeError",
     "AnomalyError",
     "BreakingChangeError",
@@ -202,6 +206,7 @@ __all__ = [
     "TableNotFoundError",
     "TableTooNewError",
     "TypeNameError",
+    "UndeliveredError",
     "UnsupportedError",
     "UpdateFailedError",
     "UpdateNotFoundError",

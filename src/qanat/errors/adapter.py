@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from enum import StrEnum
 from typing import ClassVar
 
 from qanat.errors.root import Location, QanatError
@@ -137,3 +138,37 @@ class NotAllowedError(AdapterError):
             got=link and f"the link {link[0]} leads to {link[1]}",
             hint=f"add {link[1] if link else 'its folder'} to `allowed_folders` in the spec",
         )
+
+
+class Again(StrEnum):
+    """Whether an event that an observer did not take is sent to it again."""
+
+    SOON = "soon"
+    """After a pause: it was not there, or too busy."""
+    LATER = "later"
+    """With the next update: it takes nothing as things are, such as with a wrong password."""
+    NEVER = "never"
+    """It does not want this one."""
+
+
+class UndeliveredError(AdapterError):
+    """An observer did not take an event.
+
+    Args:
+        again: whether and when it is sent again.
+        after: seconds to wait before that, if the observer has said so.
+    """
+
+    code = "Q4015"
+
+    def __init__(
+        self,
+        message: str,
+        again: Again = Again.SOON,
+        after: float | None = None,
+        got: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, got=got, hint=hint)
+        self.again = again
+        self.after = after

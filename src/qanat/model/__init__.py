@@ -18,5 +18,6 @@ remembers, such as how far a flow has read), `metrics` (what is kept of an updat
 of its columns), `backtest` (what checks would have done), `table` (a stored table, and what an
 epoch does to it), `comparison` (of two relations by keys), `owner` (whose it is), `move` (what
 gets another name, or goes), `kept` (what a flow keeps, as people see it), `event` (what an update
-tells while it runs).
+tells while it runs), `observer` (who else is told), `outbox` (what of it has still to be
+delivered), `portrait` (a dataset as catalogs describe it).
 """

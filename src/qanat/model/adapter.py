@@ -170,8 +170,7 @@ class OptionTable(Frozen):
                         location=location,
                     )
                 found[canonical] = checked
-        # One that is missing may be one that is misspelled: that is told first.
-        problems.require()
+        problems.require()  # one that is missing may be one that is misspelled
         for option in self.options:
             if option.required and found.get(option.name) in (None, ""):
                 raise OptionError(
@@ -236,8 +235,8 @@ def _number(type: ValueType, text: str) -> float | None:
 def folded(name: str) -> str:
     """A name for comparison: Databricks writes camelCase, Python and DuckDB snake_case.
 
-    >>> folded("maxFilesPerTrigger") == folded("max_files_per_trigger")
-    True
+    >>> folded("maxFilesPerTrigger")
+    'maxfilespertrigger'
     """
     return fold(re.sub(r"[_\W]", "", name))
 
@@ -270,14 +269,14 @@ class Connector(Frozen):
         formats: what Spark's ``format.`place` `` and a plain string in FROM read, by format.
         options: of the functions.
         sinks: option tables by sink format.
-        dialect: of SQL, in which its options mean what they say; None if that is so in all. A
-            call in another dialect gets one option more, `dialect`.
+        dialect: of SQL, in which its options mean what they say; in others, calls name theirs.
         replaces: table functions of other systems, in whose place its first function stands.
         hidden: columns of its sources that `SELECT *` leaves out.
         label: how a source is named to people: `{place}`, and options by name in braces.
         key: how the ledger names a source, like `label`; default: by name, place and identity.
         function: the name of the SQL function in fingerprints; default: the first of `functions`.
         own: whether its sources are the project's own datasets.
+        locate: gives the `Place` of a source or sink by place, options and the project's folder.
     """
 
     name: str
@@ -295,6 +294,7 @@ class Connector(Frozen):
     key: str = ""
     function: str = ""
     own: bool = False
+    locate: str | None = None
 
     @property
     def call(self) -> str:
@@ -379,7 +379,7 @@ class Connectors(Frozen):
         return next((c for c in self.all if function in c.functions), None)
 
     def having(self, function: str) -> tuple[Connector, ...]:
-        """All connectors that have a table function of that name (lower case)."""
+        """All that have a table function of that name (lower case)."""
         return tuple(c for c in self.all if function in c.functions)
 
     def instead_of(self, function: str) -> Connector | None:

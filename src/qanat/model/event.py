@@ -197,6 +197,15 @@ def kind_of(event: Event | UnknownEvent) -> str:
     return event.kind if isinstance(event, UnknownEvent) else _kind(type(event))
 
 
+def kept_kinds() -> tuple[str, ...]:
+    """The kinds of events that the ledger keeps: all but progress, which is only shown.
+
+    >>> "update_ended" in kept_kinds(), "dataset_progress" in kept_kinds()
+    (True, False)
+    """
+    return tuple(name for name, kind in _kinds().items() if kind is not DatasetProgress)
+
+
 def facts_of(event: Event | UnknownEvent) -> dict[str, Any]:
     """What an event tells, by field, as values that JSON has.
 

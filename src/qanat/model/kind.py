@@ -1,4 +1,4 @@
-"""What engines, table formats and ledgers say of themselves before their code is loaded."""
+"""What engines, table formats, ledgers and observers say of themselves before they are loaded."""
 
 from __future__ import annotations
 
@@ -69,3 +69,17 @@ class LedgerKind(Frozen):
     name: str
     ledger: str
     schemes: tuple[str, ...] = ()
+
+
+class ObserverKind(Frozen):
+    """A kind of observer: its name in the spec, the class of its `DeliveringObserver`.
+
+    Args:
+        options: what the spec may say of one, beside `qanat.model.observer.COMMON`.
+        later: True if what could not be delivered is delivered by a later update.
+    """
+
+    name: str
+    observer: str
+    options: OptionTable
+    later: bool = True

@@ -93,7 +93,7 @@ class Metrics(Frozen):
             max(self.ended, later.ended),
             self.epochs + later.epochs,
             self.counts + later.counts,
-            _together(self.rules, later.rules),
+            together(self.rules, later.rules),
             self.bytes + later.bytes,
             joined(self.columns, later.columns),
         )
@@ -190,7 +190,8 @@ def _plain(value: object) -> int | float | str | None:
     return value
 
 
-def _together(one: tuple[RuleCount, ...], other: tuple[RuleCount, ...]) -> tuple[RuleCount, ...]:
+def together(one: tuple[RuleCount, ...], other: tuple[RuleCount, ...]) -> tuple[RuleCount, ...]:
+    """What came of expectations in two lots of epochs, added up by expectation."""
     found = {(r.dataset, r.rule, r.action): r for r in one}
     for rule in other:
         key = rule.dataset, rule.rule, rule.action

@@ -17,6 +17,7 @@ from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.location import is_url
 from qanat.model.name import Named, Names, fold, same
+from qanat.model.observer import DeclaredObserver
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
 
@@ -229,6 +230,7 @@ class ProjectSpec(Frozen):
         allowed_folders: absolute folders; files elsewhere may not be read or written by queries,
             apart from the storage's. None: any may.
         senders: by name, the configuration of each other environment that sends to sinks.
+        observers: who else is told of what updates do.
     """
 
     name: str
@@ -254,6 +256,7 @@ class ProjectSpec(Frozen):
     environments: tuple[str, ...] = ("dev",)
     allowed_folders: tuple[str, ...] | None = None
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    observers: tuple[DeclaredObserver, ...] = ()
 
     @property
     def tables(self) -> str:

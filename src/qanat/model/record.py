@@ -120,6 +120,7 @@ class UpdateRecord(Frozen):
     Args:
         leaves: where files of it may be left over if it crashed: the datasets that it works on,
             and views into whose quarantines it may put rows; None if that is not known.
+        origin: what started it, such as `schedule nightly, due …`; None: a person.
     """
 
     id: str
@@ -130,6 +131,7 @@ class UpdateRecord(Frozen):
     status: UpdateStatus = UpdateStatus.RUNNING
     error: str | None = None
     leaves: tuple[str, ...] | None = None
+    origin: str | None = None
 
     @property
     def as_crashed(self) -> UpdateRecord:

@@ -12,7 +12,7 @@ from qanat.errors import ColumnNotFoundError, nearest
 from qanat.model.changes import Expression
 from qanat.model.dialect import DIALECTS
 from qanat.model.name import Name, Named, Names, fold, same
-from qanat.model.pipeline import Dataset, Flow, Pipeline
+from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.query import FunctionQuery, Read, SourceRef, SqlQuery
 from qanat.model.schema import Schema
@@ -83,6 +83,28 @@ def column_lineage(
     return as_graph((tracer.node(dataset, column),))
 
 
+def direct_origins(
+    pipeline: Pipeline,
+    graph: Graph,
+    schemas: Mapping[str, Schema],
+    dataset: Dataset,
+    abroad: Abroad = HERE,
+) -> Mapping[str, tuple[Made, ...]]:
+    """By column of a dataset, how each of its flows makes it of columns that are stored.
+
+    Temporary views are seen through. Arguments are those of `column_lineage`.
+    """
+    tracer = _Tracer(pipeline, graph, Named(schemas), abroad)
+    views = {n for n in graph.upstream(dataset.name) if _is_view(pipeline.dataset(n))}
+    tracer.learn({dataset.name, *views, *(n for n in schemas if pipeline.get(n) is not None)})
+    columns = tracer.columns.get(dataset.name, ())
+    return {column: tuple(tracer.made(dataset.name, column)) for column in columns}
+
+
+def _is_view(dataset: Dataset) -> bool:
+    return dataset.kind is DatasetKind.TEMPORARY_VIEW
+
+
 @dataclass(slots=True)
 class _Tracer:
     """Follows columns from query to query.
@@ -151,6 +173,21 @@ class _Tracer:
                 masked("; ".join(expressions)),
             )
         return nodes[start]
+
+    def made(self, name: str, column: str, below: frozenset[_Key] = frozenset()) -> Iterator[Made]:
+        """How each flow into a dataset makes a column, of columns that are stored."""
+        for _, made in self._made(name, column):
+            origins: dict[Origin, None] = {}
+            expressions = [made.expression]
+            for origin in made.origins:
+                key = self._key(origin)
+                if key is None or key in below or not _is_view(self.pipeline.dataset(key[0])):
+                    origins[origin] = None
+                    continue
+                for each in self.made(key[0], str(origin.column), below | {key}):
+                    origins |= dict.fromkeys(each.origins)
+                    expressions.append(each.expression)
+            yield Made(masked("; ".join(filter(None, expressions))), tuple(origins))
 
     # -- one query ---------------------------------------------------------------------------
 

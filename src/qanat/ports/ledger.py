@@ -21,6 +21,7 @@ from qanat.model.record import (
 )
 from qanat.model.schema import Schema
 from qanat.ports.metrics import MetricsHistory
+from qanat.ports.outbox import Outbox
 from qanat.ports.pauses import Pauses
 from qanat.ports.requests import Requests
 
@@ -28,7 +29,7 @@ BUSY_SECONDS = 30.0
 """Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
 
 
-class Ledger(Pauses, Requests, MetricsHistory, Protocol):
+class Ledger(Pauses, Requests, MetricsHistory, Outbox, Protocol):
     """What is recorded of one project and environment.
 
     Every method that writes is durable on return, except `keep`.
@@ -104,8 +105,10 @@ class Ledger(Pauses, Requests, MetricsHistory, Protocol):
 
     # -- updates and epochs ----------------------------------------------------------------
 
-    def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
-        """Record that an update runs.
+    def begin_update(
+        self, update: UpdateRecord, lease: Lease, observers: Collection[str] = ()
+    ) -> None:
+        """Record that an update runs, and that it owes its events to observers (see `Outbox`).
 
         Raises:
             LeaseLostError: the lease is no longer ours.

@@ -145,6 +145,7 @@ class Project(Continuous, Quality, Upkeep):
         accept_loss: bool = False,
         replace: Names = (),
         wait: float | bool = False,
+        origin: str | None = None,
         observers: Sequence[Observer] = (),
     ) -> Update:
         """Bring datasets up to date: read what is new, check it, publish it.
@@ -163,6 +164,8 @@ class Project(Continuous, Quality, Upkeep):
             replace: files that have come back with new content: their rows take the place of
                 those that were read of them before.
             wait: seconds to wait for other updates of these datasets; True: as long as it takes.
+            origin: what starts it, such as a task of an orchestrator, for the history; default:
+                a person.
             observers: get every event as it happens.
 
         Raises:
@@ -178,7 +181,8 @@ class Project(Continuous, Quality, Upkeep):
         ('succeeded', 'unchanged')
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss, replace)
-        return shown(Update, run_module("update").update(self._current(), chosen, observers, wait))
+        update = run_module("update").update
+        return shown(Update, update(self._current(), chosen, observers, wait, origin))
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.

@@ -1,8 +1,8 @@
-"""What keeps a project in order: maintenance of its tables, other names, removals."""
+"""What keeps a project in order: maintenance, other names, removals; and exports for catalogs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -43,6 +43,27 @@ class Upkeep:
         """
         found = run_module("upkeep").maintain(self._current(), datasets, observers, wait, dry_run)
         return shown(Maintenance, found)
+
+    def export_openlineage(
+        self, update: str | None = None, *, namespace: str = "qanat"
+    ) -> Iterator[dict[str, Any]]:
+        """The documents of OpenLineage for catalogs that take them from a file.
+
+        Args:
+            update: what this one did, by its identifier or `last`; default: what is declared, as
+                events about datasets and jobs that need no run.
+            namespace: of the jobs.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            UpdateNotFoundError: there is no such update.
+
+        >>> [each["job"]["name"] for each in project.export_openlineage() if "job" in each][0]
+        'shop/dev/bronze_orders'
+        """
+        # Imported only here: with it come the documents.
+        openlineage = import_module("qanat.report.openlineage").openlineage
+        yield from openlineage(self._current(), update, namespace)
 
     def pause(self, *datasets: str, reason: str = "") -> Paused:
         """Let no update work on datasets until `resume`; an epoch that has begun comes to its end.

@@ -6,11 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qanat.model.event import EventRecord, facts_of, kind_of
+from qanat.model.observer import Told
+from qanat.observe.cloudevents.event import SCHEMA
 from qanat.report.history import update_line
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.narrative import narrate
-from qanat.report.shape import Key, Shape
+from qanat.report.schema import schema_of
+from qanat.report.shape import Key, Shape, Shapes
 from qanat.run.results import UpdateEvents
 from qanat.text import PLAIN, Layout
 
@@ -48,6 +51,28 @@ EVENTS = Shape(
     "What one update told, in its order; `seconds` is null while it runs.",
 )
 PARTS = (EVENT,)
+TOLD = Shape(
+    "EventData",
+    Told,
+    (
+        VERSION_KEY,
+        Key("update", "update.id"),
+        *(Key(name, f"update.{name}") for name in ("environment", "command", "origin")),
+        Key("number", "record.number"),
+        Key("event", of=str, make=lambda told: kind_of(told.record.event)),
+        Key("facts", of=dict[str, Any], make=lambda told: facts_of(told.record.event)),
+    ),
+    "The data of a CloudEvent that an observer gets: one event of an update, as in\n"
+    "`EventsDocument`. `origin` is what started the update, null for a person; `number` is 0 for\n"
+    "the end of an update whose process could not tell of it.",
+)
+
+
+def told_schema() -> dict[str, Any]:
+    """The JSON schema of the data of a CloudEvent, by the name that events give it."""
+    schema = schema_of(TOLD, Shapes(TOLD), EVENT)
+    return {"$schema": schema.pop("$schema"), "$id": SCHEMA, **schema}
+
 
 _NOTHING = "No event was kept of it."
 

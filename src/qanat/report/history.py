@@ -41,9 +41,11 @@ PAST_UPDATE = Shape(
         Key("started", of=str, make=lambda entry: moment(entry.update.started)),
         Key("seconds", of=float | None, make=lambda entry: _took(entry.update)),
         Key("error", "update.error"),
+        Key("origin", "update.origin"),
         "epochs",
     ),
-    "One update. `status`: `running`, `succeeded` or `failed`; oldest epoch first.",
+    "One update. `status`: `running`, `succeeded` or `failed`; oldest epoch first.\n\n"
+    "`origin`: what started it; null: a person.",
 )
 HISTORY = Shape(
     "HistoryDocument",
@@ -77,6 +79,8 @@ def history_html(entries: Iterable[HistoryEntry]) -> str:
         mood = _MOODS.get(update.status, "plain")
         text = f"{utc(update.started)}: {update.command} {update.status.value}{took}"
         parts.append(heading(text, mood, update.id))
+        if update.origin:
+            parts.append(heading(f"started by {update.origin}", "plain"))
         if update.error:
             parts.append(heading(update.error.partition("\n")[0], "bad"))
         if entry.epochs:
@@ -100,6 +104,8 @@ def update_line(update: UpdateRecord, layout: Layout = PLAIN) -> str:
 def _update(entry: HistoryEntry, layout: Layout) -> list[str]:
     update = entry.update
     lines = [update_line(update, layout)]
+    if update.origin:
+        lines.append("  started by " + printable(update.origin))
     if update.error:
         lines.append("  " + printable(update.error.partition("\n")[0]))
     if entry.epochs:

@@ -1,8 +1,8 @@
 """What surrounds everything that writes: a lease, a gate, a line in the history, and its events.
 
 `open_update` is the frame of updates, replays, renamings and removals. Each has an identifier, a
-record in the ledger (`LedgerEntry`) and events there (`Diary`). `working_on` is the frame of what
-they do with one dataset.
+record in the ledger (`LedgerEntry`) and events there (`qanat.run.diary`). `working_on` is the
+frame of what they do with one dataset.
 """
 
 from __future__ import annotations
@@ -11,100 +11,33 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import import_module
 from secrets import token_hex
-from threading import Lock
 
 from qanat.errors import LeaseLostError, LedgerError, QanatError, naming
 from qanat.model.event import (
     DatasetEnded,
-    DatasetProgress,
     DatasetStarted,
     Event,
-    EventRecord,
     Failure,
     LeaseAwaited,
     UpdateEnded,
     UpdateStarted,
-    Warned,
 )
 from qanat.model.metrics import KEPT, METRICS_RETENTION
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import CONTINUOUS, Lease, UpdateRecord, UpdateStatus
 from qanat.model.upkeep import parse_duration
-from qanat.ports.ledger import Ledger
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
+from qanat.run.diary import Diary, telling
 from qanat.run.lease import Gate, HeldLease, Patience
 from qanat.run.pulse import Pulse
 from qanat.run.session import Session
-
-MOST = 10_000
-"""Events kept of one update; beyond that only failures, and how the update ended."""
-
-
-class Diary:
-    """An observer that keeps the events of one update in the ledger.
-
-    An update that finds nothing to do leaves no trace, so events wait here until the update is
-    recorded. `DatasetProgress` is shown while it happens, and not kept.
-
-    Args:
-        update: its identifier.
-        most: events to keep; failures come on top.
-    """
-
-    def __init__(self, ledger: Ledger, update: str, most: int = MOST) -> None:
-        self._ledger = ledger
-        self._update = update
-        self._most = most
-        self._waiting: list[EventRecord] = []
-        self._number = 0
-        self._left_out = 0
-        self._recorded = False
-        self._ended = False
-        self._lock = Lock()
-
-    def on(self, event: Event) -> None:
-        """Take an event; after `end`, none is taken any more."""
-        if isinstance(event, DatasetProgress):
-            return
-        with self._lock:
-            if self._ended:
-                return
-            failed = isinstance(event, DatasetEnded) and event.failure is not None
-            if self._number < self._most or failed:
-                self._add(event)
-            else:
-                self._left_out += 1
-
-    def begin(self) -> None:
-        """The ledger knows of the update: hand over what has been told."""
-        with self._lock:
-            self._recorded = True
-            self._hand_over()
-
-    def end(self, event: UpdateEnded) -> None:
-        """Take the last event, before the ledger records the end: both are written together."""
-        with self._lock:
-            if self._left_out:
-                text = f"{self._left_out:,} more events were told; {self._most:,} are kept"
-                self._add(Warned(None, text))
-            self._add(event)
-            self._ended = True
-
-    def _add(self, event: Event) -> None:
-        self._number += 1
-        self._waiting.append(EventRecord(self._number, time.time(), event))
-        if self._recorded:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        self._ledger.keep(self._update, self._waiting)
-        self._waiting = []
 
 
 def failure_of(error: QanatError) -> Failure:
@@ -150,16 +83,6 @@ def new_id() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S-") + token_hex(3)
 
 
-def telling(observers: Sequence[Observer]) -> Callable[[Event], None]:
-    """What hands an event to all observers."""
-
-    def tell(event: Event) -> None:
-        for observer in observers:
-            observer.on(event)
-
-    return tell
-
-
 def leased(session: Session, datasets: Collection[str]) -> Names | None:
     """What a lease has to cover for an update of datasets; None for all that there are."""
     names = Names(datasets)
@@ -197,9 +120,10 @@ class LedgerEntry:
     Args:
         id: identifier of the update.
         gate: opened when the line is written, closed when it ends.
-        diary: the observer that keeps what the update tells.
+        diary: the observer that keeps what the update tells, and hands it on to declared ones.
         datasets: what it is to work on.
         command: as the history shows it.
+        origin: what started it, see `UpdateRecord`.
         started: when the update began, seconds since 1970 (UTC).
 
     """
@@ -210,6 +134,7 @@ class LedgerEntry:
     diary: Diary
     datasets: Sequence[str]
     command: str = "run"
+    origin: str | None = None
     started: float = field(default_factory=time.time)
     begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -228,12 +153,18 @@ class LedgerEntry:
                 self.gate.open()
                 environment, leaves = self.session.project.environment, self._leaves()
                 record = UpdateRecord(
-                    self.id, environment, self.command, self.started, leaves=leaves
+                    self.id,
+                    environment,
+                    self.command,
+                    self.started,
+                    leaves=leaves,
+                    origin=self.origin,
                 )
-                self.session.ledger.begin_update(record, self.gate.lease.latest)
+                lease, owed = self.gate.lease.latest, self.diary.owed
+                self.session.ledger.begin_update(record, lease, owed)
                 self._forget()
                 self.begun = True
-                self.diary.begin()
+                self.diary.begin(record)
 
     def _forget(self) -> None:
         """Let the history of metrics end where the configuration says."""
@@ -278,6 +209,7 @@ class LedgerEntry:
                     self.session.ledger.end_update(self.id, status, self.gate.lease.latest, error)
         finally:
             self._pulse.stop()
+        self.diary.hand_on()
 
 
 @dataclass(slots=True)
@@ -316,6 +248,7 @@ def open_update(
     everything: bool = False,
     lasts: float | None = None,
     stop: threading.Event | None = None,
+    origin: str | None = None,
 ) -> Iterator[OpenUpdate]:
     """Work on datasets under their lease, with a line in the history that tells how it ended.
 
@@ -328,6 +261,7 @@ def open_update(
         everything: whether the lease is of all datasets that there are, not of these alone.
         lasts: seconds that the lease lasts without a sign of life; default: a minute.
         stop: ends the waiting for other updates once it is set.
+        origin: what started it; default: a person.
 
     Raises:
         UpdateRunningError: another update works on one of the datasets.
@@ -336,7 +270,10 @@ def open_update(
     """
     id, started, datasets = new_id(), time.monotonic(), choose()
     session.begin_writing()
-    diary = Diary(session.ledger, id)
+    # Loaded only where the spec has observers.
+    name = "qanat.run.observing"
+    observing = import_module(name).Observing(session) if session.project.observers else None
+    diary = Diary(session.ledger, id, readers=observing)
     tell = telling((diary, *observers))
 
     def look_again() -> None:
@@ -361,10 +298,12 @@ def open_update(
     asks = command != CONTINUOUS and not everything
     waiting = patience(wait, tell, stop, asks)
     held = HeldLease(session.ledger, id, covered(), waiting, choose_again, interrupted, lasts)
-    with session.at_work, held as lease:
+    with session.at_work, observing or nullcontext(), held as lease:
+        if observing is not None:
+            observing.start(tell)
         look_again()
         gate = Gate(session.gates, lease)
-        entry = LedgerEntry(session, id, gate, diary, datasets, command)
+        entry = LedgerEntry(session, id, gate, diary, datasets, command, origin)
         running = RunningUpdate(session, lease, gate, id, time.time_ns(), tell)
         opened = OpenUpdate(running, entry)
         tell(UpdateStarted(id, session.project.environment, tuple(datasets)))

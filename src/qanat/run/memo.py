@@ -132,6 +132,7 @@ _ROOMS = (
     "engines",
     "errors",
     "model",
+    "observe",
     "planning",
     "run",
     "storage",
@@ -170,7 +171,8 @@ def project(spec: Path, environment: str | None) -> ProjectSpec:
         return remembered
     # Imported only here: with it comes the parser of YAML.
     load_project = import_module("qanat.declare.spec").load_project
-    made: ProjectSpec = load_project(spec, plugins.engine, plugins.table_format, environment)
+    kinds = plugins.engine, plugins.table_format, plugins.observer_kind
+    made: ProjectSpec = load_project(spec, *kinds, environment)
     # Keep it only if the file did not change while it was read.
     if spec.read_bytes() == text:
         _keep(key, made, f"{spec}|{environment or ''}|project")

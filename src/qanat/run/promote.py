@@ -21,7 +21,8 @@ from qanat.planning.graph import select
 from qanat.ports.observer import Observer
 from qanat.ports.source import SameRows
 from qanat.run.attempt import RunningUpdate
-from qanat.run.entry import leased, new_id, open_update, patience, telling, working_on
+from qanat.run.diary import telling
+from qanat.run.entry import leased, new_id, open_update, patience, working_on
 from qanat.run.epoch import run_epoch
 from qanat.run.full_refresh import check_resets, check_taken_along, losses, taken_along
 from qanat.run.handover import Taken, check_there, inputs_now, same_rows, take_over

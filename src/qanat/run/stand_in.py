@@ -179,6 +179,7 @@ def _project(project: ProjectSpec, folder: Path) -> ProjectSpec:
         table_format="delta",
         storage_options={},
         ledger=None,
+        observers=(),
         reads_from=None,
         threads=1,
         allowed_folders=None if allowed is None else (*allowed, str(folder)),

@@ -36,6 +36,7 @@ def update(
     selection: Selection | None = None,
     observers: Sequence[Observer] = (),
     wait: float | bool = False,
+    origin: str | None = None,
 ) -> UpdateResult:
     """Bring datasets up to date.
 
@@ -43,6 +44,7 @@ def update(
         selection: which ones, and how; default: all, only what is new.
         observers: get every event as it happens.
         wait: seconds to wait for other updates of the same datasets; True: as long as it takes.
+        origin: what starts it, for the history; default: a person.
 
     Raises:
         ProblemsError: the declarations are wrong; nothing was run.
@@ -57,7 +59,7 @@ def update(
         chosen.append(choose_datasets(session, asked))
         return chosen[-1].datasets
 
-    with open_update(session, choose, observers, wait=wait) as opened:
+    with open_update(session, choose, observers, wait=wait, origin=origin) as opened:
         results = _update(opened, chosen[-1])
         failed = [f"{r.dataset}: {r.reason}" for r in results if r.status == "failed"]
         opened.failed = "; ".join(failed) or None

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tests.acceptance.hinted.case import FAILING, ORDERS, SILVER, SQL, Case, stream
 
 SPEC = "name: shop\nenvironments: {{prod: {{}}, dev: {}, apart: {{}}}}\n"
+HOOKED = "name: shop\nobservers: {{hook: {{kind: webhook, url: 'https://a.example', {}}}}}\n"
 CHECKPOINTED = ORDERS.replace(
     "orders AS", "orders TBLPROPERTIES ('delta.checkpointInterval' = '1') AS"
 )
@@ -46,6 +47,19 @@ def odd(columns: dict[str, list[Any]]) -> Callable[[Path], None]:
 
 
 CASES = {
+    # -- observers -------------------------------------------------------------------------------
+    "certificates are verified": Case(
+        "qanat validate",
+        "certificates are always verified; `ca_file` names those to trust",
+        before=({"qanat.yml": HOOKED.format("verify: false")},),
+        follow={"qanat.yml": HOOKED.format("ca_file: ca.pem")},
+    ),
+    "an event is posted until it is taken": Case(
+        "qanat validate",
+        "an event is posted until it is taken: see `keep`",
+        before=({"qanat.yml": HOOKED.format("retries: 5")},),
+        follow={"qanat.yml": HOOKED.format("keep: 2 days")},
+    ),
     # -- promotions ------------------------------------------------------------------------------
     "promote what is behind": Case(
         "qanat promote orders silver -e prod --from dev",

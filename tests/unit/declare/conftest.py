@@ -34,7 +34,8 @@ def load(tmp_path: Path) -> Load:
             file = tmp_path / "transformations" / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-        project = load_project(tmp_path / name, plugins.engine, _format, environ={})
+        kinds = plugins.engine, _format, plugins.observer_kind
+        project = load_project(tmp_path / name, *kinds, environ={})
         return load_pipeline(project, plugins.connectors(), plugins.formats())
 
     return loaded

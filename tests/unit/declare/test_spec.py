@@ -29,9 +29,8 @@ def load(
     name: str = "qanat.yml",
 ) -> ProjectSpec:
     (folder / name).write_text(text, encoding="utf-8")
-    return load_project(
-        folder / name, plugins.engine, plugins.table_format, environment, environ or {}
-    )
+    kinds = plugins.engine, plugins.table_format, plugins.observer_kind
+    return load_project(folder / name, *kinds, environment, environ or {})
 
 
 def test_a_spec_needs_only_a_name(tmp_path: Path) -> None:
@@ -574,10 +573,22 @@ def test_an_environment_must_be_declared(tmp_path: Path) -> None:
 
 def test_the_spec_must_exist_and_be_text(tmp_path: Path) -> None:
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: No such file"):
-        load_project(tmp_path / "qanat.yml", plugins.engine, plugins.table_format, environ={})
+        load_project(
+            tmp_path / "qanat.yml",
+            plugins.engine,
+            plugins.table_format,
+            plugins.observer_kind,
+            environ={},
+        )
     (tmp_path / "qanat.yml").write_bytes(b"name: \xff")
     with pytest.raises(ProblemsError, match=r"^qanat.yml: cannot read the spec: it is not UTF-8"):
-        load_project(tmp_path / "qanat.yml", plugins.engine, plugins.table_format, environ={})
+        load_project(
+            tmp_path / "qanat.yml",
+            plugins.engine,
+            plugins.table_format,
+            plugins.observer_kind,
+            environ={},
+        )
 
 
 def test_the_spec_is_found_from_a_folder_below(tmp_path: Path) -> None:
@@ -612,7 +623,11 @@ def test_dialects_are_those_of_the_engine(tmp_path: Path) -> None:
     def dialect(text: str) -> str:
         (tmp_path / "qanat.yml").write_text(f"name: x\n{text}", encoding="utf-8")
         return load_project(
-            tmp_path / "qanat.yml", engines, plugins.table_format, environ={}
+            tmp_path / "qanat.yml",
+            engines,
+            plugins.table_format,
+            plugins.observer_kind,
+            environ={},
         ).dialect
 
     assert dialect("") == "duckdb"
@@ -645,6 +660,8 @@ def test_tables_in_an_object_store_have_their_ledger_beside_the_spec(
     project = load(tmp_path, f"name: x\nstorage: {storage}\nenvironments: {{prod: {{}}}}")
     assert project.tables == tables
     assert project.private.parent == tmp_path / ".qanat"
-    prod = load_project(project.spec, plugins.engine, plugins.table_format, "prod", {})
+    prod = load_project(
+        project.spec, plugins.engine, plugins.table_format, plugins.observer_kind, "prod", {}
+    )
     assert prod.tables == tables.removesuffix("tables") + "prod/tables"
     assert prod.private != project.private

@@ -24,7 +24,7 @@ def declare(tmp_path: Path) -> Declare:
             "libraries:\n  - glob: {include: '*.sql'}\n"
         )
         (tmp_path / "all.sql").write_text(sql, encoding="utf-8")
-        project = load_project(spec, plugins.engine, plugins.table_format)
+        project = load_project(spec, plugins.engine, plugins.table_format, plugins.observer_kind)
         found = load_pipeline(project, plugins.connectors(), plugins.formats())
         assert not found.problems, found.problems
         return found.pipeline

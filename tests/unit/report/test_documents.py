@@ -17,6 +17,7 @@ from qanat.model.schema import Decimal as DecimalType, Field, Primitive, Schema
 from qanat.model.staged import Counts, RuleCount
 from qanat.report.documents import document
 from qanat.report.failure import dumps, failure
+from qanat.report.history import history_text
 from qanat.report.keys import moment
 from qanat.report.shape import Shapes
 from qanat.run.decide import Decision, DefinitionStatus, Step, UpdatePlan
@@ -124,6 +125,15 @@ def test_history_of_an_update_that_still_runs() -> None:
     assert (past["status"], past["seconds"]) == (UpdateStatus.RUNNING.value, None)
     assert (past["epochs"][0]["status"], past["epochs"][0]["written"]) == ("intended", 0)
     assert json.loads(dumps(found)) == found
+
+
+def test_history_tells_what_started_an_update() -> None:
+    person = HistoryEntry(UpdateRecord("u", "dev", "run", 0.0), ())
+    task = HistoryEntry(UpdateRecord("v", "dev", "run", 0.0, origin="airflow shop/load"), ())
+    found = document("history", [person, task])
+    assert [u["origin"] for u in found["updates"]] == [None, "airflow shop/load"]
+    assert "started by" not in history_text([person])
+    assert "  started by airflow shop/load" in history_text([task]).splitlines()
 
 
 def test_problems_come_all_at_once() -> None:

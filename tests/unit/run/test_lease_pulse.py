@@ -14,7 +14,8 @@ from qanat.errors import AdapterError, StorageFullError
 from qanat.model.event import UpdateEnded
 from qanat.model.record import UpdateStatus
 from qanat.run import lease
-from qanat.run.entry import Diary, LedgerEntry
+from qanat.run.diary import Diary
+from qanat.run.entry import LedgerEntry
 from qanat.run.lease import Gate, HeldLease
 from qanat.run.pulse import Pulse, has_pulse
 from qanat.run.scratch import sweep_scratch

@@ -24,7 +24,7 @@ from qanat.model.event import (
 from qanat.model.record import Lease, UpdateRecord, UpdateStatus
 from qanat.plugins import open_ledger
 from qanat.ports.ledger import Ledger
-from qanat.run.entry import Diary
+from qanat.run.diary import Diary
 from qanat.run.look import history, update_events
 from qanat.run.quarantine import replay
 from qanat.run.session import Session
@@ -33,6 +33,9 @@ from tests.forked import FORKED
 
 ENDED = UpdateEnded("u", "failed", 1.0)
 FAILURE = Failure("Q1", "SomeError", "no")
+
+
+RECORD = UpdateRecord("u", "dev", "run", 1.0)
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def lease(ledger: Ledger) -> Lease:
     held = ledger.acquire("u", 60)
-    ledger.begin_update(UpdateRecord("u", "dev", "run", 1.0), held)
+    ledger.begin_update(RECORD, held)
     return held
 
 
@@ -61,7 +64,7 @@ def test_nothing_is_handed_over_before_the_update_is_recorded(
     diary.on(first)
     ledger.renew(lease, 60)
     assert told(ledger) == []
-    diary.begin()
+    diary.begin(RECORD)
     diary.on(second)
     ledger.renew(lease, 60)
     assert told(ledger) == [first, second]
@@ -69,7 +72,7 @@ def test_nothing_is_handed_over_before_the_update_is_recorded(
 
 def test_progress_is_not_kept_nor_what_comes_after_the_end(ledger: Ledger, lease: Lease) -> None:
     diary = Diary(ledger, "u")
-    diary.begin()
+    diary.begin(RECORD)
     diary.on(DatasetProgress("a", "computing", 0.5))
     diary.end(ENDED)
     diary.on(ENDED)
@@ -80,7 +83,7 @@ def test_progress_is_not_kept_nor_what_comes_after_the_end(ledger: Ledger, lease
 
 def test_beyond_the_limit_failures_and_the_end_are_kept(ledger: Ledger, lease: Lease) -> None:
     diary = Diary(ledger, "u", most=3)
-    diary.begin()
+    diary.begin(RECORD)
     kept = [Warned(None, str(n)) for n in range(3)]
     failed = DatasetEnded("a", "failed", "no", 0.1, FAILURE)
     lost = [DatasetStarted("a", "sink")] * 1200

@@ -4,7 +4,7 @@ Here stands what an author may say. Read on in this order: `format` (what a name
 (what the first bytes say), `copies` (of what no engine reads as it is, such as `orc`), `glob`
 (which names are meant, and what a folder and a bucket have in common), `folder` and `bucket` (the
 two places), `sample` (the heads of files), `options` (of a read), then `source` and `sink`, which
-put these together.
+put these together. `places` names them for catalogs.
 """
 
 from __future__ import annotations
@@ -193,5 +193,6 @@ FILES = Connector(
         for name, options in _SINKS.items()
     },
     hidden=("_metadata",),
+    locate="qanat.connectors.files.places:place",
 )
 """What is said of files in SQL, in Python and in the reference."""

@@ -6,7 +6,7 @@ order: `drivers`, `settings` (a client's configuration) and `faults` (what its e
 the source `topics` (what a broker says of them), `start` (where to begin and end), `position` (how
 far they have been read), `consume` (exactly one range, written down) and `source`; for the sink
 `books` (which epochs are there), `produce` (rows as messages), `encode` (with schemas; `avro`
-and `protobuf`), `target` and `sink`.
+and `protobuf`), `target` and `sink`. `places` names topics for catalogs.
 """
 
 from __future__ import annotations
@@ -264,6 +264,7 @@ KAFKA = Connector(
     sinks={"kafka": WRITE},
     dialect="duckdb",
     hidden=("_metadata",),
+    locate="qanat.connectors.kafka.places:place",
 )
 """What `qanat.plugins` finds.
 

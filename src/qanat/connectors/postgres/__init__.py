@@ -5,7 +5,7 @@ Here stands what an author may say. Read on in this order: `url` (what must not 
 for the source `inquiry` (what the server says of a relation), `types` and `arrow` (no value
 changes), `drift` (columns that come and go), `position` (how far it has been read), `spool` (rows
 on their way) and `source`; for the sink `target` (which column takes what), `bookkeeping` (which
-epochs are there), `upsert` (rows that are changes) and `sink`.
+epochs are there), `upsert` (rows that are changes) and `sink`. `places` names tables for catalogs.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ POSTGRES = Connector(
     },
     sinks={"postgres": WRITE},
     replaces=("postgres_scan", "postgres_query"),
+    locate="qanat.connectors.postgres.places:place",
 )
 """What `qanat.plugins` finds.
 

@@ -6,7 +6,7 @@ table is not: only its catalog knows which of its metadata is the newest. So the
 that takes its path; those of other projects are read by name.
 
 Here stand the declarations, with the `options` that all have in common; `source` reads, and
-`feed` knows which versions a stream of changes takes.
+`feed` knows which versions a stream of changes takes; `places` names them for catalogs.
 """
 
 from __future__ import annotations
@@ -70,5 +70,6 @@ DELTA = Connector(
     source=f"{_SOURCE}:DeltaSource",
     functions={"delta_scan": TableFunction()},
     formats={"delta": {}},
+    locate="qanat.connectors.tables.places:place",
 )
 """Delta tables that belong to no project, by path or URL."""

@@ -12,6 +12,7 @@ from qanat.ledgers.sql.database import Transaction
 from qanat.ledgers.sql.lease import SqlLeases, check_due, check_status
 from qanat.ledgers.sql.metrics import SqlMetrics, add_metrics
 from qanat.ledgers.sql.moves import SqlMoves
+from qanat.ledgers.sql.outbox import SqlOutbox, owe
 from qanat.ledgers.sql.pauses import SqlPauses
 from qanat.ledgers.sql.reader import current_generation
 from qanat.ledgers.sql.requests import SqlRequests
@@ -32,6 +33,7 @@ from qanat.ledgers.sql.rows import (
 )
 from qanat.model.event import EventRecord
 from qanat.model.name import fold
+from qanat.model.outbox import CLAIM_SECONDS
 from qanat.model.record import (
     Definition,
     Epoch,
@@ -44,7 +46,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics, SqlOutbox):
     """The ledger of one project and environment, in a relational database.
 
     Args:
@@ -52,8 +54,10 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics):
         scope: `<project>/<environment>`; several ledgers may share a database.
     """
 
-    def begin_update(self, update: UpdateRecord, lease: Lease) -> None:
-        """Record that an update runs.
+    def begin_update(
+        self, update: UpdateRecord, lease: Lease, observers: Collection[str] = ()
+    ) -> None:
+        """Record that an update runs, and owes its events to observers.
 
         Raises:
             LeaseLostError: the lease is no longer ours.
@@ -62,9 +66,11 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics):
         with self._held(lease) as transaction:
             transaction.write(
                 f"INSERT INTO qanat_updates (scope, {UPDATE_COLUMNS})"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (self.scope, *update_row(update)),
             )
+            if observers:
+                owe(transaction, self.scope, update.id, update.started, observers, CLAIM_SECONDS)
 
     def leave(self, update: str, datasets: Collection[str], lease: Lease) -> None:
         """Record where files of a crashed update may still be left over.

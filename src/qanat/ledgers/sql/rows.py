@@ -20,7 +20,7 @@ from qanat.model.record import (
 from qanat.model.schema import Schema
 from qanat.model.staged import ColumnMetrics, Counts, RuleCount
 
-UPDATE_COLUMNS = "id, environment, command, started, ended, status, error, leaves"
+UPDATE_COLUMNS = "id, environment, command, started, ended, status, error, leaves, origin"
 
 EPOCH_COLUMNS = (
     "id, flow, dataset, number, update_id, generation, replaces, ranges, fingerprint, status,"
@@ -185,10 +185,10 @@ def _file_values(file: FileRef) -> Row:
 
 def update_from_row(row: Row) -> UpdateRecord:
     """The update of a row: the values of `UPDATE_COLUMNS`."""
-    id, environment, command, started, ended, status, error, leaves = row
+    id, environment, command, started, ended, status, error, leaves, origin = row
     known = None if leaves is None else tuple(json.loads(leaves))
     return UpdateRecord(
-        id, environment, command, started, ended, UpdateStatus(status), error, known
+        id, environment, command, started, ended, UpdateStatus(status), error, known, origin
     )
 
 
@@ -204,4 +204,5 @@ def update_row(update: UpdateRecord) -> Row:
         update.status.value,
         update.error,
         leaves,
+        update.origin,
     )

@@ -243,6 +243,27 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, holder)
         )""",
     ),
+    (
+        # What started an update; NULL: a person.
+        "ALTER TABLE qanat_updates ADD COLUMN origin TEXT",
+    ),
+    (
+        # Updates of which an observer may not have got all events: up to which it has, and which
+        # process delivers them, until when.
+        """CREATE TABLE qanat_outbox (
+            scope TEXT NOT NULL,
+            observer TEXT NOT NULL,
+            update_id TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            since DOUBLE PRECISION NOT NULL,
+            claimed DOUBLE PRECISION NOT NULL,
+            host TEXT NOT NULL,
+            machine TEXT NOT NULL,
+            pid BIGINT NOT NULL,
+            process_started BIGINT NOT NULL,
+            PRIMARY KEY (scope, observer, update_id)
+        )""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 
