@@ -47,6 +47,6 @@ rest answers questions without writing: `validate`, `look` (at what is `known`),
 flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`,
 `profile`, `contract` (for others), `expectations` (which makes what is `checked`), `unit_tests`
 (on a `stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the
-rows that past epochs have `brought`), `doctor` and `installation`; `stored` finds the tables they
-ask about, `results` is what they return.
+rows that past epochs have `brought`: `trying` one epoch, comparing it `among` others), `doctor`
+and `installation`; `stored` finds the tables they ask about, `results` is what they return.
 """
