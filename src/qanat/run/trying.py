@@ -171,11 +171,10 @@ class Trying:
         return not limit.allows(counts.set_aside + new, counts.out + counts.malformed)
 
     def at(self, version: int) -> Batch:
-        """The whole table at a version.
+        """The whole table at a version; `FarError`: more would be read than may be.
 
         Raises:
             TableNotFoundError: it is not there any more.
-            FarError: more would be read than may be.
         """
         snapshot = stored(self.session, self.dataset.name, version).snapshot
         if self.too_much(snapshot.bytes):
