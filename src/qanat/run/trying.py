@@ -171,7 +171,7 @@ class Trying:
         return not limit.allows(counts.set_aside + new, counts.out + counts.malformed)
 
     def at(self, version: int) -> Batch:
-        """The whole table at a version; `FarError`: more would be read than may be.
+        """The whole table at a version, unless more would be read for it than may be.
 
         Raises:
             TableNotFoundError: it is not there any more.
