@@ -47,6 +47,53 @@ def check_of(expectation: Expectation) -> Check:
     return base.having(**said)
 
 
+def parts_of(expectation: Expectation) -> list[Check]:
+    """The checks that an expectation consists of: of a condition with AND, one for each side.
+
+    Comparisons of columns are among them, which `check_of` leaves to SQL.
+    """
+    rule = expectation.rule
+    said = {
+        "where": str(expectation.where) if expectation.where else None,
+        "nulls": "pass" if expectation.nulls is Nulls.PASS else None,
+        "tolerate": str(expectation.tolerance) if expectation.tolerance else None,
+    }
+    return [each.having(**said) for each in (_parts(rule) or [_of_rule(rule)])]
+
+
+def _parts(rule: Rule) -> list[Check]:
+    if not isinstance(rule, Predicate):
+        return []
+    try:
+        tree = parse_one(str(rule), dialect=rule.dialect, into=exp.Condition).unnest()
+    except SqlglotError:
+        return []
+    parts = [part.unnest() for part in tree.flatten()] if isinstance(tree, exp.And) else [tree]
+    found = []
+    for part in parts:
+        text = part.sql(dialect=rule.dialect)
+        one = next(_compared(part), None) or _predicate(Predicate(text, rule.dialect))
+        # What no kind says is known by the author's text.
+        found.append(_of_rule(rule) if one.kind == "sql" and len(parts) == 1 else one)
+    return found
+
+
+def _compared(tree: exp.Expr) -> Iterator[Check]:
+    operator = _OPERATORS.get(type(tree))
+    mine, theirs = _column(tree.args.get("this")), _column(tree.args.get("expression"))
+    if operator and mine and theirs:
+        yield _made("compare", column=mine, operator=operator, other=theirs)
+
+
+_OPERATORS: Mapping[type, str] = {
+    exp.LTE: "<=",
+    exp.LT: "<",
+    exp.GTE: ">=",
+    exp.GT: ">",
+    exp.EQ: "=",
+}
+
+
 def _unless(severity: Severity, usual: Severity) -> str | None:
     return None if severity is usual else str(severity)
 
