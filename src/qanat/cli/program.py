@@ -180,7 +180,7 @@ COMMANDS = {
     "resume": "Let updates work on a paused dataset again.",
     "rename": "Give a dataset, flow or source another name.",
     "drop": "Remove a dataset that is no longer declared.",
-    "profile": "Describe the columns of a table by numbers.",
+    "profile": "Describe the columns of a table, of files or of a query.",
     "doctor": "Check the installation and the project's storage.",
     "help": "Show what a command does.",
 }

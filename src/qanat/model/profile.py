@@ -207,3 +207,20 @@ class Profiled(Frozen):
             if each.name == column:
                 return each
         raise KeyError(column)
+
+
+class Profile(Frozen):
+    """The columns of a table, a file or a query, described.
+
+    Args:
+        name: of the table, or what was asked about.
+        version: of the table; None if it is none.
+        where: the condition by which the rows were chosen, if any.
+        seconds: wall time.
+    """
+
+    name: str
+    profiled: Profiled
+    version: int | None = None
+    where: str | None = None
+    seconds: float = 0.0

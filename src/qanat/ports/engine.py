@@ -13,6 +13,7 @@ from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
+from qanat.model.profile import Profiled
 from qanat.model.query import SqlQuery
 from qanat.model.rule import Predicate
 from qanat.model.schema import Schema
@@ -142,11 +143,18 @@ class Engine(Protocol):
         """
         ...
 
-    def profile(self, batch: Batch) -> Rows:
-        """One row for each column of a batch, as numbers describe it.
+    def profile(
+        self, batch: Batch, columns: Sequence[str] = (), where: Predicate | None = None
+    ) -> Profiled:
+        """Describe the columns of a batch, in bounded memory.
 
-        The columns: column, type, rows, nulls (percent), distinct (approximate), min, max,
-        mean, std, top (the most frequent value, approximate).
+        Args:
+            columns: only these, in this order; none: all.
+            where: a condition in the engine's dialect; errors are placed at `--where`.
+
+        Raises:
+            ColumnNotFoundError: there is no such column; names the nearest.
+            DeclarationError: `where` does not compile.
         """
         ...
 

@@ -19,7 +19,6 @@ from qanat.project.shown import (
     Lineage,
     Overview,
     Plan,
-    Profile,
     Promotion,
     Replays,
     State,
@@ -351,14 +350,6 @@ class Project(Continuous, Quality, Upkeep):
         ...
         """
         return shown(Lineage, run_module("lineage").lineage(self._current(), target))
-
-    def profile(self, name: str) -> Profile:
-        """One row for each column of a table: type, missing and distinct values, range, mean.
-
-        >>> project.profile("silver_orders").rows[0][:3]
-        ('order_id', 'bigint', 5)
-        """
-        return shown(Profile, run_module("profile").profile(self._current(), name))
 
     def close(self) -> None:
         """Close what was opened; whatever is called next opens it again."""

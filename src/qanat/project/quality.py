@@ -10,7 +10,16 @@ from qanat.model.comparison import SAMPLES, Closeness, Comparing
 from qanat.model.rule import Predicate
 from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
 from qanat.project.selecting import Names, selection
-from qanat.project.shown import Anomalies, Backtests, Checks, Diff, MetricsHistory, Report, shown
+from qanat.project.shown import (
+    Anomalies,
+    Backtests,
+    Checks,
+    Diff,
+    MetricsHistory,
+    Profile,
+    Report,
+    shown,
+)
 from qanat.project.upkeep import run_module
 from qanat.run.session import Session
 
@@ -158,6 +167,38 @@ class Quality:
             samples=samples,
         )
         return shown(Diff, run_module("diff").diff(self._current(), left, right, how))
+
+    def profile(
+        self,
+        name: str,
+        *,
+        columns: Sequence[str] = (),
+        where: str | None = None,
+        version: int | None = None,
+    ) -> Profile:
+        """Describe the columns of a table, of files or of a query: all of its rows are read.
+
+        NULLs, distinct values, bounds, quantiles, histograms, frequent values, patterns, columns
+        that go together and those that tell rows apart, in bounded memory.
+
+        Args:
+            name: `table`, `table__quarantine`, `table@3`, `environment:table`, the path of a file
+                or a glob, a call such as `read_postgres('orders', url => '…')`, or a query.
+            columns: only these, in this order; default: all.
+            where: only rows for which this condition, in the project's dialect, is true.
+            version: of the table; default: the newest.
+
+        Raises:
+            DatasetNotFoundError, TableNotFoundError: it is not there, or has no such version.
+            ColumnNotFoundError: it has no such column.
+            DeclarationError: the query or the condition does not fit.
+
+        >>> profile = project.profile("silver_orders")
+        >>> profile["order_id"].distinct, profile["order_id"].hints[0]
+        (5, 'all distinct')
+        """
+        run = run_module("profile").profile
+        return shown(Profile, run(self._current(), name, columns, where, version))
 
     def report(self, update: str = "last", *, values: bool = False) -> Report:
         """An update with its rules, trends, anomalies and quarantined rows, to be written as HTML.

@@ -10,10 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qanat.model import comparison, upkeep as model
+from qanat.model import comparison, profile, upkeep as model
 from qanat.model.backtest import Backtest
 from qanat.model.metrics import Metrics
 from qanat.model.name import Named
+from qanat.model.profile import ColumnProfile
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
 from qanat.model.unit_test import UnitResult
@@ -140,14 +141,32 @@ class FirstRows(results.FirstRows):
         return str(report("table").table_html(self))
 
 
-class Profile(results.FirstRows):
-    """One row for each column of a table, as numbers describe it."""
+class Profile(profile.Profile):
+    """The columns of a table, of files or of a query, described; `profile["amount"]` is one."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were described."""
+        return self.profiled.rows
+
+    @property
+    def columns(self) -> tuple[ColumnProfile, ...]:
+        """What is known of each column."""
+        return self.profiled.columns
+
+    def __getitem__(self, column: str) -> ColumnProfile:
+        """What is known of one column.
+
+        Raises:
+            KeyError: there is no such column.
+        """
+        return self.profiled[column]
 
     def __str__(self) -> str:
-        return str(report("table").profile_text(self))
+        return str(report("profile.text").profile_text(self))
 
     def _repr_html_(self) -> str:
-        return str(report("table").profile_html(self))
+        return str(report("profile.text").profile_html(self))
 
 
 class History(tuple[HistoryEntry, ...]):

@@ -131,14 +131,18 @@ class Table(Relation):
             FirstRows, show(session, self.name, limit=limit, where=where, version=self._version)
         )
 
-    def profile(self) -> Profile:
-        """One row for each column: type, missing and distinct values, range, mean.
+    def profile(self, columns: Sequence[str] = (), where: str | None = None) -> Profile:
+        """Describe its columns (see `Project.profile`).
 
-        >>> project.table("silver_orders").profile().schema.names[:4]
-        ('column', 'type', 'rows', 'nulls_percent')
+        Args:
+            columns: only these, in this order; default: all.
+            where: only rows for which this condition, in the project's dialect, is true.
+
+        >>> project.table("silver_orders").profile(["amount"]).columns[0].high
+        Decimal('720.00')
         """
-        profile = import_module("qanat.run.profile").profile(self._session(), self.name)
-        return shown(Profile, profile)
+        run = import_module("qanat.run.profile").profile
+        return shown(Profile, run(self._session(), self.name, columns, where, self._version))
 
     def history(self, limit: int = 20) -> History:
         """The newest updates that worked on it.

@@ -36,6 +36,7 @@ from qanat.report import (
     validation,
 )
 from qanat.report.keys import VERSION_KEY
+from qanat.report.profile import document as profile
 from qanat.report.schema import schema_of
 from qanat.report.shape import Key, Shape, Shapes
 
@@ -82,6 +83,7 @@ DOCUMENTS: dict[str, Shape] = {
     "state": state.STATE,
     "lineage": lineage.LINEAGE,
     "diff": diff.DIFF,
+    "profile": profile.PROFILE,
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,
@@ -110,6 +112,7 @@ SHAPES = Shapes(
     *overview.PARTS,
     *lineage.PARTS,
     *diff.PARTS,
+    *profile.PARTS,
     *history.PARTS,
     *events.PARTS,
     *anomalies.PARTS,

@@ -101,17 +101,6 @@ def schema_text(first: FirstRows, layout: Layout = PLAIN, dialect: str = DUCKDB.
     return "\n".join([title(first, layout), "", *lines])
 
 
-def profile_text(first: FirstRows, layout: Layout = PLAIN) -> str:
-    """The columns of a table, described by numbers."""
-    head = f"{layout.paint(printable(first.dataset), 'bold')}: {_profiled(first)}"
-    return f"{head}\n\n{rows_text(first.schema, first.rows, layout)}"
-
-
-def _profiled(first: FirstRows) -> str:
-    parts = [f"version {first.version}"]
-    return ", ".join(parts if first.total is None else [*parts, count(first.total, "row")])
-
-
 def query_text(rows: QueryRows, layout: Layout = PLAIN) -> str:
     """What a query gives."""
     more = "" if rows.complete else "; there are more: raise --limit"
@@ -131,12 +120,6 @@ def table_html(first: FirstRows) -> str:
         parts.append(heading("", remark=first.comment))
     parts.append(table(first.schema.names, _cells(first.rows)))
     return page(*parts, heading("", remark=shown(first)))
-
-
-def profile_html(first: FirstRows) -> str:
-    """The columns of a table, described by numbers, for a notebook."""
-    head = heading(first.dataset, remark=_profiled(first))
-    return page(head, table(first.schema.names, _cells(first.rows)))
 
 
 def rows_html(rows: QueryRows) -> str:

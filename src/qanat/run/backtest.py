@@ -31,6 +31,7 @@ def backtest(
     expectations: Sequence[Expectation] | None = None,
     updates: int = BACKTESTED,
     most_bytes: int | None = None,
+    waiting: bool = True,
 ) -> Backtest:
     """What each of some checks would have done with each of the last updates of a dataset.
 
@@ -39,6 +40,7 @@ def backtest(
             Default: all that it has.
         updates: how many of the newest, at most.
         most_bytes: of files that are read, at most; what is older then is not looked at.
+        waiting: also on the rows that epochs have put into quarantine.
 
     Raises:
         DatasetNotFoundError: no such dataset is declared.
@@ -48,7 +50,7 @@ def backtest(
         known = [d.name for d in session.pipeline.datasets]
         raise DatasetNotFoundError(f"{dataset} is not declared", nearest=nearest(dataset, known))
     checks = found.expectations if expectations is None else tuple(expectations)
-    return _tried(Trying(session, found, checks, most_bytes), updates)
+    return _tried(Trying(session, found, checks, most_bytes), updates, waiting)
 
 
 def backtests(
@@ -88,11 +90,11 @@ def changed_checks(session: Session, dataset: Dataset) -> tuple[Expectation, ...
     return tuple(e for e in dataset.expectations if f"{masked(expected(e))}\n" not in known.text)
 
 
-def _tried(trying: Trying, updates: int) -> Backtest:
+def _tried(trying: Trying, updates: int, waiting: bool = True) -> Backtest:
     """All checks on the newest epochs."""
     session, name = trying.session, trying.dataset.name
     epochs = past_epochs(session, name, updates) if session.has_ledger else []
-    aside = _aside(session, trying.dataset)
+    aside = _aside(session, trying.dataset) if waiting else Aside(session, None)
     trying.find_references()
     unseen: Counter[str] = Counter()
     looked: list[Looked] = []

@@ -154,10 +154,10 @@ def _changed(session: Session, read: Readable, epoch: Epoch, version: int) -> Br
 
 
 def _written(session: Session, text: str, batch: Batch, name: str = "__changes") -> Batch:
-    return _in_file(session, text, {name: batch})
+    return computed(session, text, {name: batch})
 
 
-def _in_file(session: Session, text: str, batches: Mapping[str, Batch]) -> Batch:
+def computed(session: Session, text: str, batches: Mapping[str, Batch]) -> Batch:
     """The rows of a query, in a file of the session's own."""
     folder = session.scratch / f"brought-{uuid4().hex}"
     make_folder(folder)
@@ -270,7 +270,7 @@ def known_keys(
         f" FROM t LEFT JOIN b USING ({key})"
     )
     batches = {f"__brought_{at}": batch for at, batch in enumerate(brought)}
-    return _in_file(session, text, {"__waiting": waiting, "__table": table, **batches})
+    return computed(session, text, {"__waiting": waiting, "__table": table, **batches})
 
 
 def taken_by(session: Session, keys: Batch, at: int) -> Batch:

@@ -1,25 +1,59 @@
-"""Describe the columns of a table by numbers; nothing is written."""
+"""Describe the columns of a table, of files or of a query; nothing is written."""
 
 from __future__ import annotations
 
-from qanat.run.results import FirstRows
+from collections.abc import Sequence
+from time import monotonic
+from uuid import uuid4
+
+from qanat.model.profile import Profile, Profiled
+from qanat.model.rule import Predicate
+from qanat.model.work import TableBatch
+from qanat.run.query import condition_of
 from qanat.run.session import Session
-from qanat.run.stored import stored
+from qanat.run.subject import Subject, subject
 
 
-def profile(session: Session, dataset: str) -> FirstRows:
-    """One row for each column of a table: type, missing and distinct values, range, mean.
-
-    Reads the whole table. `distinct` and `top` are approximate, `nulls_percent` is the share that
-    is NULL; `mean` and `std` leave out NaN, infinities and numbers beyond 1e150.
+def profile(
+    session: Session,
+    name: str,
+    columns: Sequence[str] = (),
+    where: str | None = None,
+    version: int | None = None,
+) -> Profile:
+    """Describe every column of what is named; all of its rows are read.
 
     Args:
-        dataset: a streaming table, a materialized view, or `<dataset>__quarantine`.
+        name: `table`, `table__quarantine`, `table@3`, `environment:table`, the path of a file, a
+            call such as `read_postgres('orders', url => '…')`, or a query.
+        columns: only these, in this order; none: all.
+        where: only rows for which this condition, in the project's dialect, is true.
+        version: of the table; default: the newest.
 
     Raises:
-        DatasetNotFoundError: no such dataset is declared.
-        TableNotFoundError: it has no table (yet).
+        DatasetNotFoundError, TableNotFoundError: it is not there, or has no such version.
+        ColumnNotFoundError: it has no such column.
+        DeclarationError: the query or the condition does not fit.
     """
-    table = stored(session, dataset)
-    rows = session.engine.profile(table.snapshot.batch)
-    return table.first_rows(rows.schema, rows.values)
+    started = monotonic()
+    found = subject(session, name, "profiled", version)
+    profiled = _profiled(session, found, columns, condition_of(session, where))
+    seconds = monotonic() - started
+    return Profile(found.dataset or name, profiled, found.version, where, seconds)
+
+
+def _profiled(
+    session: Session, found: Subject, columns: Sequence[str], where: Predicate | None
+) -> Profiled:
+    if found.dataset:
+        (batch,) = found.inputs.values()
+        return session.engine.profile(batch, columns, where)
+    # What is computed, or parsed, is so once: a profile reads its rows several times.
+    copy = session.scratch / f"profiled-{uuid4().hex}.parquet"
+    try:
+        with session.engine.read(found.query, found.inputs) as reading:
+            schema = reading.schema
+            reading.write(copy)
+        return session.engine.profile(TableBatch((str(copy),), schema), columns, where)
+    finally:
+        copy.unlink(missing_ok=True)

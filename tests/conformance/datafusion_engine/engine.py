@@ -16,6 +16,7 @@ from qanat.errors import AdapterError, Location, UnsupportedError
 from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.name import Name
+from qanat.model.profile import Profiled
 from qanat.model.query import SqlQuery
 from qanat.model.rule import Predicate
 from qanat.model.staged import RuleCount, Staged
@@ -25,7 +26,7 @@ from tests.conformance.datafusion_engine import DATAFUSION
 from tests.conformance.datafusion_engine.columns import schema_of
 from tests.conformance.datafusion_engine.faults import explained
 from tests.conformance.datafusion_engine.inputs import Inputs
-from tests.conformance.datafusion_engine.profile import PROFILE, profile
+from tests.conformance.datafusion_engine.profile import profile
 from tests.conformance.datafusion_engine.quarantine import broken_rules, quarantined
 from tests.conformance.datafusion_engine.reading import DataFusionReading
 from tests.conformance.datafusion_engine.rules import RID, mark
@@ -109,11 +110,20 @@ class DataFusionEngine:
             with explained(asked):
                 return _rows(session.sql(f"SELECT * FROM batch WHERE {condition}"), limit)
 
-    def profile(self, batch: Batch) -> Rows:
-        """One row for each column of a batch, as numbers describe it."""
-        with self._session() as session, explained(None):
+    def profile(
+        self, batch: Batch, columns: Sequence[str] = (), where: Predicate | None = None
+    ) -> Profiled:
+        """Describe the columns of a batch."""
+        with self._session() as session:
             frame = Inputs(session).bind("batch", batch)
-            return Rows(PROFILE, profile(session, "batch", schema_of(frame)))
+            schema = schema_of(frame)
+            if where is not None:
+                asked = SqlQuery(where.sql, where.sql, self.dialect, (), Location("--where", 1, 1))
+                with explained(asked):
+                    frame = session.sql(f"SELECT * FROM batch WHERE (\n{where.sql}\n)")
+            with explained(None):
+                session.register_view("profiled", frame)
+                return profile(session, "profiled", schema, columns)
 
     def check(
         self,

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError, DeclarationError
+from qanat.model.profile import ValueCount
 from qanat.model.rule import Predicate, References, Unique
 from qanat.model.schema import Field, Primitive, Schema
 from qanat.model.work import TableBatch
@@ -138,18 +139,35 @@ def test_quarantined_rows_by_their_rule(bench: Bench) -> None:
 @needs("profile")
 def test_columns_in_numbers(bench: Bench) -> None:
     table = bench.table({"v": [1, 1, 3, None], "s": ["b", "a", "b", "b"]})
-    rows = bench.engine.profile(table)
-    assert rows.schema.names == (
-        "column", "type", "rows", "nulls_percent", "distinct", "min", "max", "mean", "std", "top"
-    )  # fmt: skip
-    assert [tuple(r) for r in rows.values] == [
-        ("v", "bigint", 4, 25.0, 2, "1", "3", 1.6667, 1.1547, "1"),
-        ("s", "string", 4, 0.0, 2, "a", "b", None, None, "b"),
-    ]
+    found = bench.engine.profile(table)
+    assert (found.rows, [c.name for c in found.columns]) == (4, ["v", "s"])
+    v, s = found["v"], found["s"]
+    assert (v.type, v.rows, v.nulls, v.nulls_share, v.distinct) == ("bigint", 4, 1, 0.25, 2)
+    assert (v.low, v.high, v.top[0]) == (1, 3, ValueCount("1", 2))
+    assert v.numbers is not None
+    assert (v.numbers.mean, v.numbers.zeros) == (pytest.approx(5 / 3), 0)
+    assert v.numbers.deviation == pytest.approx(1.1547, abs=1e-4)
+    assert (s.type, s.nulls, s.distinct, s.low, s.high) == ("string", 0, 2, "a", "b")
+    assert (s.top[0], s.numbers) == (ValueCount("b", 3), None)
+
+
+@needs("profile")
+def test_some_columns_of_some_rows_in_numbers(bench: Bench) -> None:
+    table = bench.table({"v": [1, 1, 3, None], "s": ["b", "a", "b", "b"]})
+    where = Predicate("s = 'b' -- only these", bench.engine.dialect)
+    found = bench.engine.profile(table, ["v"], where)
+    assert (found.rows, [(c.name, c.nulls, c.high) for c in found.columns]) == (3, [("v", 1, 3)])
+    with pytest.raises(ColumnNotFoundError):
+        bench.engine.profile(table, ["w"])
+    with pytest.raises(ColumnNotFoundError) as raised:
+        bench.engine.profile(table, where=Predicate("vv > 8", bench.engine.dialect))
+    assert str(raised.value.location) == "--where:1:1"
 
 
 @needs("profile")
 def test_a_table_without_rows_in_numbers(bench: Bench) -> None:
     empty = TableBatch((), Schema((Field("a b", Primitive("long")),)))
-    (row,) = bench.engine.profile(empty).values
-    assert tuple(row) == ("a b", "bigint", 0, None, 0, None, None, None, None, None)
+    found = bench.engine.profile(empty)
+    (column,) = found.columns
+    assert (found.rows, column.name, column.type) == (0, "a b", "bigint")
+    assert (column.nulls, column.distinct, column.low, column.high) == (0, 0, None, None)

@@ -101,7 +101,6 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "datasets": (lambda p: p.overview(),),
     "table": (
         lambda p: p.table("silver_orders").show(),
-        lambda p: p.profile("silver_orders"),
         lambda p: p.quarantine("silver_orders").rows(),
     ),
     "query": (
@@ -114,6 +113,11 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.diff("silver_orders", "silver_orders@0"),
         lambda p: p.diff("silver_orders", "bronze_orders", keys=["order_id"]),
         lambda p: p.diff("customers", "SELECT customer_id, 1.5 AS name FROM customers"),
+    ),
+    "profile": (
+        lambda p: p.profile("silver_orders"),
+        lambda p: p.profile("SELECT [1] AS l, DATE '2026-01-02' AS d, 'NaN'::DOUBLE AS n"),
+        lambda p: p.profile("silver_orders", where="false"),
     ),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),

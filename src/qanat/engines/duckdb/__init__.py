@@ -17,12 +17,11 @@ that a query cannot compute, which `rowwise` finds (`expressions` are pieces of 
 `blame` tells which row it is where none can be left out. `readmission` stages a replay, for which
 `recomputing` computes such rows again, and `staying` has those that stay; `rearranging` writes
 small files of tables again as larger ones; `tracing` finds where rows of tables come from.
-`remembered` keeps what is expensive to find out. `audit` and `profile` look at stored tables
-(`profiling` will take the place of `profile`),
-`comparing` finds what two relations have that the other has not (`pairing` says which columns
-belong together), `reading` gives the rows of a query, `telling` says how far one is. `faults`
-turns DuckDB's errors into ours, and asks `refusals` to explain the author's mistakes; `mistakes`
-finds all the names in a query that mean nothing.
+`remembered` keeps what is expensive to find out. `audit` counts what stored rows break,
+`profiling` describes columns, `comparing` finds what two relations have that the other has not
+(`pairing` says which columns belong together), `reading` gives the rows of a query, `telling` says
+how far one is. `faults` turns DuckDB's errors into ours, and asks `refusals` to explain the
+author's mistakes; `mistakes` finds all the names in a query that mean nothing.
 """
 
 from qanat.model.kind import EngineKind

@@ -21,7 +21,6 @@ from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.casts import exact_casts
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
 from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
@@ -38,6 +37,7 @@ from qanat.model.expectation import Expectation
 from qanat.model.function import UserFunction
 from qanat.model.kept import KeptRows
 from qanat.model.name import Name
+from qanat.model.profile import Profiled
 from qanat.model.query import Discard, Readmission, Rearranging, SqlQuery
 from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Schema
@@ -142,11 +142,15 @@ class DuckDBEngine:
                     relation = relation.filter(f"(\n{exact_casts(where.sql)}\n)")
                 return _rows(relation, limit)
 
-    def profile(self, batch: Batch) -> Rows:
-        """One row for each column: type, missing and distinct values, range, mean, top value."""
-        with self._connection() as con, explained(None):
-            relation = self._relation(con, batch)
-            return Rows(*profile(con, relation.sql_query(), _schema(relation)))
+    def profile(
+        self, batch: Batch, columns: Sequence[str] = (), where: Predicate | None = None
+    ) -> Profiled:
+        """Describe the columns of a batch (see `qanat.ports.engine.Engine`)."""
+        # Imported only here: few updates profile a table.
+        described = import_module("qanat.engines.duckdb.profiling.described").described
+        with self._connection() as con:
+            found: Profiled = described(con, self._scratch, batch, columns, where)
+            return found
 
     def check(
         self,

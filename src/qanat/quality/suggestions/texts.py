@@ -122,7 +122,9 @@ def _patterns(evidence: Evidence, column: ColumnProfile, known: Texts) -> Iterat
 
 def _shared(low: str, high: str) -> str:
     """What the first and the last of all texts begin with: then all others do, too."""
-    return "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high)))
+    return "".join(
+        a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(low, high, strict=False))
+    )
 
 
 def _runs(pattern: str) -> str:

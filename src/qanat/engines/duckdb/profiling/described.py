@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
@@ -17,8 +16,8 @@ from qanat.engines.duckdb.profiling.summary import profile
 from qanat.engines.duckdb.readmission import condition
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import ColumnNotFoundError, nearest
-from qanat.model.pipeline import Predicate
 from qanat.model.profile import Profiled
+from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Schema
 from qanat.model.work import Batch, TableBatch
 from qanat.text import literal, quote
@@ -28,7 +27,7 @@ _COPY = "profiled.parquet"
 
 
 def described(
-    connection: Callable[[], AbstractContextManager[DuckDBPyConnection]],
+    con: DuckDBPyConnection,
     scratch: Path,
     batch: Batch,
     columns: Sequence[str],
@@ -45,7 +44,7 @@ def described(
     """
     copy = scratch / _COPY
     try:
-        with connection() as con, explained(None):
+        with explained(None):
             bound = Bindings(con, scratch).bind(_NAME, batch)
             rows = bound.full
             if not isinstance(batch, TableBatch):

@@ -1,0 +1,107 @@
+"""How the figures of a profile are written: bounds, shares, estimates, histograms as words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from qanat.model.profile import Bin, ColumnProfile, Method, ValueCount
+from qanat.report.plots import short
+from qanat.text import Cell, percent, printable
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def bound(value: object) -> Cell:
+    """The lowest or highest value, as people read it."""
+    match value:
+        case None:
+            return Cell("–", "dim")
+        case bool():
+            return Cell("true" if value else "false")
+        case int():
+            return Cell(f"{value:,}", right=True)
+        case float():
+            return Cell(short(value), right=True)
+        case Decimal():
+            return Cell(f"{value:,f}", right=True)
+    return Cell(str(value))
+
+
+def shortened(text: str | None) -> str:
+    """A value of a quantile; a number of many digits with fewer of them.
+
+    >>> shortened("36724.3200000001"), shortened("2026-01-02"), shortened(None)
+    ('36,724', '2026-01-02', '–')
+    """
+    if text is None:
+        return "–"
+    try:
+        return short(float(text))
+    except ValueError:
+        return text
+
+
+def estimated(number: int, by: Method) -> str:
+    """A count, with a mark if it is no exact one.
+
+    >>> estimated(1200, Method.EXACT), estimated(1200, Method.HASHED)
+    ('1,200', '~1,200')
+    """
+    return f"{number:,}" if by is Method.EXACT else f"~{number:,}"
+
+
+def share_of(part: int, whole: int) -> str:
+    """A share in percent; what is there and too little for that is not 0.
+
+    >>> share_of(0, 10), share_of(1, 4), share_of(1, 10_000_000), share_of(0, 0)
+    ('0 %', '25 %', '<0.01 %', '–')
+    """
+    if not whole:
+        return "–"
+    if 0 < part / whole < 0.0001:
+        return "<0.01 %"
+    return ">99.99 %" if 0.9999 < part / whole < 1 else percent(part / whole)
+
+
+def blocks(bins: Sequence[Bin]) -> str:
+    """A histogram as a word; a bin without values is a gap.
+
+    >>> blocks([Bin(0, 1, 8), Bin(1, 2, 0), Bin(2, 3, 1)])
+    '█ ▂'
+    """
+    most = max((each.rows for each in bins), default=0)
+    if not most:
+        return ""
+    return "".join(
+        " " if not each.rows else _BLOCKS[min(each.rows * len(_BLOCKS) // most, 7)]
+        for each in bins
+    )
+
+
+def value_text(value: ValueCount) -> str:
+    """A value; one that cannot be seen in quotes."""
+    shown = printable(value.value)
+    return shown if shown.strip() and shown == shown.strip() else repr(shown)
+
+
+def span(each: Bin, whole: bool = False) -> str:
+    """From where to where a bin goes.
+
+    Args:
+        whole: its values are whole numbers.
+
+    >>> span(Bin(1.0, 2.0, 3), whole=True), span(Bin(1.0, 5.0, 3), whole=True), span(Bin(1, 2, 3))
+    ('1', '1 to 4', '1 to 2')
+    """
+    if isinstance(each.low, str) or isinstance(each.high, str):
+        return f"{each.low} to {each.high}"
+    if whole and each.high > each.low:
+        last = each.high - 1
+        return short(each.low) if last == each.low else f"{short(each.low)} to {short(last)}"
+    return f"{short(each.low)} to {short(each.high)}"
+
+
+def is_whole(column: ColumnProfile) -> bool:
+    """True of a column of whole numbers."""
+    return isinstance(column.low, int) and not isinstance(column.low, bool)
