@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from qanat.declare.check.value import Check
-from qanat.declare.check.written import checks_text, dumped, mapping
+from qanat.declare.check.written import mapping
 from qanat.model.name import same
 
 _ALONE = {"dataset", "checks"}
@@ -25,8 +25,9 @@ def with_added(text: str, dataset: str, checks: Sequence[Check]) -> str | None:
         text: of the file; empty if there is none.
     """
     added = [mapping(check) for check in checks]
+    group = {"dataset": dataset, "checks": added}
     if not text.strip():
-        return checks_text({dataset: checks})
+        return f"{text}checks:\n{_indented(_written([group]), '  ')}"
     try:
         before, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError:
@@ -39,12 +40,12 @@ def with_added(text: str, dataset: str, checks: Sequence[Check]) -> str | None:
     wanted = [*known]
     if at is not None:
         list_ = _value(groups.value[at], "checks")
-        lines = dumped(added)
+        lines = _written(added)
         wanted[at] = {**known[at], "checks": [*known[at]["checks"], *added]}
     else:
         list_ = groups
-        lines = dumped([{"dataset": dataset, "checks": added}])
-        wanted.append({"dataset": dataset, "checks": added})
+        lines = _written([group])
+        wanted.append(group)
     if not isinstance(list_, yaml.SequenceNode) or list_.flow_style:
         return None
     made = _inserted(text, list_, lines)
@@ -73,6 +74,50 @@ def _value(node: yaml.Node | None, key: str) -> yaml.Node | None:
             if name.value == key:
                 return value  # type: ignore[no-any-return]
     return None
+
+
+class _Flow(dict[str, Any]):
+    """Arguments of a check, to be written on one line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Items of lists are indented, as people write them."""
+        del indentless
+        super().increase_indent(flow, False)
+
+
+_Dumper.add_representer(
+    _Flow,
+    lambda dumper, value: dumper.represent_mapping(
+        "tag:yaml.org,2002:map", value.items(), flow_style=True
+    ),
+)
+
+
+def _written(items: Sequence[Mapping[str, Any]]) -> str:
+    """Items of a list as YAML, without indentation."""
+    text = str(
+        yaml.dump(
+            {"_": [_in_flow(each) for each in items]},
+            Dumper=_Dumper,
+            sort_keys=False,
+            allow_unicode=True,
+            width=95,
+        )
+    )
+    return "".join(line[2:] for line in text.splitlines(keepends=True)[1:])
+
+
+def _in_flow(value: Any) -> Any:
+    """The same value, with the arguments of checks to be written on one line."""
+    if "checks" in value:
+        return {**value, "checks": [_in_flow(each) for each in value["checks"]]}
+    return {k: _Flow(v) if isinstance(v, dict) else v for k, v in value.items()}
+
+
+def _indented(lines: str, indent: str) -> str:
+    return "".join(f"{indent}{line}" for line in lines.splitlines(keepends=True))
 
 
 def _inserted(text: str, list_: yaml.SequenceNode, lines: str) -> str:

@@ -10,6 +10,7 @@ from qanat.model.profile import ColumnProfile
 from qanat.model.suggestion import Candidate
 from qanat.quality.suggestions.evidence import Evidence, Ladder
 from qanat.quality.suggestions.likely import tolerated
+from qanat.quality.suggestions.texts import texts
 from qanat.text import count, percent
 
 _MOST_NULLS = 0.1
@@ -28,7 +29,9 @@ def complete(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
             yield (_not_null(column, f"{share}; {most}", tolerance),)
         return
     steps = [_not_null(column, f"none of {rows} is NULL")]
-    if column.texts is not None and not column.texts.empty:
+    # What says which texts there are leaves out the empty one.
+    known = next(texts(evidence, column), None)
+    if column.texts is not None and not column.texts.empty and known is None:
         arguments = (("column", column.name), ("values", [""]))
         steps.insert(
             0, Candidate("not_missing", arguments, f"none of {rows} is NULL or an empty text")

@@ -23,7 +23,9 @@ def volume(evidence: Evidence) -> Iterator[Ladder]:
         return
     least = _floor(min(volumes) // 2)
     if least > 0:
-        seen = f"{min(volumes):,} to {count(max(volumes), 'row')} in {len(volumes)} epochs"
+        low, high = min(volumes), max(volumes)
+        rows = count(high, "row") if low == high else f"{low:,} to {count(high, 'row')}"
+        seen = f"{rows} in each of {len(volumes)} epochs"
         given: tuple[tuple[str, object], ...] = (("min", least),)
         given += (("of", "epoch"),) if evidence.appends else ()
         yield (Candidate("row_count", given, seen, name="enough_rows"),)
