@@ -16,7 +16,8 @@ class Candidate(Frozen):
 
     Args:
         kind: as `checks/*.yml` call it: `not_null`, `between`, …
-        arguments: by name, in the order of the kind.
+        arguments: by name, in the order of the kind; a condition in SQL may have `{column}`, and
+            `column` beside it, as a name is quoted otherwise in other dialects.
         reason: the figures that speak for it, half a sentence.
         tolerance: how many rows may violate it; None: none.
         passes: whether a row passes where the rule is NULL. Declared checks say it; candidates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,7 @@ from qanat.model.expectation import Tolerance
 from qanat.model.pipeline import Dataset
 from qanat.model.profile import Profiled
 from qanat.model.record import Epoch
+from qanat.model.schema import Schema
 from qanat.model.suggestion import Candidate
 from qanat.model.work import Batch
 from qanat.planning.graph import closure
@@ -45,7 +47,7 @@ class Gatherer:
 
     def evidence(self, dataset: Dataset, parts: Parted) -> Evidence:
         """All that is known of the older rows of a dataset."""
-        profiled = self._session.engine.profile(parts.older)
+        profiled = _still_there(self._session.engine.profile(parts.older), parts.schema)
         epochs = parts.older_epochs
         known = [_rows(e) for e in (*parts.held_out, *epochs)]
         typical = round(median(known)) if parts.held_out else profiled.rows
@@ -148,6 +150,15 @@ class Gatherer:
                 if lags and all(lag is not None for lag in lags):
                     found[column.name] = tuple(lag for lag in lags if lag is not None)
         return found
+
+
+def _still_there(profiled: Profiled, schema: Schema) -> Profiled:
+    """What is known of the columns that the table still has, with the same types."""
+    types = {f.name: str(f.type) for f in schema.fields}
+    columns = tuple(c for c in profiled.columns if types.get(c.name) == c.type)
+    names = {c.name for c in columns}
+    keys = tuple(k for k in profiled.keys if names.issuperset(k.columns))
+    return replace(profiled, columns=columns, keys=keys)
 
 
 def _lag(high: object, ended: float) -> float | None:

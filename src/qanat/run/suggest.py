@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from qanat import plugins
 from qanat.declare.check.adding import with_added
@@ -32,6 +33,9 @@ from qanat.run.held_out import Parted, holding, parted, tried
 from qanat.run.results import Selection, choose_datasets
 from qanat.run.session import Session
 from qanat.text import count
+
+_PARAMETER = "${"
+"""In a file of checks this begins the name of a parameter: values that have it are left out."""
 
 
 def suggest(
@@ -87,7 +91,10 @@ def _suggested(
         few = f"{count(rows, 'row')} are too few: {LEAST_VALUES} are needed"
         return replace(result, note=few)
     making = _Making(session, dataset, action)
-    made = [[making.made(c) for c in ladder] for ladder in ladders(evidence)]
+    made = [
+        [making.made(c) for c in ladder if _PARAMETER not in repr(c.arguments)]
+        for ladder in ladders(evidence)
+    ]
     flat = [m for ladder in made for m in ladder]
     held = holding(session, dataset, parts, [m.expectation for m in flat])
     numbers = iter(range(len(flat)))
@@ -152,7 +159,7 @@ class _Making:
             "nulls": "pass" if candidate.passes else None,
             "tolerate": str(candidate.tolerance) if candidate.tolerance else None,
         }
-        check = Check(candidate.kind, candidate.arguments).having(**said)
+        check = Check(candidate.kind, self._arguments(candidate)).having(**said)
         usual = candidate.name or default_name(check, self._place)
         name, number = usual, 1
         while name in self._taken:
@@ -165,6 +172,14 @@ class _Making:
             check = check.having(action=str(self._action))
             made = replace(made, action=self._action)
         return _Made(candidate, check, made)
+
+    def _arguments(self, candidate: Candidate) -> tuple[tuple[str, Any], ...]:
+        given = candidate.given
+        condition = given.get("condition")
+        if condition is None:
+            return candidate.arguments
+        column = self._place.column(given["column"])
+        return (("condition", condition.replace("{column}", column)),)
 
     def _fits(self, made: Expectation) -> bool:
         # With a tolerance, rows would still go, and the dataset would fail beyond it.

@@ -32,6 +32,9 @@ def with_added(text: str, dataset: str, checks: Sequence[Check]) -> str | None:
         before, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError:
         return None
+    if before is None:  # nothing but comments
+        text = text if text.endswith("\n") else f"{text}\n"
+        return f"{text}checks:\n{_indented(_written([group]), '  ')}"
     groups = _value(root, "checks")
     known = before.get("checks") if isinstance(before, dict) else None
     if not isinstance(groups, yaml.SequenceNode) or groups.flow_style or not known:

@@ -25,12 +25,10 @@ def moments(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
     ahead = set(column.name.lower().split("_")) & _AHEAD
     if not ahead and high.timestamp() <= evidence.ended + _DAY:
         # A day of room: times without a zone may be those of a place that is ahead.
-        name = column.name
-        quoted = name if name.isidentifier() and name.islower() else f'"{name}"'
-        sql = f"{quoted} <= now() + INTERVAL 1 DAY"
+        given = (("condition", "{column} <= now() + INTERVAL 1 DAY"), ("column", column.name))
         reason = f"{seen}: none was in the future"
-        named = f"{name}_not_in_the_future"
-        yield (Candidate("sql", (("condition", sql),), reason, passes=True, name=named),)
+        named = f"{column.name}_not_in_the_future"
+        yield (Candidate("sql", given, reason, passes=True, name=named),)
     if low.year > 1 and not str(column.low).startswith(_PLACEHOLDERS):
         first = low.year - max(1, high.year - low.year)
         given = (("column", column.name), ("min", f"{first:04}-01-01"))

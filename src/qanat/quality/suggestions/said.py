@@ -60,13 +60,23 @@ def _subjects(candidate: Candidate) -> Iterator[Subject]:
         if {"min", "max"} <= set(candidate.given):
             yield from (("values", c) for c in columns)
     elif candidate.kind == "sql":
-        yield ("sql", " ".join(str(candidate.given.get("condition")).split()))
+        yield ("sql", *_words(candidate))
+    elif candidate.kind == "aggregate" and "count(*)" in str(candidate.given.get("condition")):
+        yield ("volume",)
     elif family == "complete":
         yield from ((family, c) for c in columns)
     elif family in ("volume", "fresh"):
         yield (family,)
     elif family is not None:
         yield (family, *sorted(columns))
+
+
+def _words(candidate: Candidate) -> list[str]:
+    """A condition as it is compared: without quotes of names, and however it is spaced."""
+    text = str(candidate.given.get("condition"))
+    if candidate.columns:
+        text = text.replace("{column}", candidate.columns[0])
+    return text.replace('"', "").replace("`", "").split()
 
 
 _FAMILIES = {
