@@ -12,6 +12,7 @@ from qanat.declare.check.value import Check
 from qanat.errors import TableNotFoundError
 from qanat.model.dialect import DUCKDB
 from qanat.model.expectation import Tolerance
+from qanat.model.name import same
 from qanat.model.pipeline import Dataset
 from qanat.model.profile import Profiled
 from qanat.model.record import Epoch
@@ -57,7 +58,7 @@ class Gatherer:
             typical=typical,
             ended=ended,
             values=dict(self._values(parts.older, profiled)),
-            keys=dataset.keys,
+            keys=self._keys_of(dataset),
             not_null=tuple(f.name for f in parts.schema.fields if not f.nullable),
             targets=tuple(self._targets(dataset, profiled)),
             volumes=tuple(_rows(e) for e in reversed(epochs)) if parts.held_out else (),
@@ -65,6 +66,12 @@ class Gatherer:
             appends=not any(e.replaces for e in epochs),
             known=tuple(c for e in dataset.expectations for c in map(_said, parts_of(e))),
         )
+
+    def _keys_of(self, dataset: Dataset) -> tuple[str, ...]:
+        """The columns that the rows of a dataset are kept by; empty if its rows are only added."""
+        flows = self._session.pipeline.flows
+        changes = [f.changes for f in flows if same(f.target, dataset.name) and f.changes]
+        return next((c.identifies for c in changes if c.identifies), dataset.keys)
 
     def _values(
         self, older: Batch, profiled: Profiled

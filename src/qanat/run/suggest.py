@@ -88,7 +88,7 @@ def _suggested(
     rows, epochs = evidence.profiled.rows, len(parts.older_epochs)
     result = DatasetSuggestions(dataset.name, rows, epochs, len(parts.held_out))
     if rows < LEAST_VALUES:
-        few = f"{count(rows, 'row')} are too few: {LEAST_VALUES} are needed"
+        few = f"{count(rows, 'row')}, and it takes {LEAST_VALUES}"
         return replace(result, note=few)
     making = _Making(session, dataset, action)
     made = [

@@ -29,7 +29,9 @@ def numbers(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
     """The values themselves if they are few; bounds by meaning; bounds with room; not negative."""
     if column.numbers is None or column.low is None or column.high is None or column.distinct < 2:
         return
-    if identifies(column) or "all distinct" in column.hints or column.numbers.not_finite:
+    if identifies(column) or (whole(column) and "all distinct" in column.hints):
+        return  # numbers that name things go on and on
+    if column.numbers.not_finite:
         return
     low, high = Decimal(str(column.low)), Decimal(str(column.high))
     seen = f"{column.low:,} to {column.high:,} in {count(values_of(column), 'value')}"

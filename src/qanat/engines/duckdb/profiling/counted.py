@@ -46,7 +46,7 @@ Values = Sequence[tuple[str, float | None, int]]
 
 def few(column: Column, facts: Facts) -> bool:
     """True if a column's values can be counted one by one."""
-    return bool(facts["distinct"] <= FEW and facts.get("longest", 0) <= _LONG)
+    return bool(facts["distinct"] <= FEW and (facts.get("longest") or 0) <= _LONG)
 
 
 def counted(con: DuckDBPyConnection, rows: str, columns: Sequence[Column]) -> dict[int, Values]:
