@@ -277,7 +277,10 @@ def test_a_view_that_is_made_of_a_dataset_is_no_target_of_it(orders: Shop) -> No
 
 def test_datasets_with_few_rows_or_none_say_so(shop: Shop) -> None:
     found = suggested(shop)
-    assert (found.offered, found.note) == ((), "orders has no table yet: nothing to read yet in in/orders*.csv")
+    assert (found.offered, found.note) == (
+        (),
+        "orders has no table yet: nothing to read yet in in/orders*.csv",
+    )
     shop.file("in/orders.csv", HEAD + order(1) + "\n")
     shop.run()
     assert suggested(shop).note == "1 row, and it takes 30"

@@ -128,7 +128,12 @@ def _shared(low: str, high: str) -> str:
 
 
 def _runs(pattern: str) -> str:
-    return re.sub(r"(A|a|9)\1+\+?|(A|a|9)\+?", lambda m: f"{m[0][0]}+", pattern)
+    """A pattern with any number of digits wherever it has some.
+
+    >>> _runs("A-99"), _runs("A-9999")
+    ('A-9+', 'A-9+')
+    """
+    return re.sub(r"9[9+]*", "9+", pattern)
 
 
 def _telling(pattern: str) -> bool:
