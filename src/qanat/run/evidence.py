@@ -9,7 +9,7 @@ from typing import Any
 
 from qanat.declare.check.recognised import parts_of
 from qanat.declare.check.value import Check
-from qanat.errors import TableNotFoundError
+from qanat.errors import QanatError, TableNotFoundError
 from qanat.model.dialect import DUCKDB
 from qanat.model.expectation import Tolerance
 from qanat.model.name import same
@@ -110,13 +110,28 @@ class Gatherer:
             except TableNotFoundError:
                 continue
             made_of = other.name in session.graph.upstream(dataset.name)
+            keyed = bool(self._keys_of(other))
             for key in there.snapshot.schema.names:
                 fits = [c for c in profiled.columns if fitting(c.name, other.name, key)]
                 # Rows that come from there one by one have the keys that are there.
                 if made_of and all("all distinct" in c.hints for c in fits):
                     continue
-                if fits and (target := self._key(there, key)) is not None:
+                if not fits or (target := self._key(there, key)) is None:
+                    continue
+                if keyed or not self._grouped(other, key):
                     yield target
+
+    def _grouped(self, dataset: Dataset, key: str) -> bool:
+        """True if a key is one because rows were put together by it: that lists no things."""
+        for name in self._session.graph.upstream(dataset.name):
+            try:
+                there = stored(self._session, name)
+            except QanatError:
+                continue
+            found = there.snapshot.schema.get(key)
+            if found is not None and self._key(there, found.name) is None:
+                return True
+        return False
 
     def _key(self, there: Stored, key: str) -> Target | None:
         """A column of another dataset, if no two rows share a value."""

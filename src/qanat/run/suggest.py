@@ -134,7 +134,8 @@ def _refused(trials: CheckTrials, parts: Parted) -> str | None:
     ]
     if not failed:
         return None
-    where = f"{len(failed)} of {count(len(trials.trials), 'epoch')} held out"
+    many = len(trials.trials)
+    where = f"{len(failed)} of {many} epochs held out" if many > 1 else "the epoch held out"
     if parts.newer is not None:
         where = "the rows held out"
     if not trials.expectation.rule.level.of_rows:

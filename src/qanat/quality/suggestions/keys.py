@@ -27,7 +27,7 @@ def keys(evidence: Evidence) -> Iterator[Ladder]:
     together = [k for k in profiled.keys if len(k.columns) > 1 and _compound(evidence, k)]
     if not single and not declared and together:
         # Several of the same length are mostly one, and columns that say the same as one of its.
-        yield (_unique(evidence, max(together, key=lambda k: _named(evidence, k))),)
+        yield (_unique(evidence, min(together, key=lambda k: _doubt(evidence, k))),)
 
 
 def _single(evidence: Evidence, key: CandidateKey) -> bool:
@@ -53,8 +53,10 @@ def _compound(evidence: Evidence, key: CandidateKey) -> bool:
     return beyond_chance(evidence.profiled.rows, prod(c.distinct for c in known))
 
 
-def _named(evidence: Evidence, key: CandidateKey) -> int:
-    return sum(identifies(evidence.profiled[name]) for name in key.columns)
+def _doubt(evidence: Evidence, key: CandidateKey) -> tuple[int, int]:
+    """By which of several keys to choose: by their names, then by how few values there are."""
+    known = [evidence.profiled[name] for name in key.columns]
+    return -sum(map(identifies, known)), prod(c.distinct for c in known)
 
 
 def _unique(evidence: Evidence, key: CandidateKey) -> Candidate:

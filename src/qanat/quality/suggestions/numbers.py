@@ -21,6 +21,10 @@ _MEANING: tuple[tuple[frozenset[str], int, int], ...] = (
     (frozenset({"lat", "latitude"}), -90, 90),
     (frozenset({"lon", "lng", "long", "longitude"}), -180, 180),
     (frozenset({"percent", "percentage", "pct"}), 0, 100),
+    (frozenset({"month"}), 1, 12),
+    (frozenset({"day"}), 1, 31),
+    (frozenset({"hour"}), 0, 23),
+    (frozenset({"minute", "second"}), 0, 59),
 )
 """Words that say between which bounds a number lies by its meaning."""
 

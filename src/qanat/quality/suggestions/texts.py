@@ -31,8 +31,12 @@ _SHAPES = (
 _RARE = 0.01
 """The share of rows whose values may be rare beside others that are not: slips, mostly."""
 _LEAST_ROWS = 200
+_NUMBERS = 10
+"""Texts that read as numbers have so many different ones, at most, that they are a set."""
 _NEARLY = 0.98
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
+_LONGEST = 40
+"""Characters of a text that may follow a pattern: longer ones are paths, or sentences."""
 _CODE = 12
 """Characters of the longest pattern of capital letters alone that is a code."""
 
@@ -53,6 +57,8 @@ def texts(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
 
 def _few(evidence: Evidence, column: ColumnProfile) -> Iterator[Candidate]:
     listed = evidence.values.get(column.name, ())
+    if column.texts is not None and column.texts.reads_as and len(listed) > _NUMBERS:
+        return
     if supported(listed):
         yield _one_of(column, listed)
         return
@@ -92,7 +98,7 @@ def _forms(column: ColumnProfile, known: Texts) -> Iterator[Candidate]:
 
 
 def _patterns(evidence: Evidence, column: ColumnProfile, known: Texts) -> Iterator[Candidate]:
-    if not known.patterns or known.longest > 60:
+    if not known.patterns or known.longest > _LONGEST:
         return
     rows = values_of(column)
     first = known.patterns[0]
@@ -115,7 +121,8 @@ def _patterns(evidence: Evidence, column: ColumnProfile, known: Texts) -> Iterat
         tolerance = tolerated(1 - covered, evidence.typical)
         if tolerance is None:
             return
-    reason = f"{percent(covered)} of {count(rows, 'text')} look like {pattern}"
+    share = "all" if covered == 1 else f"{percent(covered)} of"
+    reason = f"{share} {count(rows, 'text')} look like {pattern}"
     arguments = (("column", column.name), ("pattern", regular(pattern, shared)))
     yield _made("matches", arguments, reason, tolerance)
 
