@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from qanat.errors import TableNotFoundError
 from qanat.frozen import Frozen
@@ -38,7 +39,8 @@ class Parted(Frozen):
         older_epochs, held_out: epochs of both parts, newest first; none are held out where the
             rows of one epoch were split.
         schema: of the table.
-        newer: the last rows of one epoch, where these were split; `whole` has all of them.
+        newer: the last rows of one epoch, where these were split; `whole` has all of them, which
+            are `total`.
     """
 
     older: Batch
@@ -47,6 +49,13 @@ class Parted(Frozen):
     schema: Schema
     newer: Batch | None = None
     whole: Batch | None = None
+    total: int | None = None
+
+    def least(self, rows: int) -> int:
+        """How many rows there have to be, so that the older part has so many."""
+        return (
+            rows if self.total is None else next(n for n in count(rows) if n - n // _PART >= rows)
+        )
 
 
 def parted(session: Session, dataset: Dataset, held_out: int | None) -> Parted:
@@ -78,6 +87,7 @@ def parted(session: Session, dataset: Dataset, held_out: int | None) -> Parted:
         newest.schema,
         computed(session, f"SELECT * FROM __rows OFFSET {first}", batch),
         newest.batch,
+        rows,
     )
 
 

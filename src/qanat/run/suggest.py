@@ -88,7 +88,8 @@ def _suggested(
     rows, epochs = evidence.profiled.rows, len(parts.older_epochs)
     result = DatasetSuggestions(dataset.name, rows, epochs, len(parts.held_out))
     if rows < LEAST_VALUES:
-        few = f"{count(rows, 'row')}, and it takes {LEAST_VALUES}"
+        there = rows if parts.total is None else parts.total
+        few = f"{count(there, 'row')}, and it takes {parts.least(LEAST_VALUES)}"
         return replace(result, note=few)
     making = _Making(session, dataset, action)
     made = [
