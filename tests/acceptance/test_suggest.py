@@ -130,13 +130,13 @@ def test_older_epochs_suggest_and_the_newest_try(orders: Shop) -> None:
 def test_what_is_applied_is_kept_and_not_suggested_again(orders: Shop) -> None:
     found = suggested(orders, apply=True)
     assert found.applied
-    assert found.change is not None
+    assert found.edit is not None
     file = orders.folder / "checks/orders.yml"
-    assert file.read_text() == found.change.after
+    assert file.read_text() == found.edit.after
     assert orders.problems() == []
     again = suggested(orders, apply=True)
-    assert (again.offered, again.change) == ((), None)
-    assert file.read_text() == found.change.after
+    assert (again.offered, again.edit) == ((), None)
+    assert file.read_text() == found.edit.after
     bring(orders, 8, status="snet", quantity=70, customer_id=999, shipped_at="2024-01-01 00:00:00")
     with qanat.open(orders.folder) as project:
         rules = {r.rule: r.violations for r in project.history("orders")[0].epochs[0].rules}
@@ -255,8 +255,8 @@ def test_the_change_is_a_patch(orders: Shop) -> None:
         assert "UNIQUE (order_id)" in found._repr_html_()
     subprocess.run(["git", "apply", "-"], cwd=orders.folder, input=found.diff.encode(), check=True)
     for each in found:
-        if each.change:
-            assert (orders.folder / each.change.path).read_text() == each.change.after
+        if each.edit:
+            assert (orders.folder / each.edit.path).read_text() == each.edit.after
 
 
 def test_an_action_is_for_checks_of_rows_that_tolerate_none(orders: Shop) -> None:

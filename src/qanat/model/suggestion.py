@@ -65,7 +65,7 @@ class Suggestion(Frozen):
     refused: str | None = None
 
 
-class FileChange(Frozen):
+class FileEdit(Frozen):
     """How a file of the project would change.
 
     Args:
@@ -82,7 +82,7 @@ class FileChange(Frozen):
     def diff(self) -> str:
         """As a unified diff, which `git apply` and `patch -p1` understand.
 
-        >>> print(FileChange("checks/a.yml", "", "checks: []\\n").diff, end="")
+        >>> print(FileEdit("checks/a.yml", "", "checks: []\\n").diff, end="")
         --- /dev/null
         +++ b/checks/a.yml
         @@ -0,0 +1 @@
@@ -107,7 +107,7 @@ class DatasetSuggestions(Frozen):
         held_out: epochs that candidates were tried on; 0 where the rows of one were split.
         offered: what held.
         refused: what did not, each with the reason.
-        change: what would be written; None if nothing is offered.
+        edit: what would be written; None if nothing is offered.
         note: what else is to be known, such as why there is nothing to go by.
         applied: whether it was written.
     """
@@ -118,6 +118,6 @@ class DatasetSuggestions(Frozen):
     held_out: int = 0
     offered: tuple[Suggestion, ...] = ()
     refused: tuple[Suggestion, ...] = ()
-    change: FileChange | None = None
+    edit: FileEdit | None = None
     note: str | None = None
     applied: bool = False

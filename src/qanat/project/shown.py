@@ -256,7 +256,7 @@ class Suggestions(tuple[DatasetSuggestions, ...]):
     @property
     def diff(self) -> str:
         """The changes to all files, as `git apply` and `patch -p1` understand them."""
-        return "".join(each.change.diff for each in self if each.change)
+        return "".join(each.edit.diff for each in self if each.edit)
 
     def __str__(self) -> str:
         return str(report("suggest").suggestions_text(self))

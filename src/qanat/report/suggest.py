@@ -32,8 +32,8 @@ SUGGESTIONS = Shape(
         *("dataset", "rows", "epochs", "held_out"),
         Key("offered", of=list[Suggestion]),
         Key("refused", of=list[Suggestion]),
-        Key("file", of=str | None, make=lambda found: found.change and found.change.path),
-        Key("diff", of=str | None, make=lambda found: found.change and found.change.diff),
+        Key("file", of=str | None, make=lambda found: found.edit and found.edit.path),
+        Key("diff", of=str | None, make=lambda found: found.edit and found.edit.diff),
         *("note", "applied"),
     ),
     "What one dataset suggests: by `rows` of `epochs`, tried on `held_out` newer ones; 0: on the\n"
@@ -73,7 +73,7 @@ def suggestions_text(
         if everything and each.refused:
             rows = [_refused_row(s) for s in each.refused]
             lines += [*map(printable, grid(_REFUSED_HEADERS, rows, layout)), ""]
-        if each.change is not None and not each.applied:
+        if each.edit is not None and not each.applied:
             lines += [*(layout.paint(line, style) for line, style in _diff(each)), ""]
     return "\n".join([*lines, _ending(found)]).rstrip("\n")
 
@@ -89,7 +89,7 @@ def suggestions_html(found: Sequence[DatasetSuggestions]) -> str:
             parts.append(table(_HEADERS, map(_row, each.offered)))
         if each.refused:
             parts.append(table(_REFUSED_HEADERS, map(_refused_row, each.refused)))
-        if each.change is not None and not each.applied:
+        if each.edit is not None and not each.applied:
             parts.append(preformatted((line, style or None) for line, style in _diff(each)))
     return page(*parts)
 
@@ -116,10 +116,10 @@ def headline(found: DatasetSuggestions) -> str:
 
 
 def _ending(found: Sequence[DatasetSuggestions]) -> str:
-    applied = [each.change.path for each in found if each.applied and each.change]
+    applied = [each.edit.path for each in found if each.applied and each.edit]
     if applied:
         return f"Wrote {listed(applied)}."
-    if any(each.change for each in found):
+    if any(each.edit for each in found):
         return "Nothing is written yet: --apply writes the checks into these files."
     return ""
 
@@ -154,7 +154,7 @@ def _held(suggestion: Suggestion) -> str:
 
 def _diff(found: DatasetSuggestions) -> Iterator[tuple[str, str]]:
     """The lines of the change, each with its colour."""
-    for line in found.change.diff.splitlines() if found.change else ():
+    for line in found.edit.diff.splitlines() if found.edit else ():
         head = line.startswith(("+++", "---"))
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
         yield printable(line), "bold" if head else colour

@@ -24,7 +24,7 @@ from qanat.model.backtest import CheckTrials
 from qanat.model.expectation import Action, Expectation, misfit
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset
-from qanat.model.suggestion import Candidate, DatasetSuggestions, FileChange, Suggestion
+from qanat.model.suggestion import Candidate, DatasetSuggestions, FileEdit, Suggestion
 from qanat.quality.suggestions.evidence import LEAST_VALUES
 from qanat.quality.suggestions.rules import ladders
 from qanat.quality.suggestions.said import without_implied
@@ -118,7 +118,7 @@ def _suggested(
         result,
         offered=tuple(_suggestion(m, outcome[id(m)]) for m in offered),
         refused=tuple(refused),
-        change=_change(session, dataset.name, [m.check for m in offered]) if offered else None,
+        edit=_edit(session, dataset.name, [m.check for m in offered]) if offered else None,
     )
 
 
@@ -192,13 +192,13 @@ class _Making:
 # -- files --------------------------------------------------------------------------------------
 
 
-def _change(session: Session, dataset: str, checks: Sequence[Check]) -> FileChange:
+def _edit(session: Session, dataset: str, checks: Sequence[Check]) -> FileEdit:
     """How the dataset's file of checks would change, or another one beside it."""
     for path in _files(dataset):
         before = _text(session.root / path)
         after = with_added(before, dataset, checks)
         if after is not None:
-            return FileChange(path, before, after)
+            return FileEdit(path, before, after)
     raise AssertionError("a file that is not there can always be written")
 
 
@@ -217,10 +217,10 @@ def _text(path: Path) -> str:
 
 
 def _applied(session: Session, found: DatasetSuggestions) -> DatasetSuggestions:
-    change = found.change
-    if change is None:
+    edit = found.edit
+    if edit is None:
         return found
-    target = session.root / change.path
+    target = session.root / edit.path
     target.parent.mkdir(exist_ok=True)
-    target.write_bytes(change.after.encode())
+    target.write_bytes(edit.after.encode())
     return replace(found, applied=True)
