@@ -41,6 +41,7 @@ NAMES = (
     "checks",
     "memory_bound",
     "diff",
+    "lineitem_profile",
     "object_store",
     "postgres",
     "kafka_latency",

@@ -46,6 +46,7 @@ from qanat.model.lateness import IDLE_TIMEOUT, LATE_ROWS, LateRows
 from qanat.model.limit import LIMIT, QUARANTINE_LIMIT, QUARANTINE_WINDOW, parse_limit
 from qanat.model.owner import OWNER
 from qanat.model.pipeline import ON_ROW_ERROR, RESET_ALLOWED, TRIGGER_INTERVAL, Drift, OnRowError
+from qanat.model.profile import PROFILED
 from qanat.model.quarantine import FAILED, MALFORMED, QUARANTINE_FIELDS, RESCUED
 from qanat.model.rule import References, Unique
 from qanat.model.schema import Field
@@ -778,6 +779,10 @@ def tables() -> Lines:
     yield "path escapes (a space, a slash), whoever wrote them. Default: `false`."
     yield ""
     yield f"`{RESET_ALLOWED}`: {one_line(document(pipeline.Dataset.may_reset))} Default: `true`."
+    yield ""
+    yield f"`{PROFILED}`: `true` has each update profile the table that it has changed, and keep"
+    yield "[the profile](../how-to/profile.md#after-each-update). Default: that of the spec's"
+    yield "`configuration`, else `false`."
     yield ""
     yield f"`{TRIGGER_INTERVAL}`: how much time (`10 seconds`) lies between the beginnings of two"
     yield "epochs of a [continuous update](../how-to/continuous.md). Default: that of the spec's"

@@ -21,7 +21,7 @@ from qanat.report.page import write
     metavar="FILE",
     help="Where to write the page.  [default: report.html]",
 )
-@click.option("--values", is_flag=True, help="Show the values of rows in quarantine.")
+@click.option("--values", is_flag=True, help="Show values of rows in quarantine and of profiles.")
 @project_ref
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def command(update: str, html: Path, values: bool, ref: ProjectRef, debug: bool) -> int:

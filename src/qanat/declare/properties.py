@@ -36,6 +36,7 @@ from qanat.model.pipeline import (
     Drift,
     OnRowError,
 )
+from qanat.model.profile import PROFILED
 from qanat.model.stateful import OUTPUT_MODE, OutputMode
 from qanat.model.upkeep import READ, parse_duration
 
@@ -73,6 +74,7 @@ _OURS: Mapping[str, tuple[str, ...]] = Named(
         DRIFT: tuple(d.value for d in Drift),
         ANOMALIES: tuple(e.value for e in OnAnomaly),
         ON_ROW_ERROR: tuple(e.value for e in OnRowError),
+        PROFILED: ("true", "false"),
         RESET_ALLOWED: ("true", "false"),
         STRATEGY: tuple(each.value for each in Strategy),
         LATE_ROWS: tuple(each.value for each in LateRows),

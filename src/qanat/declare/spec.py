@@ -35,6 +35,7 @@ from qanat.model.location import is_url
 from qanat.model.metrics import METRICS_RETENTION
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, TRIGGER_INTERVAL, OnRowError, ProjectSpec
+from qanat.model.profile import PROFILED
 from qanat.model.upkeep import parse_duration
 
 _OVERRIDE = "QANAT__"
@@ -49,6 +50,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = {
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     ON_ROW_ERROR: tuple(e.value for e in OnRowError),
     ANOMALIES: tuple(e.value for e in OnAnomaly),
+    PROFILED: ("true", "false"),
 }
 """By table property that has few values: those."""
 _DEFAULTS = (*_CHOICES, QUARANTINE_LIMIT, QUARANTINE_WINDOW, TOLERANCE_WINDOW, METRICS_RETENTION)

@@ -12,6 +12,9 @@ from typing import TypeAlias
 
 from qanat.frozen import Frozen
 
+PROFILED = "qanat.profile"
+"""The table property that has each update profile the table, and keep that."""
+
 Bound: TypeAlias = int | float | Decimal | str | bool | None
 """The lowest or highest value: a number, or the text of anything else; None without values."""
 
@@ -217,6 +220,8 @@ class Profile(Frozen):
         version: of the table; None if it is none.
         where: the condition by which the rows were chosen, if any.
         seconds: wall time.
+        at: when it was made, seconds since 1970 (UTC).
+        update: that has made and kept it; None if somebody asked for it.
     """
 
     name: str
@@ -224,3 +229,5 @@ class Profile(Frozen):
     version: int | None = None
     where: str | None = None
     seconds: float = 0.0
+    at: float = 0.0
+    update: str | None = None

@@ -18,6 +18,7 @@ from qanat.project.shown import (
     Diff,
     MetricsHistory,
     Profile,
+    Profiles,
     Report,
     Suggestions,
     shown,
@@ -209,6 +210,7 @@ class Quality:
         columns: Sequence[str] = (),
         where: str | None = None,
         version: int | None = None,
+        update: str | None = None,
     ) -> Profile:
         """Describe the columns of a table, of files or of a query: all of its rows are read.
 
@@ -221,18 +223,39 @@ class Quality:
             columns: only these, in this order; default: all.
             where: only rows for which this condition, in the project's dialect, is true.
             version: of the table; default: the newest.
+            update: instead of all that, the profile that this update has kept of a dataset (table
+                property `qanat.profile`); `last` is the newest that has one.
 
         Raises:
             DatasetNotFoundError, TableNotFoundError: it is not there, or has no such version.
             ColumnNotFoundError: it has no such column.
             DeclarationError: the query or the condition does not fit.
+            UpdateNotFoundError: that update has kept none.
 
         >>> profile = project.profile("silver_orders")
         >>> profile["order_id"].distinct, profile["order_id"].hints[0]
         (5, 'all distinct')
         """
+        if update is not None:
+            kept = run_module("profiles").kept_profile(self._current(), name, update)
+            return shown(Profile, kept)
         run = run_module("profile").profile
         return shown(Profile, run(self._current(), name, columns, where, version))
+
+    def profiles(self, dataset: str, limit: int = 20) -> Profiles:
+        """The profiles that updates have kept of a dataset, newest first.
+
+        Args:
+            limit: profiles at most.
+
+        Raises:
+            DatasetNotFoundError: no such dataset is declared, and none has epochs.
+
+        >>> len(project.profiles("silver_orders"))  # without the table property `qanat.profile`
+        0
+        """
+        found = run_module("profiles").kept_profiles(self._current(), dataset, limit)
+        return Profiles(shown(Profile, each) for each in found)
 
     def report(self, update: str = "last", *, values: bool = False) -> Report:
         """An update with its rules, trends, anomalies and quarantined rows, to be written as HTML.

@@ -163,11 +163,25 @@ class Profile(profile.Profile):
         """
         return self.profiled[column]
 
+    def html(self) -> str:
+        """A page of its own with plots, without scripts, which loads nothing."""
+        return str(report("profile.page").profile_page(self))
+
     def __str__(self) -> str:
         return str(report("profile.text").profile_text(self))
 
     def _repr_html_(self) -> str:
         return str(report("profile.text").profile_html(self))
+
+
+class Profiles(tuple[Profile, ...]):
+    """The profiles that updates have kept of a dataset, newest first."""
+
+    def __str__(self) -> str:
+        return str(report("profile.history").profiles_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("profile.history").profiles_html(self))
 
 
 class History(tuple[HistoryEntry, ...]):

@@ -25,6 +25,7 @@ from qanat.report.page import (
     table,
 )
 from qanat.report.plots import line, short, sparkline
+from qanat.report.profile.page import overview
 from qanat.report.quarantine import origin_of
 from qanat.report.table import value_cell
 from qanat.run.account import UpdateAccount
@@ -46,6 +47,7 @@ def account_page(found: UpdateAccount) -> str:
         "datasets": ("Datasets", _datasets(found)),
         "rules": ("Rules", _rules(found)),
         "quarantine": ("Rows in quarantine", _quarantine(found)),
+        "profiles": ("Profiles", _profiles(found)),
         "notes": ("Notes and warnings", _notes(found)),
         "lineage": ("Lineage", _lineage(found)),
     }
@@ -244,6 +246,13 @@ def _row(sample: FirstRows, values: Sequence[object], own: Sequence[str]) -> lis
     rules = row.get("_quarantine_rules")
     broke = ", ".join(map(str, rules)) if isinstance(rules, dict) else ""
     return [Cell(broke, "red"), origin_of(sample, row), *(value_cell(row[n]) for n in own)]
+
+
+def _profiles(found: UpdateAccount) -> Iterator[Part]:
+    """The tables that asked for it, as they were after this update."""
+    for each in found.profiles:
+        listed = overview(each.profiled, values=found.values)
+        yield section(each.name, listed, level=3, remark=count(each.profiled.rows, "row"))
 
 
 def _notes(found: UpdateAccount) -> Iterator[Part]:

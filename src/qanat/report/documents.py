@@ -86,6 +86,7 @@ DOCUMENTS: dict[str, Shape] = {
     "lineage": lineage.LINEAGE,
     "diff": diff.DIFF,
     "profile": profile.PROFILE,
+    "profiles": profile.PROFILES,
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,

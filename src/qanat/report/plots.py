@@ -72,7 +72,12 @@ def short(value: float) -> str:
 
 
 def histogram(
-    bins: Sequence[Bin], title: str, shown: Shown = short, remark: str = "", noun: str = "rows"
+    bins: Sequence[Bin],
+    title: str,
+    shown: Shown = short,
+    remark: str = "",
+    noun: str = "rows",
+    labels: Sequence[str] = (),
 ) -> Part:
     """Bars over an axis of numbers.
 
@@ -83,6 +88,7 @@ def histogram(
         shown: how a value of the axis is written: a date, for example, that was made a number.
         remark: beside the title.
         noun: what is counted.
+        labels: as many as bins: what each is called; default: its borders.
 
     >>> 'title>0 to 5: 3 rows<' in histogram([Bin(0, 5, 3), Bin(5, 10, 1)], "age")
     True
@@ -96,13 +102,14 @@ def histogram(
     heights = [b.rows / w for b, w in zip(bins, widths, strict=True)]
     highest = max(heights) or 1.0
     bars = []
-    for each, width, height in zip(bins, widths, heights, strict=True):
+    for at, (each, width, height) in enumerate(zip(bins, widths, heights, strict=True)):
         if not each.rows:
             continue
         tall = max(height / highest * _HEIGHT, _LEAST)
         x = min((each.low - low) / span * _WIDTH, _WIDTH - width)
         gap = min(2.0, width / 5)
-        label = f"{shown(each.low)} to {shown(each.high)}: {each.rows:,} {noun}"
+        name = labels[at] if labels else f"{shown(each.low)} to {shown(each.high)}"
+        label = f"{name}: {each.rows:,} {noun}"
         bars.append(
             f'<rect class="p-bar" x="{x:.2f}" y="{_HEIGHT - tall:.2f}" '
             f'width="{max(width - gap, 0.5):.2f}" height="{tall:.2f}">'
@@ -207,6 +214,28 @@ def sparkline(
     return Part(
         f'<svg class="spark" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" '
         f'preserveAspectRatio="none"><title>{text(about)}</title>{"".join(drawn)}</svg>'
+    )
+
+
+def columns(values: Sequence[int], title: str) -> Part:
+    """Bars as large as a word: a histogram beside other figures; empty if all are 0.
+
+    >>> columns([1, 0, 3], "ages").count("<rect")
+    2
+    """
+    highest = max(values, default=0)
+    if not highest:
+        return Part("")
+    width = _WIDTH / len(values)
+    bars = "".join(
+        f'<rect class="p-bar" x="{at * width:.1f}" width="{width * 0.85:.1f}"'
+        f' y="{_HEIGHT - tall:.1f}" height="{tall:.1f}"/>'
+        for at, value in enumerate(values)
+        if value and (tall := max(value / highest * _HEIGHT, 6.0))
+    )
+    return Part(
+        f'<svg class="spark" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" '
+        f'preserveAspectRatio="none"><title>{text(title)}</title>{bars}</svg>'
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qanat.frozen import Frozen
 from qanat.model.anomaly import Anomaly
 from qanat.model.metrics import Metrics
+from qanat.model.profile import Profile
 from qanat.planning.lineage import Lineage
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 
@@ -19,7 +20,8 @@ class UpdateAccount(Frozen):
         anomalies: that were found in it.
         samples: of quarantines that it put rows into, the first of them.
         lineage: of all datasets; None if the declarations are wrong.
-        values: whether the values of quarantined rows may be shown.
+        values: whether the values of quarantined rows, and of profiles, may be shown.
+        profiles: that it has kept.
     """
 
     project: str
@@ -30,3 +32,4 @@ class UpdateAccount(Frozen):
     samples: tuple[FirstRows, ...]
     lineage: Lineage | None
     values: bool = False
+    profiles: tuple[Profile, ...] = ()

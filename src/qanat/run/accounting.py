@@ -9,6 +9,7 @@ from qanat.model.metrics import Metrics
 from qanat.model.name import Names
 from qanat.run.account import UpdateAccount
 from qanat.run.look import metrics, update_events
+from qanat.run.profiles import profiles_of
 from qanat.run.quarantine import rows
 from qanat.run.results import FirstRows, HistoryEntry
 from qanat.run.session import Session
@@ -55,6 +56,7 @@ def account(session: Session, update: str = LAST, values: bool = False) -> Updat
         tuple(_sampled(session, known[:_QUARANTINES], told.update.id)),
         lineage,
         values,
+        tuple(profiles_of(session, told.update.id, datasets)),
     )
 
 

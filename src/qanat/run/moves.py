@@ -15,6 +15,7 @@ from qanat.model.schema import Schema
 from qanat.model.side import state_name
 from qanat.model.table import Change, Commit, TableRef
 from qanat.run.attempt import RunningUpdate
+from qanat.run.profiles import move_profiles
 from qanat.run.session import Session
 from qanat.run.sides import states_of, tables
 
@@ -57,6 +58,7 @@ def _move_tables(running: RunningUpdate, move: Move) -> None:
             new = move.new + old[len(move.old) :]
             to = session.table_named(new)
             session.store.move(session.table_named(old), to, running.gate)
+    move_profiles(session, move.old, move.new)
 
 
 def _move_state(running: RunningUpdate, dataset: str, old: str, new: str) -> None:

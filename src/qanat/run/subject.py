@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib import import_module
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class Subject(Frozen):
         dataset: the name of its table; empty if it is none.
         version: of the table.
         rows: of the table, if known.
+        plain: whether the rows are those of its only input, with all columns.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Subject(Frozen):
     dataset: str = ""
     version: int | None = None
     rows: int | None = None
+    plain: bool = False
 
 
 def subject(session: Session, text: str, owner: str, version: int | None = None) -> Subject:
@@ -69,8 +72,8 @@ def subject(session: Session, text: str, owner: str, version: int | None = None)
         raise TableNotFoundError(
             f"{text} is no table, so it has no version {version}", wanted="the name of a table"
         )
-    sql = text
-    if _is_file(session, text):
+    sql, plain = text, _is_file(session, text)
+    if plain:
         sql = f"SELECT * FROM read_files({literal(text)})"
     elif not _QUERY.match(text):
         sql = f"SELECT * FROM {text}"
@@ -82,7 +85,7 @@ def subject(session: Session, text: str, owner: str, version: int | None = None)
     query = to_engine(asked.query, session.dialect, session.pipeline.own)
     # Imported only here: with it comes the parser.
     executable = import_module("qanat.planning.eventtime").without_windows(query)
-    return Subject(text, executable, inputs)
+    return Subject(text, executable, inputs, plain=plain)
 
 
 def _is_file(session: Session, text: str) -> bool:
@@ -118,7 +121,7 @@ def _table(
     sql = f'SELECT * FROM "{relation}"'
     query = SqlQuery(sql, sql, session.dialect, (read,), place)
     inputs: dict[str, Batch] = {relation: snapshot.batch}
-    return Subject(text, query, inputs, name, snapshot.version, snapshot.rows)
+    return Subject(text, query, inputs, name, snapshot.version, snapshot.rows, True)
 
 
 def _state(session: Session, name: str, version: int | None) -> tuple[str, Snapshot]:
@@ -127,9 +130,10 @@ def _state(session: Session, name: str, version: int | None) -> tuple[str, Snaps
     known = {fold(table.name): table for table in states_of(session, owner)}
     table = known.get(fold(name))
     if table is None:
+        names = f"qanat show {shlex.quote(owner)} --state names those that there are"
         raise TableNotFoundError(
             f"{owner} keeps no state {name}",
             nearest=nearest(name, [each.name for each in known.values()]),
-            hint="each of its epochs is computed by itself, or it has never run",
+            hint=names if known else None,
         )
     return table.name, session.store.snapshot(table, version)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from importlib import import_module
@@ -11,9 +11,10 @@ from queue import SimpleQueue
 
 from qanat.disk import explained
 from qanat.errors import QanatError, naming
-from qanat.model.event import DatasetEnded, DatasetStarted
-from qanat.model.name import Names
+from qanat.model.event import DatasetEnded, DatasetStarted, Warned
+from qanat.model.name import Names, fold
 from qanat.model.pipeline import Dataset, DatasetKind
+from qanat.model.profile import PROFILED
 from qanat.model.staged import Counts
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -88,7 +89,25 @@ def _update(opened: OpenUpdate, chosen: Chosen) -> tuple[DatasetResult, ...]:
     if grown and session.store.maintains:
         # Loaded only where something was committed: an unchanged update does without.
         import_module("qanat.run.upkeep").maintain_after(running, entry, grown)
+    for name in grown:
+        if _asks_for_profile(session, name):
+            _profile(running, name)
     return results
+
+
+def _profile(running: RunningUpdate, name: str) -> None:
+    """Profile a table that this update has changed; no error of that fails the update."""
+    work = import_module("qanat.run.profile").profile_after
+    error = _stopped_by(running, name, lambda: work(running, name))
+    if error is not None:
+        running.unless_stopping()
+        running.tell(Warned(name, f"it was not profiled: {error.message}"))
+
+
+def _asks_for_profile(session: Session, name: str) -> bool:
+    dataset = session.pipeline.dataset(name)
+    default = session.project.configuration.get(PROFILED, "false")
+    return dataset.stored and fold(dataset.table_property(PROFILED) or default) == "true"
 
 
 def _silent(
@@ -238,25 +257,35 @@ def result_of(
 
 
 def attempted(run: DatasetRun) -> tuple[str, str, QanatError | None]:
-    """Bring one dataset up to date: its status, why, and what stopped it.
+    """Bring one dataset up to date: its status, why, and what stopped it."""
+    running, name = run.running, run.dataset.name
+
+    def work() -> None:
+        if (stuck := running.stuck.get(name)) is not None:
+            raise stuck
+        run.run()
+
+    error = _stopped_by(running, name, work)
+    if error is not None:
+        return "failed", error.message, error
+    return "updated" if run.epochs else "unchanged", run.reason, None
+
+
+def _stopped_by(running: RunningUpdate, name: str, work: Callable[[], None]) -> QanatError | None:
+    """Work on one dataset: what stopped it; None if nothing did.
 
     One dataset's defect must not take the rest along, nor a panic in a library's Rust.
     """
-    running, name = run.running, run.dataset.name
     try:
         with naming(name):
-            if (stuck := running.stuck.get(name)) is not None:
-                raise stuck
-            run.run()
+            work()
     except QanatError as caught:
-        error = running.lease.explain(caught)
-        return "failed", error.message, error
+        return running.lease.explain(caught)
     except BaseException as caught:
         if not isinstance(caught, Exception) and not is_panic(caught):
             raise
-        error = running.lease.explain(explain(caught))
-        return "failed", error.message, error
-    return "updated" if run.epochs else "unchanged", run.reason, None
+        return running.lease.explain(explain(caught))
+    return None
 
 
 def _result(dataset: Dataset, status: str, reason: str, seconds: float) -> DatasetResult:

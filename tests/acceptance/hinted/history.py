@@ -135,6 +135,15 @@ CASES = {
         follow="qanat anomalies list",
         again="qanat anomalies list orders",
     ),
+    "a profile that no update has kept": Case(
+        "qanat profile orders --update last",
+        "TBLPROPERTIES ('qanat.profile' = 'true') has each update keep one",
+        before=("qanat run",),
+        follow={
+            SQL: ORDERS.replace("AS SELECT", "TBLPROPERTIES ('qanat.profile' = 'true') AS SELECT")
+        },
+        again="qanat run",
+    ),
     "many more rows than ever": Case(
         "qanat run",
         "nothing was published; mend the source and run again, or if it is as it should be:"

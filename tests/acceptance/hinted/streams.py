@@ -216,6 +216,14 @@ CASES = {
         follow="qanat show silver",
         again="qanat show silver",
     ),
+    "a state of another name": Case(
+        "qanat profile silver__state__more",
+        "qanat show silver --state names those that there are",
+        stream("SELECT id, count(*) AS n FROM STREAM orders GROUP BY id"),
+        before=("qanat run",),
+        follow="qanat show silver --state",
+        again="qanat profile silver__state",
+    ),
     "results in quarantine": Case(
         "qanat quarantine replay silver",
         "a group's next row computes its result again, and checks it; for all of them:"

@@ -101,6 +101,19 @@ def suggested(project: qanat.Project) -> Any:
     return found
 
 
+def kept_profiles(project: qanat.Project) -> Any:
+    """The profiles that an update has kept."""
+    spec = project.root / "qanat.yml"
+    text = spec.read_text()
+    spec.write_text(f"{text}\nconfiguration: {{qanat.profile: 'true'}}\n")
+    project.run(full_refresh="silver_orders")
+    spec.write_text(text)
+    found = project.profiles("silver_orders")
+    assert len(found) == 1
+    found._repr_html_()
+    return found
+
+
 ANOMALY = Anomaly("silver", "silver", "nulls(id)", "u", 1.0, 0.5, 0.01, 0.0, 0.02)
 
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
@@ -135,6 +148,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.profile("SELECT [1] AS l, DATE '2026-01-02' AS d, 'NaN'::DOUBLE AS n"),
         lambda p: p.profile("silver_orders", where="false"),
     ),
+    "profiles": (lambda p: p.profiles("silver_orders"), kept_profiles),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),

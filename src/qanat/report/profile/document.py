@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qanat.model.profile import (
     Association,
     Bin,
@@ -14,7 +16,7 @@ from qanat.model.profile import (
     Texts,
     ValueCount,
 )
-from qanat.report.keys import SECONDS_KEY, VERSION_KEY
+from qanat.report.keys import SECONDS_KEY, VERSION_KEY, moment
 from qanat.report.shape import Key, Shape
 
 _BOUND = int | float | str | bool | None
@@ -95,16 +97,26 @@ KEY = Shape(
     (Key("columns", of=list[str], make=lambda each: each.columns), "examined", "by"),
     "Columns that tell rows apart, without NULL; `examined` rows were compared.",
 )
+_KEYS: tuple[Key | str, ...] = (
+    *("name", Key("table_version", "version"), "where"),
+    *(Key(name, f"profiled.{name}") for name in ("rows", "sampled", "columns")),
+    *(Key(name, f"profiled.{name}") for name in ("associations", "keys")),
+    Key("at", of=str, make=lambda found: moment(found.at)),
+    *("update", SECONDS_KEY),
+)
 PROFILE = Shape(
     "ProfileDocument",
     Profile,
-    (
-        *(VERSION_KEY, "name", Key("table_version", "version"), "where"),
-        *(Key(name, f"profiled.{name}") for name in ("rows", "sampled", "columns")),
-        *(Key(name, f"profiled.{name}") for name in ("associations", "keys")),
-        SECONDS_KEY,
-    ),
+    (VERSION_KEY, *_KEYS),
     "The columns of a table, of files or of a query, described. `table_version` is null if it is\n"
-    "no table; `sampled` is how many of the `rows` were in the sample.",
+    "no table; `sampled` is how many of the `rows` were in the sample. `update` is the one that\n"
+    "has kept it; null if it was made for whoever asked.",
 )
-PARTS = (COLUMN, VALUE, QUANTILE, BIN, NUMBERS, TEXTS, ENTRIES, ASSOCIATION, KEY)
+KEPT = Shape("KeptProfile", Profile, _KEYS, "A profile that an update has kept.")
+PROFILES = Shape(
+    "ProfilesDocument",
+    Sequence[Profile],
+    (VERSION_KEY, Key("profiles", of=list[Profile], make=list)),
+    "What updates have kept, newest first.",
+)
+PARTS = (KEPT, COLUMN, VALUE, QUANTILE, BIN, NUMBERS, TEXTS, ENTRIES, ASSOCIATION, KEY)

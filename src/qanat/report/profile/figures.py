@@ -7,9 +7,13 @@ from decimal import Decimal
 
 from qanat.model.profile import Bin, ColumnProfile, Method, ValueCount
 from qanat.report.plots import short
-from qanat.text import Cell, percent, printable
+from qanat.text import WIDEST, Cell, clip, percent, printable
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_END = 19
+"""Letters of an end of a range at most: a moment has as many."""
+_FEW, _SOME = 50, 0.001
+"""Values of a column that are all shown, and the share of the rows that one of more must have."""
 
 
 def bound(value: object) -> Cell:
@@ -25,7 +29,20 @@ def bound(value: object) -> Cell:
             return Cell(short(value), right=True)
         case Decimal():
             return Cell(f"{value:,f}", right=True)
-    return Cell(str(value))
+        case str() if not value.strip():
+            return Cell(repr(value[:WIDEST]))
+    return Cell(clip(str(value)[: WIDEST + 1], WIDEST))
+
+
+def range_text(column: ColumnProfile) -> str:
+    """From the lowest to the highest value; empty if there is none.
+
+    >>> range_text(ColumnProfile("a", "bigint", 9, 0, 9, low=1, high=9000))
+    '1 to 9,000'
+    """
+    if column.low is None:
+        return ""
+    return " to ".join(clip(bound(end).text, _END) for end in (column.low, column.high))
 
 
 def shortened(text: str | None) -> str:
@@ -80,9 +97,33 @@ def blocks(bins: Sequence[Bin]) -> str:
 
 
 def value_text(value: ValueCount) -> str:
-    """A value; one that cannot be seen in quotes."""
+    """A value; one that could be mistaken for something else in quotes.
+
+    >>> [value_text(ValueCount(value, 1)) for value in ("a", " a", "NULL")]
+    ['a', "' a'", "'NULL'"]
+    """
     shown = printable(value.value)
-    return shown if shown.strip() and shown == shown.strip() else repr(shown)
+    plain = shown.strip() and shown == shown.strip() and shown != "NULL"
+    return shown if plain else repr(shown)
+
+
+def telling_values(column: ColumnProfile) -> tuple[ValueCount, ...]:
+    """The frequent values that say something: of many values, those that stand out.
+
+    >>> top = ValueCount("7", 300), ValueCount("8", 3)
+    >>> telling_values(ColumnProfile("a", "bigint", 1000, 0, 500, top=top))
+    (ValueCount(value='7', rows=300),)
+    """
+    if column.distinct <= _FEW:
+        return column.top
+    usual = (column.rows - column.nulls) / column.distinct
+    return tuple(v for v in column.top if v.rows >= 3 * usual and v.rows >= _SOME * column.rows)
+
+
+def telling_patterns(column: ColumnProfile) -> tuple[ValueCount, ...]:
+    """The patterns that more than a few texts have."""
+    patterns = () if column.texts is None else column.texts.patterns
+    return tuple(p for p in patterns if p.rows >= 0.01 * column.rows)
 
 
 def span(each: Bin, whole: bool = False) -> str:
@@ -105,3 +146,15 @@ def span(each: Bin, whole: bool = False) -> str:
 def is_whole(column: ColumnProfile) -> bool:
     """True of a column of whole numbers."""
     return isinstance(column.low, int) and not isinstance(column.low, bool)
+
+
+def trend(values: Sequence[float]) -> str:
+    """Values as a word, the lowest of which is the lowest block; empty if all are the same.
+
+    >>> trend([1, 1, 3]), trend([2, 2])
+    ('▁▁█', '')
+    """
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    if not low < high:
+        return ""
+    return "".join(_BLOCKS[round((value - low) / (high - low) * 7)] for value in values)

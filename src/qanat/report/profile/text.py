@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from textwrap import wrap
 
 from qanat.model.profile import (
     CandidateKey,
@@ -12,22 +12,26 @@ from qanat.model.profile import (
     Profile,
     Profiled,
     Texts,
+    ValueCount,
 )
 from qanat.report.html import Part, heading, page, table
 from qanat.report.plots import short
 from qanat.report.profile.figures import (
     blocks,
-    bound,
     estimated,
     is_whole,
+    range_text,
     share_of,
     shortened,
     span,
+    telling_patterns,
+    telling_values,
     value_text,
 )
 from qanat.text import (
     GAP,
     PLAIN,
+    WIDEST,
     Cell,
     Layout,
     Value,
@@ -38,10 +42,12 @@ from qanat.text import (
     printable,
 )
 
+_SHOWN = 5
+"""Values of a column in a line at most."""
 _DETAILED = 3
 """Columns at most that are shown with all of their bins and values."""
-_BAR, _NAME = 24, 28
-"""Columns of a terminal: of the longest bar, and of a column's name at the most."""
+_BAR, _NAME, _TYPE = 24, 28, 20
+"""Columns of a terminal: of the longest bar, and of a column's name and type at the most."""
 
 Table = tuple[str, Sequence[str], list[list[Value]]]
 """A title, headers and lines."""
@@ -57,36 +63,36 @@ def title(found: Profile) -> str:
 
 def remark(found: Profiled) -> str:
     """How what is not exact was found; empty if all is."""
-    methods = {m for c in found.columns for m in (c.values_by, c.distinct_by)}
-    if methods <= {Method.EXACT}:
-        return ""
-    return (
-        f"~ marks what is not exact: frequent values, quantiles and patterns of columns with many"
-        f" values are those of {count(found.sampled, 'row')}."
-    )
+    if found.sampled < found.rows:
+        return (
+            "~ marks what is not exact: frequent values, quantiles and patterns of columns with"
+            f" many values are those of {count(found.sampled, 'row')}."
+        )
+    exact = all(c.distinct_by is Method.EXACT for c in found.columns)
+    return "" if exact else "~ marks numbers of different values that are not exact."
 
 
 def profile_text(found: Profile, layout: Layout = PLAIN) -> str:
     """Columns with small histograms, then numbers, frequent values, patterns, keys, relations."""
     lines = [f"{layout.paint(printable(found.name), 'bold')}: {title(found)}"]
-    if said := remark(found.profiled):
-        lines.append(layout.paint(said, "dim"))
+    lines += [
+        layout.paint(line, "dim") for line in wrap(remark(found.profiled), layout.width or 100)
+    ]
     for name, headers, rows in tables(found.profiled):
         above = ["", layout.paint(name, "bold")] if name else [""]
         lines += [*above, *grid(headers, rows, layout, _SPARE)]
     columns = found.profiled.columns
-    if len(columns) <= _DETAILED:
-        for column in columns:
-            lines += _details(column, layout)
-        return "\n".join(lines)
-    for name, listed in (("Most frequent values", top_line), ("Patterns of texts", pattern_line)):
+    detailed = len(columns) <= _DETAILED
+    for name, listed in _LISTS[:1] if detailed else _LISTS:
         pairs = [(c.name, line) for c in columns if (line := listed(c))]
         if pairs:
             lines += ["", layout.paint(name, "bold"), *_labelled(pairs, layout)]
+    for column in columns if detailed else ():
+        lines += _details(column, layout)
     return "\n".join(lines)
 
 
-_SPARE = ("Lowest", "Highest", "5 %", "95 %", "Deviation", "Mean length", "Padded")
+_SPARE = ("Range", "5 %", "95 %", "Deviation", "Mean length", "Padded")
 
 
 def tables(found: Profiled) -> Iterator[Table]:
@@ -99,8 +105,8 @@ def tables(found: Profiled) -> Iterator[Table]:
     if texts:
         yield "Texts", _TEXTS, texts
     if found.keys:
-        keys = [[", ".join(k.columns), _examined(found, k)] for k in found.keys]
-        yield "Columns that tell rows apart", ("Columns", "In"), [[*k] for k in keys]
+        keys = [[", ".join(k.columns), examined(found, k)] for k in found.keys]
+        yield "Columns that tell rows apart", ("Columns", "Compared"), [[*k] for k in keys]
     if found.associations:
         pairs = found.associations
         lines: list[list[Value]] = [
@@ -109,22 +115,20 @@ def tables(found: Profiled) -> Iterator[Table]:
         yield "Columns that go together", ("Column", "With", "Measure", "Value"), lines
 
 
-_COLUMNS = ("Column", "Type", "NULL", "Distinct", "Distribution", "Lowest", "Highest", "Remarks")
+_COLUMNS = ("Column", "Distribution", "NULL", "Distinct", "Type", "Range")
 _NUMBERS = ("Column", "Mean", "Deviation", "5 %", "Median", "95 %", "Zeros", "Negative")
 _TEXTS = ("Column", "Shortest", "Longest", "Mean length", "Empty", "Padded")
 
 
 def _column(column: ColumnProfile) -> list[Value]:
-    nulls = column.nulls_share
+    nulls = "yellow" if column.nulls else "dim"
     return [
         column.name,
-        column.type,
-        Cell(share_of(column.nulls, column.rows), "yellow" if nulls else "dim", right=True),
-        Cell(estimated(column.distinct, column.distinct_by), right=True),
         blocks(column.histogram),
-        bound(column.low),
-        bound(column.high),
-        remarks(column),
+        Cell(share_of(column.nulls, column.rows), nulls, right=True),
+        Cell(estimated(column.distinct, column.distinct_by), right=True),
+        clip(column.type, _TYPE),
+        range_text(column),
     ]
 
 
@@ -168,16 +172,17 @@ def _figure(value: float | None) -> Value:
     return None if value is None else Cell(short(value), right=True)
 
 
-def _examined(found: Profiled, key: CandidateKey) -> str:
+def examined(found: Profiled, key: CandidateKey) -> str:
+    """Of how many rows it is known that a key tells them apart."""
     if key.by is Method.EXACT:
         return "all rows"
-    return f"{count(key.examined, 'row')} of {found.rows:,} that were compared"
+    return f"{key.examined:,} of {count(found.rows, 'row')}"
 
 
 def top_line(column: ColumnProfile) -> str:
     """The most frequent values of a column in a line, with their shares."""
     mark = "" if column.values_by is Method.EXACT else "~"
-    return " · ".join(f"{value_text(v)} {mark}{share_of(v.rows, column.rows)}" for v in column.top)
+    return _shares(telling_values(column)[:_SHOWN], mark, column.rows)
 
 
 def pattern_line(column: ColumnProfile) -> str:
@@ -185,8 +190,12 @@ def pattern_line(column: ColumnProfile) -> str:
     if column.texts is None:
         return ""
     mark = "" if column.texts.patterns_by is Method.EXACT else "~"
-    patterns = column.texts.patterns
-    return " · ".join(f"{value_text(p)} {mark}{share_of(p.rows, column.rows)}" for p in patterns)
+    return _shares(telling_patterns(column)[:_SHOWN], mark, column.rows)
+
+
+def _shares(values: Sequence[ValueCount], mark: str, rows: int) -> str:
+    shown = ((clip(value_text(v), WIDEST), share_of(v.rows, rows)) for v in values)
+    return " · ".join(f"{text} {mark}{share}" for text, share in shown)
 
 
 def _labelled(pairs: Sequence[tuple[str, str]], layout: Layout) -> list[str]:
@@ -203,11 +212,10 @@ def _labelled(pairs: Sequence[tuple[str, str]], layout: Layout) -> list[str]:
 
 def _details(column: ColumnProfile, layout: Layout) -> Iterator[str]:
     """One column with all of its bins and values."""
-    patterns = column.texts.patterns if column.texts is not None else ()
     listed: list[tuple[str, Sequence[tuple[str, int]]]] = [
         ("distribution", [(span(b, is_whole(column)), b.rows) for b in column.histogram]),
-        ("most frequent values", [(value_text(v), v.rows) for v in column.top]),
-        ("patterns", [(value_text(p), p.rows) for p in patterns]),
+        ("most frequent values", [(value_text(v), v.rows) for v in telling_values(column)]),
+        ("patterns", [(value_text(p), p.rows) for p in telling_patterns(column)]),
     ]
     for name, entries in listed:
         if entries:
@@ -232,10 +240,15 @@ def profile_html(found: Profile) -> str:
     for name, headers, rows in tables(found.profiled):
         parts += [heading(name)] if name else []
         parts.append(table(headers, rows))
-    for name, listed in (("Most frequent values", top_line), ("Patterns of texts", pattern_line)):
-        lines: list[list[Any]] = [
-            [c.name, line] for c in found.profiled.columns if (line := listed(c))
-        ]
+    for name, listed in _LISTS:
+        lines = [[c.name, line] for c in found.profiled.columns if (line := listed(c))]
         if lines:
-            parts += [heading(name), table(("Column", "Values"), lines)]
+            parts += [heading(name), table(("Column", ""), lines)]
     return page(*parts, heading("", remark=remark(found.profiled)))
+
+
+_LISTS = (
+    ("Remarks", remarks),
+    ("Most frequent values", top_line),
+    ("Patterns of texts", pattern_line),
+)

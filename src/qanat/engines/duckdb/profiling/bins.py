@@ -5,8 +5,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 BINS = 20
+_LONGEST = 1_000_000
+"""Places of a grid at most: more are as good as none."""
 
 
 def edges(low: float, high: float, whole: bool) -> list[float]:
@@ -22,6 +25,37 @@ def edges(low: float, high: float, whole: bool) -> list[float]:
         count = -(-int(high - low + 1) // step)
         return [float(low + step * i) for i in range(count + 1)]
     return [low + (high - low) * i / BINS for i in range(BINS)] + [float(high)]
+
+
+def grid_of(values: Sequence[float]) -> float | None:
+    """The distance of which all distances between sorted values are multiples; None if of none.
+
+    >>> grid_of([0.0, 0.05, 0.06]), grid_of([1.0, 2.5, 2.6]), grid_of([7.0])
+    (0.01, 0.1, None)
+    >>> grid_of([0.0, 0.3, 1.0]) is None
+    True
+    """
+    gaps = [b - a for a, b in pairwise(values) if b > a]
+    if not gaps:
+        return None
+    # Differences of decimals are not exact: 0.06 - 0.05 is 0.009999999999999995.
+    unit = float(f"{min(gaps):.9g}")
+    steps = [gap / unit for gap in gaps]
+    if sum(steps) > _LONGEST or any(abs(s - round(s)) > 1e-6 for s in steps):
+        return None
+    return unit
+
+
+def grid_edges(low: float, high: float, unit: float) -> tuple[list[float], int]:
+    """The borders of bins that hold equally many places of a grid, and how many that are.
+
+    >>> grid_edges(0.0, 0.03, 0.01)
+    ([0.0, 0.01, 0.02, 0.03, 0.04], 1)
+    """
+    places = round((high - low) / unit) + 1
+    step = -(-places // BINS)
+    count = -(-places // step)
+    return [float(f"{low + unit * step * at:.12g}") for at in range(count + 1)], step
 
 
 def placed(value: float, borders: Sequence[float]) -> int:

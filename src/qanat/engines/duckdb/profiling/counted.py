@@ -12,7 +12,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from qanat.engines.duckdb.profiling.bins import edges, moment_text, placed
+from qanat.engines.duckdb.profiling.bins import edges, grid_edges, grid_of, moment_text, placed
 from qanat.engines.duckdb.profiling.kinds import Column, Kind
 from qanat.engines.duckdb.profiling.scan import COLUMNS_AT_ONCE, Facts, shown
 from qanat.frozen import Frozen
@@ -69,15 +69,20 @@ def _histogram(column: Column) -> str:
 
 
 def distinct(
-    con: DuckDBPyConnection, rows: str, columns: Sequence[Column], facts: Sequence[Facts]
+    con: DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[Column],
+    facts: Sequence[Facts],
+    exact: bool = False,
 ) -> dict[int, Distinct]:
     """How many values columns have that have many, by the columns' numbers.
 
     Args:
         facts: of each of the columns.
+        exact: count all values: there are not many rows.
     """
     found: dict[int, Distinct] = {}
-    steps = [step_for(each["distinct"]) for each in facts]
+    steps = [1 if exact else step_for(each["distinct"]) for each in facts]
     for start in range(0, len(columns), COLUMNS_AT_ONCE):
         asked = columns[start : start + COLUMNS_AT_ONCE]
         # Not one aggregate for each over the same scan: DuckDB computes what a FILTER leaves out.
@@ -127,10 +132,17 @@ def histogram_of(column: Column, values: Values) -> tuple[Bin, ...]:
     finite = [(x, rows) for _, x, rows in values if x is not None]
     if not finite:
         return ()
-    borders = edges(finite[0][0], finite[-1][0], whole=column.kind is Kind.WHOLE)
+    low, high = finite[0][0], finite[-1][0]
+    unit = grid_of([x for x, _ in finite])
+    if unit is None:
+        borders, step = edges(low, high, whole=column.kind is Kind.WHOLE), 0
+    else:
+        # Bins that hold two or three of few values by turns would look like a pattern.
+        borders, step = grid_edges(low, high, unit)
     rows_of = [0] * (len(borders) - 1)
     for x, rows in finite:
-        rows_of[placed(x, borders)] += rows
+        at = placed(x, borders) if unit is None else round((x - low) / unit) // step
+        rows_of[at] += rows
     return bins_of(column, borders, rows_of)
 
 

@@ -19,11 +19,12 @@ from qanat.errors import ColumnNotFoundError, nearest
 from qanat.model.profile import Profiled
 from qanat.model.rule import Predicate
 from qanat.model.schema import Field, Schema
-from qanat.model.work import Batch, TableBatch
+from qanat.model.work import Batch, FilesBatch, TableBatch
 from qanat.text import literal, quote
 
 _NAME = "__profiled"
-_COPY = "profiled.parquet"
+# As long as the part of a name by which samples are chosen: they are the same each time.
+_COPY = "rows-of-a-batch-that-can-be-read-only-once.parquet"
 
 
 def described(
@@ -47,7 +48,7 @@ def described(
         with explained(None):
             bound = Bindings(con, scratch).bind(_NAME, batch)
             rows = bound.full
-            if not isinstance(batch, TableBatch):
+            if not _read_often(batch):
                 # What is parsed, converted or computed is read once: as Parquet it is read
                 # several times for less.
                 with explained_disk("make", scratch):
@@ -68,6 +69,13 @@ def described(
             return profile(con, f"({rows})", schema)
     finally:
         copy.unlink(missing_ok=True)
+
+
+def _read_often(batch: Batch) -> bool:
+    """True if its rows cost little more than to be read."""
+    return isinstance(batch, TableBatch) or (
+        isinstance(batch, FilesBatch) and batch.format == "parquet"
+    )
 
 
 def _schema(con: DuckDBPyConnection, select: str) -> Schema:

@@ -105,14 +105,19 @@ def _combinations(
         for chosen in combinations(parts, size):
             columns = [anchor, *(c for c, _ in chosen)]
             numbers = {c.at for c in columns}
-            possible = known.distinct
+            possible = _most(known)
             for _, each in chosen:
-                possible *= each.distinct
+                possible *= _most(each)
             if possible < total or any({c.at for c in f} <= numbers for f in found):
                 continue
             if _tell_apart(con, _TABLE, columns)[1]:
                 found.append(columns)
     return found
+
+
+def _most(known: ColumnProfile) -> float:
+    """How many values a column may have: an estimate may be too low."""
+    return known.distinct * (1.0 if known.distinct_by is Method.EXACT else 1.1)
 
 
 def _tell_apart(con: DuckDBPyConnection, rows: str, columns: Sequence[Column]) -> tuple[int, bool]:

@@ -46,7 +46,8 @@ def profile(con: DuckDBPyConnection, rows: str, schema: Schema) -> Profiled:
     pairs = list(zip(columns, facts, strict=True))
     values = counted(con, source, [c for c, f in pairs if few(c, f)])
     many = [(c, f) for c, f in pairs if c.at not in values]
-    different = distinct(con, source, [c for c, _ in many], [f for _, f in many])
+    asked, told = [c for c, _ in many], [f for _, f in many]
+    different = distinct(con, source, asked, told, exact=taken.whole)
     found = []
     for column, each in pairs:
         known = values.get(column.at)
@@ -104,13 +105,16 @@ def _of_sample(
     ends: tuple[float | None, float | None] = (None, None)
     if column.kind in (Kind.WHOLE, Kind.DECIMAL) and facts.get("low") is not None:
         ends = (float(facts["low"]), float(facts["high"]))
+    frequent = by_sample.top(con, sample, column)
+    # Values that are chosen by their hashes may all be alone, and one of the others not.
+    many = min(different.values, facts["values"] - sum(v.rows - 1 for v in frequent))
     return replace(
-        _plain(column, facts, total, different.values),
+        _plain(column, facts, total, max(many, len(frequent))),
         distinct_by=different.by,
         values_by=sample.by,
         quantiles=by_sample.quantiles(con, sample, column) if column.measured else (),
         histogram=by_sample.histogram(con, sample, column, *ends) if column.measured else (),
-        top=by_sample.top(con, sample, column),
+        top=frequent,
         texts=_texts(con, sample, column, facts),
     )
 
