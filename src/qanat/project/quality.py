@@ -148,7 +148,7 @@ class Quality:
 
         >>> found = project.suggest("silver_orders")[0]
         >>> found.offered, found.note
-        ((), '9 rows, and it takes 39')
+        ((), '5 rows, and it takes 39')
         """
         session, chosen, done = self._current(), selection(select), Action(action)
         module = run_module("suggest")
