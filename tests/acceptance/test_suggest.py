@@ -325,6 +325,24 @@ def test_rows_that_are_merged_suggest_as_well(tmp_path: Path) -> None:
     assert suggested(shop, "people").offered == ()
 
 
+def test_two_checks_never_have_one_name(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(
+        'CREATE MATERIALIZED VIEW t AS SELECT n AS a_id, n + 5 AS a, n % 3 AS "a_id_unique",'
+        " 'x' AS b FROM range(200) AS s (n);\n"
+        "CREATE MATERIALIZED VIEW u (CONSTRAINT a_id_unique EXPECT (a_id >= 0))"
+        " AS SELECT * FROM t;"
+    )
+    shop.run()
+    with qanat.open(shop.folder) as project:
+        names = [
+            [s.expectation.name for s in each.offered] for each in project.suggest(apply=True)
+        ]
+    assert all(len(set(each)) == len(each) for each in names)
+    assert any("a_id_unique_2" in each for each in names)
+    assert shop.problems() == []
+
+
 def test_checks_are_written_in_the_dialect_of_the_project(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.file("qanat.yml", "name: shop\nthreads: 1\ndialect: spark\n")

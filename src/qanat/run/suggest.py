@@ -25,7 +25,7 @@ from qanat.model.expectation import Action, Expectation, misfit
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset
 from qanat.model.suggestion import Candidate, DatasetSuggestions, FileEdit, Suggestion
-from qanat.quality.suggestions.evidence import LEAST_VALUES
+from qanat.quality.suggestions.evidence import LEAST_VALUES, Ladder
 from qanat.quality.suggestions.rules import ladders
 from qanat.quality.suggestions.said import without_implied
 from qanat.run.evidence import Gatherer
@@ -92,10 +92,7 @@ def _suggested(
         few = f"{count(there, 'row')}, and it takes {parts.least(LEAST_VALUES)}"
         return replace(result, note=few)
     making = _Making(session, dataset, action)
-    made = [
-        [making.made(c) for c in ladder if _PARAMETER not in repr(c.arguments)]
-        for ladder in ladders(evidence)
-    ]
+    made = [making.steps(ladder) for ladder in ladders(evidence)]
     flat = [m for ladder in made for m in ladder]
     held = holding(session, dataset, parts, [m.expectation for m in flat])
     numbers = iter(range(len(flat)))
@@ -155,8 +152,13 @@ class _Making:
         self._action = action
         self._taken = Names(e.name for e in dataset.expectations)
 
-    def made(self, candidate: Candidate) -> _Made:
-        """The candidate as it would be declared."""
+    def steps(self, ladder: Ladder) -> list[_Made]:
+        """The candidates of a ladder as they would be declared: one of them will be."""
+        made = [self._made(c) for c in ladder if _PARAMETER not in repr(c.arguments)]
+        self._taken = Names([*self._taken, *(m.expectation.name for m in made)])
+        return made
+
+    def _made(self, candidate: Candidate) -> _Made:
         said = {
             "nulls": "pass" if candidate.passes else None,
             "tolerate": str(candidate.tolerance) if candidate.tolerance else None,
