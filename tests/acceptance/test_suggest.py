@@ -219,6 +219,24 @@ def test_declared_checks_and_what_follows_from_them_are_not_suggested(orders: Sh
     assert [text for text in offered if text not in EXPECTED] == ["quantity <= 5 NULLS PASS"]
 
 
+CODES = """
+CREATE MATERIALIZED VIEW codes AS
+  SELECT n AS id, chr((65 + n % 26)::INT) || chr((97 + n % 13)::INT) AS pair, n % 90 * 1.5 AS wind
+  FROM range(400) AS t (n);
+"""
+
+
+def test_lengths_and_conditions_for_known_values_are_recognised(shop: Shop) -> None:
+    shop.sql(CODES)
+    shop.run()
+    offered = texts(suggested(shop, "codes"))
+    assert {"length(pair) = 2 NULLS PASS", "wind BETWEEN 0 AND 300 NULLS PASS"} <= set(offered)
+    known = "length(pair) = 2 AND (wind IS NULL OR wind BETWEEN 0 AND 150)"
+    shop.sql(CODES.replace("codes AS", f"codes (CONSTRAINT a EXPECT ({known})) AS"))
+    offered = texts(suggested(shop, "codes"))
+    assert offered == ["UNIQUE (id)", "id IS NOT NULL", "wind IS NOT NULL"]
+
+
 EXISTING = """\
 # What the shop has agreed on.
 checks:

@@ -36,7 +36,7 @@ _NUMBERS = 10
 _NEARLY = 0.98
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
 _LONGEST = 40
-"""Characters of a text that may follow a pattern: longer ones are paths, or sentences."""
+"""Characters of a text that may follow a pattern, or have one length: longer ones are paths."""
 _CODE = 12
 """Characters of the longest pattern of capital letters alone that is a code."""
 
@@ -186,7 +186,7 @@ def _escaped(text: str) -> str:
 
 
 def _length(column: ColumnProfile, known: Texts) -> Iterator[Candidate]:
-    if known.shortest == known.longest > 1:
+    if known.shortest == known.longest > 1 and known.longest <= _LONGEST:
         length = known.longest
         arguments = (("column", column.name), ("min", length), ("max", length))
         reason = f"all of {count(values_of(column), 'text')} have {count(length, 'character')}"
