@@ -87,8 +87,8 @@ def _forms(column: ColumnProfile, known: Texts) -> Iterator[Candidate]:
     seen = count(values_of(column), "text")
     if known.reads_as in _READ:
         form, type_ = _READ[known.reads_as]
-        hint = f"; the column could be a {type_}" if type_ else ""
-        reason = f"all of {seen} read as {known.reads_as}{hint}"
+        better = f"; the column could be a {type_}" if type_ else ""
+        reason = f"all of {seen} read as {known.reads_as}{better}"
         yield _made("format", (("column", column.name), ("name", form)), reason)
         return
     for form, shape in _SHAPES:
