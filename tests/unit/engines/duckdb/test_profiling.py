@@ -204,6 +204,13 @@ def test_texts_of_all_kinds(engine: DuckDBEngine, tmp_path: Path) -> None:
     assert len(str(column.high)) <= 200
 
 
+def test_long_texts_are_told_apart_by_their_ends(engine: DuckDBEngine, tmp_path: Path) -> None:
+    sql = "SELECT repeat('x', 5000) || i AS t, i AS id FROM range(20) t (i)"
+    found = engine.profile(table(tmp_path, sql))
+    assert (found["t"].distinct, found["t"].hints[0]) == (20, "all distinct")
+    assert [key.columns for key in found.keys] == [("t",), ("id",)]
+
+
 def test_two_thousand_columns(engine: DuckDBEngine, tmp_path: Path) -> None:
     columns = ", ".join(f'i + {n} AS "c {n}"' for n in range(2000))
     found = engine.profile(table(tmp_path, f"SELECT {columns} FROM range(20) t (i)"))

@@ -14,13 +14,15 @@ from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.profiling.bins import edges
 from qanat.engines.duckdb.profiling.counted import SHARES, TOP, bins_of
 from qanat.engines.duckdb.profiling.kinds import Column, Kind
-from qanat.engines.duckdb.profiling.scan import shown
+from qanat.engines.duckdb.profiling.scan import Facts, shown
 from qanat.frozen import Frozen
 from qanat.model.profile import Bin, Method, Quantile, ValueCount
 
 ROWS = 50_000
 WHOLE = 100_000
 """Rows up to which a table is its own sample."""
+_CUT = 1000
+"""Characters of a text in it at most."""
 _NAME = "__sample"
 _NAME_LENGTH = 40
 """Of a path, the characters that tell files apart wherever the project lies."""
@@ -33,10 +35,12 @@ class Sample(Frozen):
 
     Args:
         rows: how many it has; `of` how many.
+        cut: whether it has only the beginnings of long texts.
     """
 
     rows: int
     of: int
+    cut: bool = False
 
     @property
     def whole(self) -> bool:
@@ -62,13 +66,22 @@ class Sample(Frozen):
         return rows if self.whole else round(rows * self.of / self.rows)
 
 
-def sample(con: DuckDBPyConnection, rows: str, columns: Sequence[Column], total: int) -> Sample:
+def sample(
+    con: DuckDBPyConnection,
+    rows: str,
+    columns: Sequence[Column],
+    facts: Sequence[Facts],
+    total: int,
+) -> Sample:
     """Take the sample.
 
     Args:
         rows: FROM text.
+        facts: of each of the columns.
     """
-    names = ", ".join(column.name for column in columns)
+    # Documents of megabytes would make it larger than memory, and their ends tell nothing more.
+    long = {c.at for c, f in zip(columns, facts, strict=True) if (f.get("longest") or 0) > _CUT}
+    names = ", ".join(_cut(c.name) if c.at in long else c.name for c in columns)
     chosen = ""
     if total > WHOLE:
         # Not by the row's number in the table: that takes a look at all files for each row.
@@ -77,7 +90,13 @@ def sample(con: DuckDBPyConnection, rows: str, columns: Sequence[Column], total:
     listed = f"{RID} AS {AT}, {names}"
     con.execute(f"CREATE OR REPLACE TEMP TABLE {_NAME} AS SELECT {listed} FROM {rows}{chosen}")
     (taken,) = con.execute(f"SELECT count(*) FROM {_NAME}").fetchone() or (0,)
-    return Sample(taken, total)
+    return Sample(taken, total, bool(long))
+
+
+def _cut(name: str) -> str:
+    """The beginning of a long text, and a hash: what tells texts apart may come at their ends."""
+    short = f"left({name}, {_CUT}) || hash({name})"
+    return f"CASE WHEN length({name}) > {_CUT} THEN {short} ELSE {name} END AS {name}"
 
 
 def quantiles(con: DuckDBPyConnection, sample: Sample, column: Column) -> tuple[Quantile, ...]:

@@ -40,9 +40,9 @@ def profile(con: DuckDBPyConnection, rows: str, schema: Schema) -> Profiled:
         (total,) = con.execute(f"SELECT count(*) FROM {rows}").fetchone() or (0,)
         return Profiled(total, total, ())
     total, facts = scanned(con, rows, columns)
-    taken = sample(con, rows, columns, total)
+    taken = sample(con, rows, columns, facts, total)
     # All that a small table has is in the sample: it need not be read again.
-    source = taken.name if taken.whole else rows
+    source = taken.name if taken.whole and not taken.cut else rows
     pairs = list(zip(columns, facts, strict=True))
     values = counted(con, source, [c for c, f in pairs if few(c, f)])
     many = [(c, f) for c, f in pairs if c.at not in values]
