@@ -23,7 +23,9 @@ from qanat.model.rule import (
     Unique,
 )
 from qanat.run.backtest import backtest, backtests
+from qanat.run.brought import past_epochs
 from qanat.run.session import Session
+from qanat.run.stored import stored
 from tests.acceptance.projects import Shop
 
 SQL = """\
@@ -110,6 +112,33 @@ def test_keys_in_quarantine_are_compared_with_those_of_the_table(shop: Shop) -> 
     shop.file("in/4.csv", HEAD + "2,Oslo,5\n,Oslo,5\n,,5\n500,,5\n")
     shop.run()
     assert violations(tried(shop, check("one", Unique(("id",)), Action.QUARANTINE)))[0] == 1
+
+
+def test_keys_in_quarantine_are_compared_with_what_the_table_had_by_then(shop: Shop) -> None:
+    shop.file("in/4.csv", HEAD + "800,,5\n801,,5\n2,,5\n")  # without a city: they wait
+    shop.run()
+    shop.file("in/5.csv", HEAD + "800,Oslo,5\n")  # the same, corrected
+    shop.run()
+    shop.file("in/6.csv", HEAD + "800,,5\n")
+    shop.run()
+    found = tried(shop, check("one", Unique(("id",)), Action.QUARANTINE))
+    assert violations(found) == [1, 0, 1, 1, 1, 0, 0]
+
+
+def test_the_table_is_read_once_for_all_rows_in_quarantine(shop: Shop) -> None:
+    for day in range(4, 10):
+        shop.file(f"in/{day}.csv", HEAD + f"{900 + day},Oslo,5\n2,,5\n")
+        shop.run()
+    one = check("one", Unique(("id",)), Action.QUARANTINE)
+    with Session.open(shop.folder) as session:
+        epochs = past_epochs(session, "orders", 6)
+        whole = stored(session, "orders").snapshot.bytes
+        before = stored(session, "orders", (epochs[-1].version or 0) - 1).snapshot.bytes
+        # What the epochs wrote; and the table after the newest, for the rows in quarantine and
+        # for those that were written, and before the oldest.
+        most = sum(e.bytes_written or 0 for e in epochs) + 2 * whole + before
+        found = backtest(session, "orders", (one,), 6, most)
+    assert (found.checks[0].problem, violations(found)) == (None, [1] * 6)
 
 
 def test_what_a_rule_refers_to_is_looked_up_as_it_is_now(shop: Shop) -> None:

@@ -24,6 +24,7 @@ COMMANDS = (
     "run",
     "test",
     "backtest",
+    "suggest",
     "query",
     "show",
     "diff",

@@ -239,6 +239,20 @@ def test_profile(shop: Any) -> None:
     assert shop.type("qanat profile silver_orders") == 0
 
 
+def test_suggest(shop: Any) -> None:
+    (shop.folder / "transformations/stock.sql").write_text(
+        "CREATE MATERIALIZED VIEW stock AS SELECT n AS id, CASE WHEN n < 90 THEN n % 4 ELSE n END"
+        " AS shelf, 'A-' || (1000 + n * 37) AS item FROM range(100) AS t (n);\n"
+    )
+    assert shop.type("qanat run") == 0
+    shop.text = ""
+    assert shop.type("qanat suggest stock --all") == 0
+    assert shop.type("qanat suggest stock --apply --action quarantine") == 0
+    assert shop.type("qanat suggest stock silver_orders") == 0
+    assert shop.type("qanat suggest stok") == 2
+    assert shop.type("qanat suggest --action stop") == 2
+
+
 def test_environments(shop: Any) -> None:
     assert shop.type("qanat run --env prod --select customers") == 0
     assert shop.type("qanat history") == 0

@@ -15,9 +15,9 @@ one), `amount` (how much waits), `work` (the data of one epoch, bound for an eng
 (what that made of it), `limit` (how much of that may go to quarantine), `record` (what the ledger
 remembers, such as how far a flow has read), `metrics` (what is kept of an update's rows),
 `anomaly` (what is out of the ordinary there), `profile` (what a look at all rows of a table tells
-of its columns), `backtest` (what checks would have done), `table` (a stored table, and what an
-epoch does to it), `comparison` (of two relations by keys), `owner` (whose it is), `move` (what
-gets another name, or goes), `kept` (what a flow keeps, as people see it), `event` (what an update
-tells while it runs), `observer` (who else is told), `outbox` (what of it has still to be
-delivered), `portrait` (a dataset as catalogs describe it).
+of its columns), `backtest` (what checks would have done), `suggestion` (which ones data suggest),
+`table` (a stored table, and what an epoch does to it), `comparison` (of two relations by keys),
+`owner` (whose it is), `move` (what gets another name, or goes), `kept` (what a flow keeps, as
+people see it), `event` (what an update tells while it runs), `observer` (who else is told),
+`outbox` (what of it has still to be delivered), `portrait` (a dataset as catalogs describe it).
 """

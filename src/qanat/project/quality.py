@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qanat.model.anomaly import Anomaly, Verdict
 from qanat.model.backtest import BACKTESTED
 from qanat.model.comparison import SAMPLES, Closeness, Comparing
+from qanat.model.expectation import Action
 from qanat.model.rule import Predicate
 from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
 from qanat.project.selecting import Names, selection
@@ -19,6 +20,7 @@ from qanat.project.shown import (
     Profile,
     Profiles,
     Report,
+    Suggestions,
     shown,
 )
 from qanat.project.upkeep import run_module
@@ -119,6 +121,38 @@ class Quality:
         """
         session, chosen = self._current(), selection(select)
         return Backtests(run_module("backtest").backtests(session, chosen, updates, changed))
+
+    def suggest(
+        self,
+        select: Names = (),
+        *,
+        action: str = "warn",
+        held_out: int | None = None,
+        apply: bool = False,
+    ) -> Suggestions:
+        """Checks that tables suggest: by their older rows, each tried on the newest epochs.
+
+        What the declared checks say already is not suggested. Where a table has only one epoch,
+        its last rows are held out.
+
+        Args:
+            action: of the checks: `warn`, `drop`, `quarantine` or `fail`. Those that tolerate some
+                rows, and those about the table, keep to `warn` where rows would be moved.
+            held_out: newest epochs to try candidates on; default: a quarter of those known.
+            apply: write the checks that are offered into `checks/<dataset>.yml`.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+            ValueError: there is no such action.
+
+        >>> found = project.suggest("silver_orders")[0]
+        >>> found.offered, found.note
+        ((), '5 rows, and it takes 39')
+        """
+        session, chosen, done = self._current(), selection(select), Action(action)
+        module = run_module("suggest")
+        return Suggestions(module.suggest(session, chosen, done, held_out, apply))
 
     def diff(
         self,

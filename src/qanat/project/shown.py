@@ -17,6 +17,7 @@ from qanat.model.name import Named
 from qanat.model.profile import ColumnProfile
 from qanat.model.record import Pause
 from qanat.model.staged import Counts
+from qanat.model.suggestion import DatasetSuggestions
 from qanat.model.unit_test import UnitResult
 from qanat.run import account, keeping, results, watching
 from qanat.run.checked import RuleCheck
@@ -261,6 +262,21 @@ class Backtests(tuple[Backtest, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("backtest").backtests_html(self))
+
+
+class Suggestions(tuple[DatasetSuggestions, ...]):
+    """Checks that the tables of datasets suggest; `diff` is the change to the project."""
+
+    @property
+    def diff(self) -> str:
+        """The changes to all files, as `git apply` and `patch -p1` understand them."""
+        return "".join(each.edit.diff for each in self if each.edit)
+
+    def __str__(self) -> str:
+        return str(report("suggest").suggestions_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("suggest").suggestions_html(self))
 
 
 class State(keeping.DatasetState):

@@ -50,6 +50,8 @@ writing: `validate`, `look` (at what is `known`), `keeping` (what flows keep), `
 `accounting` (an `account` of one update), `query`, `diff`, `lineage`, `profile` (both of a
 `subject`; `profiles` has those that updates keep), `contract` (for others), `expectations` (which
 makes what is `checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes them
-from live data), `backtest` (checks on the rows that past epochs have `brought`), `doctor` and
-`installation`; `stored` finds the tables they ask about, `results` is what they return.
+from live data), `backtest` (checks on the rows that past epochs have `brought`: `trying` one
+epoch, comparing it `among` others), `suggest` (checks by the `evidence` of older rows, tried on
+what is `held_out`), `doctor` and `installation`; `stored` finds the tables they ask about,
+`results` is what they return.
 """

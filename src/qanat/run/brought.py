@@ -7,7 +7,7 @@ once the old files are deleted, they are gone. Rows in quarantine tell their epo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -29,7 +29,7 @@ from qanat.model.owner import brought_by, number_in, tag
 from qanat.model.pipeline import application, is_declared
 from qanat.model.quarantine import QUARANTINE_FIELDS
 from qanat.model.record import Epoch, EpochStatus
-from qanat.model.rule import Predicate, References, Unique
+from qanat.model.rule import Predicate, References
 from qanat.model.staged import RuleCount
 from qanat.model.work import Batch, TableBatch
 from qanat.ports.source import Readable
@@ -154,11 +154,15 @@ def _changed(session: Session, read: Readable, epoch: Epoch, version: int) -> Br
 
 
 def _written(session: Session, text: str, batch: Batch, name: str = "__changes") -> Batch:
+    return computed(session, text, {name: batch})
+
+
+def computed(session: Session, text: str, batches: Mapping[str, Batch]) -> Batch:
     """The rows of a query, in a file of the session's own."""
     folder = session.scratch / f"brought-{uuid4().hex}"
     make_folder(folder)
     target = folder / "rows.parquet"
-    with query(session, text, beside={name: batch}, dialect=DUCKDB.name) as reading:
+    with query(session, text, beside=batches, dialect=DUCKDB.name) as reading:
         reading.write(target)
         schema = reading.schema
     return TableBatch((str(target),), schema)
@@ -181,10 +185,13 @@ class Aside:
         """The rows that an epoch has put there and that still wait; None if it put none there."""
         if self._batch is None or not (epoch.counts and epoch.counts.set_aside):
             return None
-        return self._chosen(
-            self._batch,
-            f"_quarantine_flow = {literal(epoch.flow)} AND _quarantine_epoch = {epoch.number}",
-        )
+        return self._chosen(self._batch, _put_by(epoch))
+
+    def of_all(self, epochs: Sequence[Epoch]) -> Batch | None:
+        """The rows that some epochs have put there and that still wait."""
+        if self._batch is None or not epochs:
+            return None
+        return self._chosen(self._batch, f"({' OR '.join(map(_put_by, epochs))})")
 
     def only_by(self, rule: str) -> Batch | None:
         """The rows that wait for a rule of a name, and for no other."""
@@ -201,8 +208,17 @@ class Aside:
         return _written(self._session, text, batch, "__waiting")
 
 
+def _put_by(epoch: Epoch) -> str:
+    flow = literal(epoch.flow)
+    return f"(_quarantine_flow = {flow} AND _quarantine_epoch = {epoch.number})"
+
+
 def taken(
-    session: Session, check: Expectation, key: Unique, waiting: Batch, table: tuple[str, Batch]
+    session: Session,
+    check: Expectation,
+    columns: tuple[str, ...],
+    waiting: Batch,
+    table: tuple[str, Batch],
 ) -> int:
     """How many rows in quarantine have a key that is in the table.
 
@@ -210,9 +226,10 @@ def taken(
 
     Args:
         check: whose rule is the key; it says which rows it is about.
+        columns: of the key.
         table: its dataset, and its rows.
     """
-    columns, (dataset, rows_there) = key.columns, table
+    dataset, rows_there = table
     keyed = " AND ".join(f"{quote(c)} IS NOT NULL" for c in columns)
     there = replace(check, rule=References(columns, dataset, columns))
     whole = replace(check, rule=Predicate(keyed, session.engine.dialect), nulls=Nulls.VIOLATE)
@@ -221,6 +238,44 @@ def taken(
     )
     lacking, keyless = counts
     return about(lacking, rows) - lacking.violations - keyless.violations
+
+
+def known_keys(
+    session: Session,
+    columns: tuple[str, ...],
+    waiting: Batch,
+    table: Batch,
+    brought: Sequence[Batch],
+) -> Batch:
+    """The keys of rows in quarantine that a table has, and since when.
+
+    One look at the table and at what epochs brought tells it for all of them: a key that the
+    table has more often than they brought it was there before.
+
+    Args:
+        columns: of the key.
+        table: as the newest of the epochs left it.
+        brought: what each epoch has written, oldest first.
+    """
+    key = ", ".join(map(quote, columns))
+    epochs = " UNION ALL ".join(
+        f"SELECT {key}, {at} AS __at FROM __brought_{at}" for at in range(len(brought))
+    )
+    text = (
+        f"WITH w AS (SELECT DISTINCT {key} FROM __waiting),"
+        f" b AS (SELECT {key}, min(__at) AS __first, count(*) AS __rows"
+        f" FROM ({epochs}) AS e JOIN w USING ({key}) GROUP BY {key}),"
+        f" t AS (SELECT {key}, count(*) AS __all FROM __table JOIN w USING ({key}) GROUP BY {key})"
+        f" SELECT {key}, CASE WHEN __rows >= __all THEN __first ELSE -1 END AS __since"
+        f" FROM t LEFT JOIN b USING ({key})"
+    )
+    batches = {f"__brought_{at}": batch for at, batch in enumerate(brought)}
+    return computed(session, text, {"__waiting": waiting, "__table": table, **batches})
+
+
+def taken_by(session: Session, keys: Batch, at: int) -> Batch:
+    """Those of `known_keys` that the table had by the time of one of the epochs."""
+    return _written(session, f"SELECT * FROM __keys WHERE __since <= {at}", keys, "__keys")
 
 
 def about(count: RuleCount, rows: int) -> int:

@@ -86,6 +86,21 @@ def unit_tested(project: qanat.Project) -> Any:
     return found
 
 
+def suggested(project: qanat.Project) -> Any:
+    """Suggestions by enough rows, of which some do not hold."""
+    file = project.root / "transformations/many.sql"
+    file.write_text(
+        "CREATE MATERIALIZED VIEW many AS SELECT n AS id, CASE WHEN n < 90 THEN n % 3"
+        " ELSE n END AS kind FROM range(100) AS t (n);"
+    )
+    project.run("many")
+    found = project.suggest("many")
+    assert found[0].offered
+    assert found[0].refused
+    found._repr_html_()
+    return found
+
+
 def kept_profiles(project: qanat.Project) -> Any:
     """The profiles that an update has kept."""
     spec = project.root / "qanat.yml"
@@ -110,6 +125,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(), unit_tested),
     "backtest": (lambda p: p.backtest(), lambda p: p.backtest(updates=1)),
+    "suggest": (lambda p: p.suggest(), suggested),
     "recorded_test": (lambda _: WrittenTest("t", "a", "/t.yml", {"b": 2}, 1, 0),),
     "datasets": (lambda p: p.overview(),),
     "table": (

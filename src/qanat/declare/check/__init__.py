@@ -6,5 +6,5 @@ expectations of checks. `files` reads `checks/*.yml` and `rules` the files of ru
 name; `selected` finds the datasets that they are for. `contracts` reads data contracts (`schema`
 validates them, `metrics` knows their rules of quality), `breaking` tells what no longer keeps one.
 `recognised` makes checks of expectations again, and `written` writes them, as files of checks and
-as contracts.
+as contracts; `adding` adds some to a file that is there.
 """

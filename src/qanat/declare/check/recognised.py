@@ -47,6 +47,72 @@ def check_of(expectation: Expectation) -> Check:
     return base.having(**said)
 
 
+def parts_of(expectation: Expectation) -> list[Check]:
+    """The checks that an expectation consists of: of a condition with AND, one for each side.
+
+    Comparisons of columns and with one value are among them, which `check_of` leaves to SQL, and
+    what is asked of values that are not NULL.
+    """
+    rule = expectation.rule
+    said = {
+        "where": str(expectation.where) if expectation.where else None,
+        "nulls": "pass" if expectation.nulls is Nulls.PASS else None,
+        "tolerate": str(expectation.tolerance) if expectation.tolerance else None,
+    }
+    known = {key: value for key, value in said.items() if value is not None}
+    return [each.having(**known) for each in (_parts(rule) or [_of_rule(rule)])]
+
+
+def _parts(rule: Rule) -> list[Check]:
+    if not isinstance(rule, Predicate):
+        return []
+    try:
+        tree = parse_one(str(rule), dialect=rule.dialect, into=exp.Condition).unnest()
+    except SqlglotError:
+        return []
+    parts = [part.unnest() for part in tree.flatten()] if isinstance(tree, exp.And) else [tree]
+    found = []
+    for part in parts:
+        inner = _where_known(part)
+        text = inner.sql(dialect=rule.dialect)
+        one = next(_compared(inner), None) or _predicate(Predicate(text, rule.dialect))
+        if inner is not part:
+            one = one.having(nulls="pass")
+        # What no kind says is known by the author's text.
+        found.append(_of_rule(rule) if one.kind == "sql" and len(parts) == 1 else one)
+    return found
+
+
+def _where_known(tree: exp.Expr) -> exp.Expr:
+    """What is asked of values: `a > 0` of `a IS NULL OR a > 0`."""
+    if not isinstance(tree, exp.Or):
+        return tree
+    sides = [side.unnest() for side in tree.flatten()]
+    rest = [s for s in sides if not (isinstance(s, exp.Is) and isinstance(s.expression, exp.Null))]
+    return rest[0] if len(rest) == 1 else tree
+
+
+def _compared(tree: exp.Expr) -> Iterator[Check]:
+    operator = _OPERATORS.get(type(tree))
+    mine, theirs = _column(tree.args.get("this")), _column(tree.args.get("expression"))
+    if operator and mine and theirs:
+        yield _made("compare", column=mine, operator=operator, other=theirs)
+    elif isinstance(tree, exp.EQ) and (value := _literal(tree.expression)) is not None:
+        inner = tree.this.this if isinstance(tree.this, exp.Length) else tree.this
+        if name := _column(inner):
+            kind = "between" if inner is tree.this else "length"
+            yield Check(kind, (("column", name), ("min", value), ("max", value)))
+
+
+_OPERATORS: Mapping[type, str] = {
+    exp.LTE: "<=",
+    exp.LT: "<",
+    exp.GTE: ">=",
+    exp.GT: ">",
+    exp.EQ: "=",
+}
+
+
 def _unless(severity: Severity, usual: Severity) -> str | None:
     return None if severity is usual else str(severity)
 
