@@ -131,7 +131,7 @@ class Splitter(Frozen):
             self._masks.names,
         )
 
-    def _counted(self) -> tuple[int, list[int]]:
+    def _counted(self) -> tuple[int, Sequence[int]]:
         """How many rows there are, and how many each rule is about."""
         filters = dict.fromkeys(filter(None, map(about, self.expectations)))
         columns = ", ".join(("count(*)", *(f"count(*) FILTER ({c})" for c in filters)))
