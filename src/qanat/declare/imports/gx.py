@@ -7,6 +7,7 @@ from typing import Any
 
 from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
+from qanat.declare.imports.filtered import filter_of
 from qanat.declare.imports.reading import Imported, Make, listed, made, part, share, text
 
 _SOFT = ("warning", "info")
@@ -42,12 +43,17 @@ def expected(kind: str, given: Mapping[str, Any]) -> Check | None:
         given: its arguments.
     """
     make = _EXPECTED.get(kind)
-    if make is None or given.get("condition_parser") not in (None, "great_expectations", "pandas"):
+    check = None if make is None else make(given)
+    if check is None:
         return None
-    check = make(given)
+    if given.get("row_condition"):
+        # Spark's parser takes SQL, the others what is Python by its syntax.
+        spark = given.get("condition_parser") == "spark"
+        where = None if spark else filter_of(given["row_condition"])
+        if where is None or check.kind == "columns":
+            return None
+        check = check.where(where)
     mostly = given.get("mostly")
-    if check is None or given.get("row_condition"):
-        return None
     return check if mostly is None else check.having(tolerate=share(float(mostly)))
 
 
