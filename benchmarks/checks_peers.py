@@ -56,11 +56,12 @@ AGGREGATES = {
 KEY = "l_orderkey, l_linenumber"
 TYPES = (
     "l_orderkey BIGINT, l_partkey BIGINT, l_suppkey BIGINT, l_linenumber INTEGER,"
-    " l_returnflag VARCHAR, l_linestatus VARCHAR, l_quantity DOUBLE, l_extendedprice DOUBLE,"
-    " l_discount DOUBLE, l_tax DOUBLE, l_shipdate DATE, l_commitdate DATE, l_receiptdate DATE,"
-    " l_shipinstruct VARCHAR, l_shipmode VARCHAR, l_comment VARCHAR"
+    " l_returnflag VARCHAR, l_linestatus VARCHAR, l_quantity DECIMAL(15,2),"
+    " l_extendedprice DECIMAL(15,2), l_discount DECIMAL(15,2), l_tax DECIMAL(15,2),"
+    " l_shipdate DATE, l_commitdate DATE, l_receiptdate DATE, l_shipinstruct VARCHAR,"
+    " l_shipmode VARCHAR, l_comment VARCHAR"
 )
-"""The columns, in their order in the file."""
+"""The columns of the CSV file, with the types of TPC-H."""
 
 
 class WrongCountsError(ValueError):
