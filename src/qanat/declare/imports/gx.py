@@ -11,6 +11,8 @@ from qanat.declare.imports.filtered import filter_of
 from qanat.declare.imports.reading import Imported, Make, listed, made, part, share, text
 
 _SOFT = ("warning", "info")
+_PARSERS = (None, "great_expectations", "great_expectations__experimental__", "pandas")
+"""The languages of `row_condition` that are known; one there is besides is an engine's own."""
 
 
 def read_gx(document: Entry, dataset: str | None) -> Imported:
@@ -47,9 +49,8 @@ def expected(kind: str, given: Mapping[str, Any]) -> Check | None:
     if check is None:
         return None
     if given.get("row_condition"):
-        # Spark's parser takes SQL, the others what is Python by its syntax.
-        spark = given.get("condition_parser") == "spark"
-        where = None if spark else filter_of(given["row_condition"])
+        known = given.get("condition_parser") in _PARSERS
+        where = filter_of(given["row_condition"]) if known else None
         if where is None or check.kind == "columns":
             return None
         check = check.where(where)
