@@ -39,6 +39,7 @@ NAMES = (
     "lineitem_rules",
     "lineitem_keys",
     "checks",
+    "checks_peers",
     "memory_bound",
     "diff",
     "lineitem_profile",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qanat import check
@@ -127,6 +129,21 @@ def test_rules_are_rows_of_a_file(shop: Shop) -> None:
     assert str(found["one"].tolerance) == "3 rows"
     shop.file("checks/rules.csv", "name,dataset,rule\nhas_id,order,id IS NOT NULL\n")
     assert [str(p.location) for p in shop.validation().problems] == ["checks/rules.csv:2"]
+
+
+def test_rules_are_rows_of_parquet(shop: Shop) -> None:
+    shop.sql("CREATE MATERIALIZED VIEW orders AS SELECT 1 AS id;")
+    shop.file("checks/all.yml", "checks:\n  - rules: rules.parquet\n")
+    path = shop.folder / "checks" / "rules.parquet"
+    rules = [
+        {"name": "small", "dataset": "orders", "rule": "id < 1", "tags": ["a", "b"]},
+        {"name": "known", "dataset": "orders", "rule": "id > 0", "tags": None},
+    ]
+    pq.write_table(pa.Table.from_pylist(rules), path)
+    found = {r.rule: r.violations for r in shop.run()["orders"].rules}
+    assert found == {"small": 1, "known": 0}
+    path.write_bytes(b"no Parquet")
+    assert [str(p.location) for p in shop.validation().problems] == ["checks/rules.parquet"]
 
 
 def test_tags_choose_datasets(shop: Shop) -> None:

@@ -67,6 +67,12 @@ def test_a_warning_is_told_once_it_begins_and_not_for_each_epoch(shop: Shop) -> 
     assert told == ["4 of the 16 rows of the last 600 seconds violate good (at most 20 % may)"]
 
 
+def test_rules_tell_the_tolerance_that_their_author_gave_them(shop: Shop) -> None:
+    shop.sql(SQL.format(action=""))
+    [rule] = run(shop, Heard(), "0", 10, 1)["bronze"].rules
+    assert rule.tolerance == "20 %"
+
+
 def test_a_fail_stops_what_is_too_much_for_the_window_and_nothing_before(shop: Shop) -> None:
     shop.sql(SQL.format(action="ON VIOLATION FAIL UPDATE"))
     heard = Heard()

@@ -48,7 +48,7 @@ CHECKS = "checks"
 """The folder of a project that has its files of checks, and the rules that these name."""
 CONTRACTS = "contracts"
 """The folder of a project that has its data contracts."""
-_QUALITY = (".yml", ".yaml", ".csv", ".json", ".jsonl")
+_QUALITY = (".yml", ".yaml", ".csv", ".json", ".jsonl", ".parquet")
 
 DEFAULT_LIBRARIES = ("transformations/**/*.sql", "transformations/**/*.py")
 

@@ -14,7 +14,7 @@ from qanat.model.expectation import Action, Expectation
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import Read
-from qanat.model.rule import ORDERED, Predicate
+from qanat.model.rule import ORDERED, Monotonic, Predicate
 from qanat.model.schema import Schema
 
 _FEW = 20
@@ -127,15 +127,23 @@ def problems_of_target(pipeline: Pipeline, dataset: Dataset) -> Iterator[QanatEr
         return
     for expectation in dataset.expectations:
         # The rows of a snapshot are about one row each.
-        if isinstance(expectation.rule, ORDERED) and not first[1].whole:
-            yield FlowError(
-                f"expectation {expectation.name}: the rows that come to {dataset.name} are"
-                " changes, and several may be about one row",
-                location=expectation.location,
-                got=str(expectation.rule),
-                hint=f"leave it out{first[1].unique}; or check it in a MATERIALIZED VIEW over"
-                f" {dataset.name}",
-            )
+        if not isinstance(expectation.rule, ORDERED) or first[1].whole:
+            continue
+        why = "several may be about one row"
+        hint = (
+            f"leave it out{first[1].unique}; or check it in a MATERIALIZED VIEW over"
+            f" {dataset.name}"
+        )
+        if isinstance(expectation.rule, Monotonic):
+            why = "a table whose rows are changed has none that come after others"
+            hint = "leave it out; or check the changes in a STREAMING TABLE that keeps them all"
+        yield FlowError(
+            f"expectation {expectation.name}: the rows that come to {dataset.name} are changes,"
+            f" and {why}",
+            location=expectation.location,
+            got=str(expectation.rule),
+            hint=hint,
+        )
     names = dataset.schema.names
     lacking = [n for n in first[1].adds if n not in Names(names)]
     if names and lacking:

@@ -46,7 +46,7 @@ from qanat.run.owner import check_owners
 from qanat.run.pausing import pause_beyond, settle_windows
 from qanat.run.snapshots import takes_snapshots
 from qanat.run.watching import watched
-from qanat.run.windows import beyond
+from qanat.run.windows import as_declared, beyond
 from qanat.text import count, size
 
 
@@ -176,7 +176,7 @@ def audit(attempt: Attempt) -> None:
     if not staged.counts.balanced:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
-    rules = (*staged.rules, *rules_of_table(attempt))
+    rules = (*as_declared(compiled, staged.rules), *rules_of_table(attempt))
     if failed := tuple(r for r in rules if r.fails):
         raise failure(compiled, failed)
     check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)

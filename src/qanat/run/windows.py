@@ -137,6 +137,15 @@ def windowed(session: Session, compiled: CompiledFlow) -> tuple[Expectation, ...
     )
 
 
+def as_declared(compiled: CompiledFlow, rules: Sequence[RuleCount]) -> tuple[RuleCount, ...]:
+    """What came of checks, with the tolerances of their authors: see `windowed`."""
+    checks = _checks(compiled)
+    return tuple(
+        replace(r, tolerance=str(checks[_key(r)].tolerance)) if _key(r) in checks else r
+        for r in rules
+    )
+
+
 def beyond(
     session: Session, compiled: CompiledFlow, epoch: Epoch, failed: Sequence[RuleCount]
 ) -> tuple[tuple[RuleCount, ...], tuple[RuleWindow, ...]]:

@@ -120,6 +120,16 @@ CASES = {
         ),
         keyed("KEYS (id) " + STRATEGY.format("delete+insert")),
     ),
+    "INCREASING over a strategy": mended(
+        "leave it out; or check the changes in a STREAMING TABLE that keeps them all",
+        stream(
+            READ,
+            "kept",
+            " (CONSTRAINT a EXPECT INCREASING (id)) KEYS (id) " + STRATEGY.format("delete+insert"),
+        ),
+        stream(READ, "changes", " (CONSTRAINT a EXPECT INCREASING (id))")
+        + keyed("KEYS (id) " + STRATEGY.format("delete+insert")),
+    ),
     "a stream of a table with keys": mended(
         "or only rows that are new: STREAM kept WITH (skip_change_commits)",
         keyed("KEYS (id)") + SILVER.replace("orders", "kept"),

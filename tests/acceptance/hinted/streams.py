@@ -31,6 +31,7 @@ TWO_LEVELS = "SELECT max(n) AS m FROM (SELECT id, count(*) AS n FROM STREAM visi
 LEVELS = TIMED + stream("SELECT id, count(*) AS n FROM STREAM visits GROUP BY id", "counts")
 HOURS = visits("count(*) AS n", "GROUP BY window(ts, '1 hour')").replace("silver", "hours")
 GOLD = "CREATE MATERIALIZED VIEW gold AS {};\n"
+AGED = " (CONSTRAINT new EXPECT FRESH (day) WITHIN 100000 DAYS)"
 
 CASES = {
     "two operators": mended(
@@ -234,5 +235,11 @@ CASES = {
         ),
         before=("qanat run",),
         again="qanat show silver",
+    ),
+    "the age of a text": mended(
+        "convert it in the query: CAST(day AS TIMESTAMP)",
+        stream("SELECT id, '2020-01-01' AS day FROM STREAM orders", more=AGED),
+        stream("SELECT id, CAST('2020-01-01' AS TIMESTAMP) AS day FROM STREAM orders", more=AGED),
+        "qanat run",
     ),
 }

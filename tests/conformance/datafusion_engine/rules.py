@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datafusion import DataFrame, SessionContext
 
 from qanat.errors import DatasetNotFoundError
-from qanat.model.expectation import Action, Expectation
+from qanat.model.expectation import Action, Expectation, Nulls
 from qanat.model.name import Name, fold
 from qanat.model.rule import Predicate, References, Unique
 from qanat.model.staged import Counts, RuleCount
@@ -56,12 +56,18 @@ class Marked:
         """How many rows go where, and how many break each rule."""
         tests = [self.kept, self.dropped, self.quarantined]
         tests += [broken(i) for i in range(len(self.expectations))]
+        tests += [_about(e) for e in self.expectations]
         counts = ", ".join(f"count(*) FILTER (WHERE {t}) AS n{i}" for i, t in enumerate(tests))
         (row,) = self.session.sql(f"SELECT count(*) AS n, {counts} FROM ({self.rows})").to_pylist()
-        total, written, dropped, quarantined, *violations = row.values()
+        total, written, dropped, quarantined, *found = row.values()
+        each = zip(
+            self.expectations,
+            found[: len(self.expectations)],
+            found[len(self.expectations) :],
+            strict=True,
+        )
         return Counts(total, written, dropped, quarantined), tuple(
-            RuleCount(dataset, e.name, str(e.action), n)
-            for e, n in zip(self.expectations, violations, strict=True)
+            RuleCount.of(dataset, e, violations, rows) for e, violations, rows in each
         )
 
 
@@ -86,7 +92,15 @@ def mark(
     for index, each in enumerate(expectations):
         if isinstance(each.rule, Predicate):
             # The author's condition may end in a comment. NULL falls into ELSE as FALSE does.
-            test = f"CASE WHEN ({each.rule.sql}\n) THEN false ELSE true END"
+            holds = f"({each.rule.sql}\n)"
+            if each.nulls is Nulls.PASS:
+                holds = f"({holds} IS NOT FALSE)"
+            # Of other rows, the condition may not be computed. DataFusion makes AND and OR of a
+            # CASE of booleans, and computes both sides: so these are numbers.
+            test = f"CASE WHEN {holds} THEN 0 ELSE 1 END"
+            if each.where is not None:
+                test = f"CASE WHEN {_about(each)} THEN {test} ELSE 0 END"
+            test = f"({test} = 1)"
             marks.append(f"{test} AS {broken(index)}")
             _compile(session, each, f"SELECT {marks[-1]} FROM {quote(table)}")
     rows = f"SELECT {', '.join(['*', *marks])} FROM {quote(table)}"
@@ -99,7 +113,7 @@ def mark(
     for index, each in enumerate(expectations):
         if isinstance(each.rule, Unique):
             removed = _any(expectations, Action.QUARANTINE, Action.DROP, among=before)
-            rows = _repeated(rows, broken(index), each.rule.columns, removed, existing)
+            rows = _repeated(rows, broken(index), each, each.rule.columns, removed, existing)
             _compile(session, each, rows)
             before.append(index)
     return Marked(session, rows, tuple(expectations))
@@ -110,8 +124,10 @@ def blame(session: SessionContext, table: str, expectations: Sequence[Expectatio
     for each in expectations:
         if isinstance(each.rule, Predicate):
             with explained(each.location, f"expectation {each.name}: "):
+                test = f"CASE WHEN ({each.rule.sql}\n) THEN 0 ELSE 1 END"
                 session.sql(
-                    f"SELECT count(*) FROM {quote(table)} WHERE ({each.rule.sql}\n)"
+                    f"SELECT count(*) FROM {quote(table)} WHERE"
+                    f" CASE WHEN {_about(each)} THEN {test} END = 0"
                 ).collect()
 
 
@@ -136,20 +152,31 @@ def _orphans(
             location=expectation.location,
         )
     found = _found(rule.columns, other, rule.target_columns)
-    orphan = f"{_complete(rule.columns)} AND k.hit IS NULL"
+    orphan = f"{_about(expectation)} AND {_complete(rule.columns)} AND k.hit IS NULL"
     return f"SELECT m.*, {orphan} AS {name} FROM ({rows}) AS m {found}"
 
 
 def _repeated(
-    rows: str, name: str, columns: tuple[str, ...], removed: str, existing: str | None
+    rows: str,
+    name: str,
+    expectation: Expectation,
+    columns: tuple[str, ...],
+    removed: str,
+    existing: str | None,
 ) -> str:
     """Rows with a mark on those whose key the table has, or a kept row before them."""
     keys = ", ".join(f"m.{quote(c)}" for c in columns)
-    first = f"min(CASE WHEN NOT {removed} THEN m.{RID} END) OVER (PARTITION BY {keys})"
+    asked = _about(expectation)
+    taken = f"CASE WHEN NOT {removed} AND {asked} THEN m.{RID} END"
+    first = f"min({taken}) OVER (PARTITION BY {keys})"
     repeats, found = f"coalesce(m.{RID} > {first}, false)", ""
     if existing is not None:
-        repeats, found = f"(k.hit IS NOT NULL OR {repeats})", _found(columns, existing, columns)
-    return f"SELECT m.*, {_complete(columns)} AND {repeats} AS {name} FROM ({rows}) AS m {found}"
+        repeats, found = (
+            f"(k.hit IS NOT NULL OR {repeats})",
+            _found(columns, existing, columns, asked),
+        )
+    broken = f"{asked} AND {_complete(columns)} AND {repeats}"
+    return f"SELECT m.*, {broken} AS {name} FROM ({rows}) AS m {found}"
 
 
 def _any(
@@ -169,9 +196,17 @@ def _complete(columns: tuple[str, ...]) -> str:
     return "(" + " AND ".join(f"m.{quote(c)} IS NOT NULL" for c in columns) + ")"
 
 
-def _found(columns: tuple[str, ...], table: str, target_columns: tuple[str, ...]) -> str:
+def _about(expectation: Expectation) -> str:
+    """The condition of the rows that an expectation is about."""
+    where = expectation.where
+    return "true" if where is None else f"coalesce(({where.sql}\n), false)"
+
+
+def _found(
+    columns: tuple[str, ...], table: str, target_columns: tuple[str, ...], asked: str = "true"
+) -> str:
     """A join that tells, as `k.hit`, whether a row's key is in another table."""
     theirs = ", ".join(f"{quote(c)} AS k{i}" for i, c in enumerate(target_columns))
     same = " AND ".join(f"m.{quote(c)} = k.k{i}" for i, c in enumerate(columns))
-    keys = f"SELECT DISTINCT {theirs}, true AS hit FROM {quote(table)}"
+    keys = f"SELECT DISTINCT {theirs}, true AS hit FROM {quote(table)} WHERE {asked}"
     return f"LEFT JOIN ({keys}) AS k ON {same}"

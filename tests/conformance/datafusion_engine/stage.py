@@ -94,7 +94,7 @@ class Staging:
         else:
             marked = self._mark(result, query, work.expectations, work.output.existing)
             counts = self._count(marked, work.dataset)
-            if any(r.action == "fail" and r.violations for r in self.rules):
+            if any(r.fails for r in self.rules):
                 table = StagedTable(result.schema, ())
             else:
                 self._put_aside(marked, result, work.dataset, work.quarantine, counts)

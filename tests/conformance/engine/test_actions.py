@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import pytest
 
 from qanat.errors import ColumnNotFoundError, ContractError, Location
-from qanat.model.rule import Unique
+from qanat.model.expectation import Expectation, Nulls, Tolerance
+from qanat.model.rule import Predicate, References, Rule, Unique
 from qanat.model.staged import Counts
 from qanat.model.work import Output
 from tests.conformance.engine.bench import NUMBERS, Bench, violations
@@ -80,6 +82,57 @@ def test_more_rules_than_bits_in_a_mask(bench: Bench, count: int) -> None:
     assert {r["id"]: list(dict(r["_quarantine_rules"])) for r in bench.quarantined(staged)} == {
         i: [f"not_{i}"] for i in range(count - 1)
     }
+
+
+def test_a_filter_says_which_rows_a_rule_is_about(bench: Bench) -> None:
+    def some(name: str, rule: str | Rule, where: str, action: str = "warn") -> Expectation:
+        plain = bench.expect(name, rule, action)
+        return replace(plain, where=Predicate(where, bench.engine.dialect))
+
+    rules = [
+        some("positive", "v > 0", "id > 3 -- of a later row", "drop"),
+        # Texts that are no numbers are none of those that it is about.
+        some("whole", "CAST(t AS INT) < 9", "id < 3"),
+        some("once", Unique(("k",)), "v > 5"),
+        some("known", References(("k",), "Other", ("x",)), "v > 6"),
+    ]
+    texts = ["7", "9", *"abcdef"]
+    table = bench.table(NUMBERS | {"t": texts, "k": [1, 1, 1, 1, 1, 1, 1, 3]})
+    other = {"other": bench.table({"x": [1, 2]})}
+    staged = bench.stage("SELECT * FROM t", {"t": table}, rules, references=other)
+    found = {r.rule: (r.violations, r.rows) for r in staged.rules}
+    # The filter of a row that is NULL is not TRUE.
+    assert found == {"positive": (1, 5), "whole": (1, 2), "once": (2, 4), "known": (1, 4)}
+    assert staged.counts == Counts(out=8, written=7, dropped=1)
+
+
+def test_a_filter_of_unique_says_which_rows_of_the_table_count(bench: Bench) -> None:
+    rule = bench.expect("once", Unique(("id",)), "drop")
+    rule = replace(rule, where=Predicate("v > 6", bench.engine.dialect))
+    existing = bench.table({"id": [1, 4, 7], "v": [9, 1, 9]})
+    inputs = {"t": bench.table({"id": [1, 4, 7], "v": [7, 7, 1]})}
+    output = replace(bench.work("SELECT * FROM t", inputs).output, existing=existing)
+    staged = bench.stage("SELECT * FROM t", inputs, [rule], output=output)
+    assert [r["id"] for r in bench.rows(staged.table)] == [4, 7]
+
+
+def test_null_passes_where_that_is_said(bench: Bench) -> None:
+    rule = replace(bench.expect("positive", "v > 0", "drop"), nulls=Nulls.PASS)
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, [rule])
+    assert staged.counts == Counts(out=8, written=6, dropped=2)
+
+
+@pytest.mark.parametrize("action", ["fail", "drop"])
+@pytest.mark.parametrize(("tolerance", "fails"), [(2, True), (3, False)])
+def test_beyond_its_tolerance_a_rule_stages_nothing(
+    bench: Bench, action: str, tolerance: int, fails: bool
+) -> None:
+    rule = replace(bench.expect("positive", "v > 0", action), tolerance=Tolerance(tolerance))
+    staged = bench.stage("SELECT * FROM t", {"t": bench.table(NUMBERS)}, [rule])
+    assert violations(staged) == {"positive": 3}
+    assert bool(staged.failed) is fails
+    assert staged.rules[0].tolerated is not fails
+    assert (bench.files() == []) is fails
 
 
 def test_a_rule_that_does_not_compile_names_its_own_place(bench: Bench) -> None:

@@ -79,6 +79,43 @@ def read_back(folder: Path, made: CheckFile) -> list[str]:
     return [next(iter(c)) for c in yaml.safe_load(made.text)["checks"][0]["checks"]]
 
 
+SODA_LEVELS = """filter orders [cheap]:
+  where: price < 10
+filter orders [today]:
+  where: ts >= '${now}'
+checks for orders [cheap]:
+  - missing_count(id) = 0:
+      filter: city = 'Oslo'
+  - row_count:
+      warn: when < 10
+      fail: when between 3 and 5
+checks for orders [today]:
+  - row_count > 0
+checks for orders:
+  - missing_percent(mail):
+      name: Mails
+      warn: when > 5%
+      fail: when >= 20 %
+  - missing_count(city):
+      warn: when between 1 and 2
+      fail: when > 3
+"""
+GX = """{"name": "orders", "expectations": [
+ {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "id",
+  "row_condition": "col(\\"city\\").notNull()", "condition_parser": "great_expectations"}},
+ {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "mail", "mostly": 0.9,
+  "row_condition": "price > 5 and city == 'Oslo'", "condition_parser": "pandas"}},
+ {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "price", "max_value": 9,
+  "row_condition": {"type": "and", "conditions": [
+   {"type": "nullity", "column": {"name": "mail"}, "is_null": false},
+   {"type": "comparison", "column": {"name": "city"}, "operator": "IN",
+    "parameter": ["Oslo", "Bergen"]}]}}},
+ {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "city",
+  "row_condition": "mail.str.len() > 3", "condition_parser": "pandas"}}
+]}
+"""
+
+
 def test_dbt(tmp_path: Path) -> None:
     made = imported(tmp_path, "schema.yml", DBT)
     kinds = read_back(tmp_path, made)
@@ -106,6 +143,43 @@ def test_sodacl(tmp_path: Path) -> None:
     assert checks[0]["row_count"] == {"min": 1}
     assert (checks[3]["tolerate"], checks[3]["name"]) == ("5 %", "mail_is_valid")
     assert [n.at.line for n in made.notes] == [9]
+
+
+def test_thresholds_and_filters_of_sodacl(tmp_path: Path) -> None:
+    """A threshold says when to alert, a check what has to hold."""
+    made = imported(tmp_path, "soda.yml", SODA_LEVELS)
+    assert read_back(tmp_path, made) == [
+        *("not_null", "row_count", "aggregate", "not_null", "not_null", "not_null")
+    ]
+    checks = yaml.safe_load(made.text)["checks"][0]["checks"]
+    assert checks[0]["where"] == "(price < 10) AND (city = 'Oslo')"
+    told = [(c.get("name"), c["action"], c.get("where"), c.get("tolerate")) for c in checks[1:]]
+    assert told == [
+        ("row_count_warn", "warn", "price < 10", None),
+        ("row_count_fail", "fail", "price < 10", None),
+        ("mails_warn", "warn", None, "5 %"),
+        ("mails_fail", "fail", None, "20 %"),
+        ("missing_count_city_fail", "fail", None, "3 rows"),
+    ]
+    assert checks[1]["row_count"] == {"min": 10}
+    assert checks[2]["aggregate"] == "count(*) NOT BETWEEN 3 AND 5"
+    assert [n.what for n in made.notes] == [
+        "checks for orders [today]",
+        "missing_count(city) of orders, warn",
+    ]
+
+
+def test_conditions_of_great_expectations(tmp_path: Path) -> None:
+    made = imported(tmp_path, "gx.json", GX)
+    assert read_back(tmp_path, made) == ["not_null", "not_null", "mean"]
+    checks = yaml.safe_load(made.text)["checks"][0]["checks"]
+    assert [c["where"] for c in checks] == [
+        "city IS NOT NULL",
+        "price > 5 AND city = 'Oslo'",
+        "(mail IS NOT NULL) AND (city IN ('Oslo', 'Bergen'))",
+    ]
+    assert checks[1]["tolerate"] == "10 %"
+    assert len(made.notes) == 1
 
 
 def test_a_contract_of_soda(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from qanat.model.pipeline import ProjectSpec
 DATASET = "dataset"
 _RULE = "rule"
 _KNOWN = (DATASET, _RULE, *SAID)
-_SUFFIXES = (".csv", ".json", ".jsonl")
+_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 Rows = Iterator[tuple[Location, Mapping[str, Any]]]
 
 
@@ -57,23 +58,42 @@ def rules_of_file(
             )
         )
         return
+    shown = path.relative_to(project.root).as_posix()
     try:
-        text = path.read_text("utf-8-sig")
+        rows = _rows_of(path, shown)
     except (OSError, UnicodeDecodeError) as error:
         near = nearest(path.name, _beside(path.parent))
         message = f"cannot read the rules in {named}"
         problems.append(SpecError(message, location=entry.at, got=str(error), nearest=near))
         return
-    shown = path.relative_to(project.root).as_posix()
     wrong = set[str]()
     try:
-        for at, row in _rows(text, shown, path.suffix.lower()):
+        for at, row in rows:
             problems.extend(_unknown(row, at, wrong))
             group = _group(row, at, selector, values, said, problems)
             if group is not None:
                 yield group
     except (ValueError, csv.Error) as error:
         problems.append(SpecError(f"not read: {error}", location=Location(shown)))
+
+
+def _rows_of(path: Path, shown: str) -> Rows:
+    """The rows of a file.
+
+    Raises:
+        OSError, UnicodeDecodeError: it cannot be read; what is wrong inside is a ValueError later.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _stored(path.read_bytes(), shown)
+    return _rows(path.read_text("utf-8-sig"), shown, suffix)
+
+
+def _stored(content: bytes, file: str) -> Rows:
+    # Imported only here: few projects have such rules.
+    table = import_module("pyarrow.parquet").read_table(io.BytesIO(content))
+    for row in table.to_pylist():
+        yield Location(file), row
 
 
 def _rows(text: str, file: str, suffix: str) -> Rows:

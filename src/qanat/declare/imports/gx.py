@@ -7,9 +7,12 @@ from typing import Any
 
 from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
+from qanat.declare.imports.filtered import filter_of
 from qanat.declare.imports.reading import Imported, Make, listed, made, part, share, text
 
 _SOFT = ("warning", "info")
+_PARSERS = (None, "great_expectations", "great_expectations__experimental__", "pandas")
+"""The languages of `row_condition` that are known; one there is besides is an engine's own."""
 
 
 def read_gx(document: Entry, dataset: str | None) -> Imported:
@@ -42,12 +45,16 @@ def expected(kind: str, given: Mapping[str, Any]) -> Check | None:
         given: its arguments.
     """
     make = _EXPECTED.get(kind)
-    if make is None or given.get("condition_parser") not in (None, "great_expectations", "pandas"):
+    check = None if make is None else make(given)
+    if check is None:
         return None
-    check = make(given)
+    if given.get("row_condition"):
+        known = given.get("condition_parser") in _PARSERS
+        where = filter_of(given["row_condition"]) if known else None
+        if where is None or check.kind == "columns":
+            return None
+        check = check.where(where)
     mostly = given.get("mostly")
-    if check is None or given.get("row_condition"):
-        return None
     return check if mostly is None else check.having(tolerate=share(float(mostly)))
 
 

@@ -10,11 +10,18 @@ from qanat.declare.check.value import Check
 from qanat.declare.document import Entry
 from qanat.declare.imports.reading import Imported, listed, made, text
 
-_FOR = re.compile(r"checks for (\S+)", re.IGNORECASE)
+_FOR = re.compile(r"checks for (\S+)(?: \[(.+)\])?", re.IGNORECASE)
+_FILTER = re.compile(r"filter (\S+) \[(.+)\]", re.IGNORECASE)
+_WHEN = re.compile(
+    r"when\s+(?:(?P<op><=|>=|!=|<>|=|<|>)\s*(?P<value>[\w.+-]+)(?P<percent>\s*%)?"
+    r"|(?P<negated>not\s+)?between\s+(?P<low>[\w.+-]+)\s+and\s+(?P<high>[\w.+-]+))",
+    re.IGNORECASE,
+)
+_OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "=", "<>": "="}
 _METRIC = re.compile(
     r"(?P<metric>\w+)\s*(?:\((?P<columns>[^)]*)\))?\s*"
     r"(?:(?P<op><=|>=|!=|<>|=|<|>)\s*(?P<value>[\w.+-]+)\s*(?P<percent>%)?"
-    r"|between\s+(?P<low>[\w.+-]+)\s+and\s+(?P<high>[\w.+-]+))",
+    r"|(?P<negated>not\s+)?between\s+(?P<low>[\w.+-]+)\s+and\s+(?P<high>[\w.+-]+))",
     re.IGNORECASE,
 )
 _EXIST = re.compile(
@@ -62,32 +69,83 @@ def read_soda(document: Entry, dataset: str | None) -> Imported:
         target = dataset or (text(document, "dataset") or "").split("/")[-1]
         _contract(document, target, found)
         return found
+    filters = _filters(top)
     for key, entry in top.items():
         named = _FOR.fullmatch(key.strip())
         if named is None:
-            found.note(key, _WHY, entry.key_at)
+            if _FILTER.fullmatch(key.strip()) is None:
+                found.note(key, _WHY, entry.key_at)
+            continue
+        where = filters.get((named[1].lower(), named[2].lower())) if named[2] else None
+        if named[2] and (where is None or _variable(where)):
+            found.note(
+                key, "its filter has variables" if where else "no such filter", entry.key_at
+            )
             continue
         for each in entry.value if isinstance(entry.value, list) else []:
-            _check(each, dataset or named[1], found)
+            _check(each, dataset or named[1], where, found)
     return found
 
 
-def _check(entry: Entry, dataset: str, found: Imported) -> None:
+def _filters(top: Mapping[str, Entry]) -> dict[tuple[str, str], str]:
+    """The conditions of filters, by dataset and name."""
+    found = {}
+    for key, entry in top.items():
+        named = _FILTER.fullmatch(key.strip())
+        if named is not None and (where := text(entry, "where")):
+            found[named[1].lower(), named[2].lower()] = where
+    return found
+
+
+def _variable(where: str) -> bool:
+    """True if a condition has variables, which are given when Soda is called."""
+    return "${" in where
+
+
+def _check(entry: Entry, dataset: str, where: str | None, found: Imported) -> None:
     written, options = str(entry.text), entry
     if isinstance(entry.value, dict):
         written, options = next(iter(entry.value.items()))
     plain = options.plain if isinstance(options.value, dict) else {}
-    check = _of_text(written.strip(), plain)
-    told = f"{written} of {dataset}"
-    if check is None or "filter" in plain or ("warn" in plain and "fail" in plain):
-        found.note(told, _WHY, entry.at)
-        return
+    own = plain.get("filter")
+    conditions = [str(each) for each in (where, own) if each]
+    condition = (
+        " AND ".join(f"({c})" for c in conditions) if conditions[1:] else "".join(conditions)
+    )
     name = re.sub(r"\W+", "_", str(plain.get("name") or "")).strip("_").lower()
-    if not name and check.kind in ("sql", "aggregate"):
-        name = re.sub(r"\W+", "_", written).strip("_").lower()
     attributes = plain.get("attributes")
     owner = attributes.get("owner") if isinstance(attributes, dict) else None
-    found.add(dataset, check.having(name=name or None, action="fail", owner=owner))
+    levels = [level for level in ("warn", "fail") if level in plain]
+    for level in levels or ["fail"]:
+        told = f"{written} of {dataset}" + (f", {level}" if levels else "")
+        meant = _unless(written.strip(), plain[level]) if levels else written.strip()
+        check = _of_text(meant, plain) if meant else None
+        if check is None or _variable(condition):
+            found.note(told, _WHY, entry.at)
+            continue
+        called = name
+        if not called and (check.kind in ("sql", "aggregate") or levels[1:]):
+            called = re.sub(r"\W+", "_", written).strip("_").lower()
+        if levels[1:]:
+            called += f"_{level}"
+        said = {
+            "name": called or None,
+            "action": level,
+            "owner": owner,
+            "where": condition or None,
+        }
+        found.add(dataset, check.having(**said))
+
+
+def _unless(written: str, when: object) -> str | None:
+    """A metric with the condition that holds unless an alert is due; None if there is none."""
+    parts = _WHEN.fullmatch(str(when).strip()) if not isinstance(when, list | dict) else None
+    if parts is None:
+        return None
+    if parts["op"] is not None:
+        return f"{written} {_OPPOSITE[parts['op']]} {parts['value']}{parts['percent'] or ''}"
+    word = "between" if parts["negated"] else "not between"
+    return f"{written} {word} {parts['low']} and {parts['high']}"
 
 
 def _of_text(written: str, plain: Mapping[str, Any]) -> Check | None:
@@ -119,7 +177,7 @@ def _of_text(written: str, plain: Mapping[str, Any]) -> Check | None:
 
 def _row_count(parts: re.Match[str], compared: str) -> Check:
     low, high, value = parts["low"], parts["high"], parts["value"]
-    if low and low.isdigit() and high.isdigit():
+    if low and low.isdigit() and high.isdigit() and not parts["negated"]:
         return made("row_count", min=int(low), max=int(high))
     if value and value.isdigit() and parts["op"] in (">", ">=", "<", "<=", "="):
         number, op = int(value), parts["op"]
@@ -131,7 +189,8 @@ def _row_count(parts: re.Match[str], compared: str) -> Check:
 
 def _compared(parts: re.Match[str]) -> str:
     if parts["op"] is None:
-        return f"BETWEEN {parts['low']} AND {parts['high']}"
+        negated = "NOT " if parts["negated"] else ""
+        return f"{negated}BETWEEN {parts['low']} AND {parts['high']}"
     return f"{parts['op'].replace('!=', '<>')} {parts['value']}"
 
 

@@ -35,6 +35,8 @@ _ORDERED = re.compile(
     r"(?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?|DOUBLE|FLOAT|DECIMAL.*|DATE|TIME.*)", re.IGNORECASE
 )
 """Types whose values have distances: their distributions are compared as Kolmogorov has it."""
+_MOMENT = re.compile("DATE|TIMESTAMP")
+"""Types that begin so are points in time, which TIME is not."""
 _COUNT = re.compile(r"count\s*\(\s*\*?\s*\)", re.IGNORECASE)
 
 
@@ -154,7 +156,7 @@ class Measuring(Frozen):
                     return self._one(f"SELECT {known}", rule)
                 return self._one(self._statement(rows, [expectation]), rule)
             case Fresh():
-                return self._fresh(rows, rule)
+                return self._fresh(rows, expectation, rule)
             case Distribution():
                 return self._distribution(rows, expectation, rule)
             case SameRows():
@@ -207,8 +209,18 @@ class Measuring(Frozen):
 
     # -- other rules -----------------------------------------------------------------------
 
-    def _fresh(self, rows: str, rule: Fresh) -> _Found:
+    def _fresh(self, rows: str, expectation: Expectation, rule: Fresh) -> _Found:
         column = quote(rule.column)
+        kind = str(self.con.sql(f"SELECT {column} FROM ({rows}) AS r LIMIT 0").types[0])
+        if not _MOMENT.match(kind):
+            raise SchemaMismatchError(
+                f"expectation {expectation.name}: nobody can say how old a value of"
+                f" {rule.column} is",
+                location=expectation.location,
+                wanted="a DATE or a TIMESTAMP",
+                got=kind,
+                hint=f"convert it in the query: CAST({rule.column} AS TIMESTAMP)",
+            )
         ((latest, age),) = self.con.execute(
             f"SELECT max({column}), {self.at_ns} / 1e9 - epoch(max({column})) FROM ({rows}) AS r"
         ).fetchall()

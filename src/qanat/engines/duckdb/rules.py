@@ -14,8 +14,12 @@ from qanat.model.query import Read, SqlQuery, dataset_ref
 from qanat.model.rule import Aggregate, Predicate
 
 
-def holds(expectation: Expectation) -> str:
-    """SQL that is TRUE for the rows that keep a condition on one row, and for no others."""
+def holds(expectation: Expectation, asked: str | None = None) -> str:
+    """SQL that is TRUE for the rows that keep a condition on one row, and for no others.
+
+    Args:
+        asked: a column that says whether the expectation is about a row; None: that is computed.
+    """
     rule = expectation.rule
     if not isinstance(rule, Predicate):
         raise InvariantError(f"{rule} is no condition on one row")
@@ -26,7 +30,7 @@ def holds(expectation: Expectation) -> str:
     if expectation.where is None:
         return condition
     # CASE computes the condition for no other rows: it may fail for them.
-    return f"(CASE WHEN {about(expectation)} THEN {condition} ELSE true END)"
+    return f"(CASE WHEN {asked or about(expectation)} THEN {condition} ELSE true END)"
 
 
 def about(expectation: Expectation) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -21,6 +20,7 @@ from duckdb import DuckDBPyConnection
 from qanat.engines.duckdb.faults import BY_DATA, explained
 from qanat.engines.duckdb.files.bound import RID
 from qanat.engines.duckdb.files.widen import as_wider
+from qanat.engines.duckdb.glance import Glance, glance
 from qanat.engines.duckdb.masks import Masks
 from qanat.engines.duckdb.rules import about, among, compile_rule, holds, query_of
 from qanat.engines.duckdb.types import columns_of
@@ -76,7 +76,7 @@ class Splitter(Frozen):
         references: SELECT texts by dataset, for REFERENCES.
         place: SQL of a number that tells which row `r` is the first.
         few: whether there are so few rows that planning a statement costs more than a pass over
-            them: then it pays to look first whether any breaks a rule.
+            them: then one statement looks at all conditions (see `glance`).
     """
 
     con: DuckDBPyConnection
@@ -91,11 +91,16 @@ class Splitter(Frozen):
 
     def split(self) -> Split:
         """Find, count and remember the rows that break rules."""
-        if self.few and (split := self._if_all_hold()) is not None:
-            return split
-        total, about = self._counted()
         bad = self._table("bad")
-        self._mark_predicates(bad)
+        seen = glance(self.con, self.relation, self.expectations) if self.few else None
+        if seen is None:
+            total, about = self._counted()
+            self._mark_predicates(bad)
+        elif all(isinstance(e.rule, Predicate) for e in self.expectations):
+            return self._split_of(seen)
+        else:
+            total, about = seen.total, seen.about
+            seen.remember(self.con, bad)
         for index, expectation in enumerate(self.expectations):
             if isinstance(expectation.rule, References):
                 self._mark_orphans(bad, index, expectation, expectation.rule)
@@ -112,35 +117,29 @@ class Splitter(Frozen):
 
     # -- the passes ------------------------------------------------------------------------
 
-    def _if_all_hold(self) -> Split | None:
-        """The split of rows that all keep the rules, by one statement; None if some do not."""
-        conditions = [holds(e) for e in self.expectations if isinstance(e.rule, Predicate)]
-        if len(conditions) < len(self.expectations):
-            return None
-        try:
-            violated = f"({' AND '.join(conditions)}) IS NOT TRUE"
-            total, about, bad = self._counted(f"count(*) FILTER ({violated})")
-        except duckdb.InterruptException:
-            raise
-        except duckdb.Error:
-            return None  # The passes find out which rule it is.
-        if bad:
-            return None
-        rules = (
-            RuleCount.of(self.dataset, e, 0, n)
-            for e, n in zip(self.expectations, about, strict=True)
+    def _split_of(self, seen: Glance) -> Split:
+        """The split by conditions on single rows, all of which one look has found."""
+        removed = self._table("removed")
+        quarantined, dropped = seen.remove(self.con, removed)
+        counts = zip(self.expectations, seen.violations, seen.about, strict=True)
+        return Split(
+            seen.total,
+            removed if quarantined or dropped else None,
+            quarantined,
+            dropped,
+            tuple(RuleCount.of(self.dataset, e, n, rows) for e, n, rows in counts),
+            self._masks.names,
         )
-        return Split(total, None, 0, 0, tuple(rules), self._masks.names)
 
-    def _counted(self, *besides: str) -> Any:
-        """How many rows there are, how many each rule is about, and further counts."""
+    def _counted(self) -> tuple[int, Sequence[int]]:
+        """How many rows there are, and how many each rule is about."""
         filters = dict.fromkeys(filter(None, map(about, self.expectations)))
-        counts = [f"count(*) FILTER ({c})" for c in filters]
-        columns = ", ".join(("count(*)", *counts, *besides))
-        ((*found,),) = self.con.execute(f"SELECT {columns} FROM ({self.relation}) AS r").fetchall()
-        places = {c: n for n, c in enumerate(filters, 1)}
-        per_rule = [found[places.get(about(e), 0)] for e in self.expectations]
-        return (found[0], per_rule, *found[len(filters) + 1 :])
+        columns = ", ".join(("count(*)", *(f"count(*) FILTER ({c})" for c in filters)))
+        ((total, *found),) = self.con.execute(
+            f"SELECT {columns} FROM ({self.relation}) AS r"
+        ).fetchall()
+        of = dict(zip(filters, found, strict=True))
+        return total, [of.get(about(e), total) for e in self.expectations]
 
     def _mark_predicates(self, bad: str) -> None:
         """One pass for all conditions; which of them failed is asked of failing rows only."""
