@@ -19,12 +19,12 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import condition, explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profile import profile
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
-from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
+from qanat.engines.duckdb.readmission import Discarding, Readmitting
 from qanat.engines.duckdb.rearranging import Rearrange
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
