@@ -34,6 +34,8 @@ class Settings(Frozen):
     schema_drift: Drift = ProjectSpec.schema_drift
     sinks: str = "on"
     allowed_folders: tuple[str, ...] | None = None
+    reports: str | None = None
+    keep_reports: int = ProjectSpec.keep_reports
 
 
 SETTINGS = OptionTable(
@@ -93,6 +95,18 @@ SETTINGS = OptionTable(
             "allowed_folders",
             "the only ones, beside the storage, whose files the project's SQL may read or write;"
             " default: any file that the process may read",
+        ),
+        Option(
+            "reports",
+            "folder into which every update that did something writes an HTML page, as"
+            " `qanat report` does; default: none",
+            type=ValueType.NAME,
+        ),
+        Option(
+            "keep_reports",
+            "how many of these pages stay: the newest",
+            type=ValueType.COUNT,
+            least=1,
         ),
     ),
 )

@@ -154,6 +154,8 @@ def load_project(
         allowed_folders=_allowed(spec.parent, chosen.allowed_folders),
         environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
+        reports=None if chosen.reports is None else spec.parent / chosen.reports,
+        keep_reports=chosen.keep_reports,
     )
 
 

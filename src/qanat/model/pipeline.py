@@ -229,6 +229,7 @@ class ProjectSpec(Frozen):
         allowed_folders: absolute folders; files elsewhere may not be read or written by queries,
             apart from the storage's. None: any may.
         senders: by name, the configuration of each other environment that sends to sinks.
+        reports: the folder for pages of updates, of which the newest `keep_reports` stay.
     """
 
     name: str
@@ -254,6 +255,8 @@ class ProjectSpec(Frozen):
     environments: tuple[str, ...] = ("dev",)
     allowed_folders: tuple[str, ...] | None = None
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    reports: Path | None = None
+    keep_reports: int = 30
 
     @property
     def tables(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
+    account,
     anomalies,
     backtest,
     checks,
@@ -82,6 +83,7 @@ DOCUMENTS: dict[str, Shape] = {
     "state": state.STATE,
     "lineage": lineage.LINEAGE,
     "diff": diff.DIFF,
+    "report": account.REPORT,
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,
@@ -110,6 +112,7 @@ SHAPES = Shapes(
     *overview.PARTS,
     *lineage.PARTS,
     *diff.PARTS,
+    *account.PARTS,
     *history.PARTS,
     *events.PARTS,
     *anomalies.PARTS,

@@ -115,6 +115,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.diff("silver_orders", "bronze_orders", keys=["order_id"]),
         lambda p: p.diff("customers", "SELECT customer_id, 1.5 AS name FROM customers"),
     ),
+    "report": (lambda p: p.report(), lambda p: p.report(values=True)),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),

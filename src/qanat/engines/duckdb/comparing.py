@@ -8,9 +8,11 @@ rows differ, no join ever sees the others; where many do, DuckDB's tables and jo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.buckets import BUCKETS, Buckets, names, normal
@@ -26,6 +28,8 @@ from qanat.model.comparison import (
     Relation,
 )
 
+_FRUGAL = 640_000_000
+"""Bytes that a comparison holds before it spills, if they are enough for it."""
 _AT_ONCE = 100
 """Columns whose changes one statement counts."""
 _ROWS = ("__qanat_left", "__qanat_right")
@@ -33,15 +37,39 @@ _DIFFERENT = "__qanat_different"
 
 
 def compare(
-    con: DuckDBPyConnection, scratch: Path, left: Relation, right: Relation, how: Comparing
+    con: DuckDBPyConnection,
+    scratch: Path,
+    left: Relation,
+    right: Relation,
+    how: Comparing,
+    limit: int,
 ) -> Differences:
-    """What two relations have that the other has not (see `qanat.ports.engine.Engine`)."""
+    """What two relations have that the other has not (see `qanat.ports.engine.Engine`).
+
+    Args:
+        limit: bytes that DuckDB may hold; a comparison spills earlier if it can.
+    """
     sides = (
         bound(con, scratch, "left", left, how),
         bound(con, scratch, "right", right, how),
     )
     with explained(None):
-        return compare_sides(con, sides, how)
+        try:
+            with _frugal(con, limit):
+                return compare_sides(con, sides, how)
+        except duckdb.OutOfMemoryException:
+            # Very wide rows need more of it at a time.
+            return compare_sides(con, sides, how)
+
+
+@contextmanager
+def _frugal(con: DuckDBPyConnection, limit: int) -> Iterator[None]:
+    """Spill early while the block runs: tables are compared beside other work."""
+    con.execute(f"SET memory_limit = '{min(limit, _FRUGAL) // 1024}KiB'")
+    try:
+        yield
+    finally:
+        con.execute(f"SET memory_limit = '{limit // 1024}KiB'")
 
 
 def compare_sides(

@@ -73,7 +73,7 @@ class DuckDBEngine:
         folders: Sequence[str] | None = None,
     ) -> None:
         self._scratch = scratch
-        self._memory_limit = memory_limit
+        self._limit = memory_limit or int(_memory() * 0.6)
         self._threads = threads
         self._folders = folders
         self._lock = threading.Condition()
@@ -227,7 +227,8 @@ class DuckDBEngine:
         # Imported only here: an update compares nothing.
         comparing = import_module("qanat.engines.duckdb.comparing")
         with self._connection() as con:
-            found: Differences = comparing.compare(con, self._scratch, left, right, how)
+            given = con, self._scratch, left, right, how, self._limit
+            found: Differences = comparing.compare(*given)
             return found
 
     def kept(self, state: Batch) -> KeptRows:
@@ -327,8 +328,7 @@ class DuckDBEngine:
         if self._threads is not None:
             config["threads"] = self._threads
         con = duckdb.connect(":memory:", config=config)
-        limit = self._memory_limit or int(_memory() * 0.6)
-        con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")
+        con.execute(f"SET memory_limit = {literal(f'{self._limit // 1024}KiB')}")
         con.execute("SET GLOBAL TimeZone = 'UTC'")
         if self._folders is not None:
             # In this order: DuckDB lets nobody change the first once the second is off.
