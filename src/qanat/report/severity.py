@@ -13,14 +13,21 @@ _BAD = (Severity.HIGH, Severity.CRITICAL)
 
 
 def worst_first(rules: Iterable[RuleCount]) -> list[RuleCount]:
-    """Rules in an order of urgency: violated ones by severity, then the rest as it was.
+    """Rules with violations by severity, then the rest in its order.
+
+    Of one severity, those come first whose violations are beyond their tolerance.
 
     >>> low = RuleCount("t", "a", "warn", 9, severity="low")
     >>> high = RuleCount("t", "b", "warn", 1, severity="high")
     >>> [rule.rule for rule in worst_first([low, high])]
     ['b', 'a']
     """
-    return sorted(rules, key=lambda r: (not r.broken, -_RANKS.get(r.severity, 0) * r.broken))
+    return sorted(rules, key=_urgency)
+
+
+def _urgency(rule: RuleCount) -> tuple[int, bool]:
+    rank = 1 + _RANKS.get(rule.severity, 0)
+    return (-rank if rule.violations else 0), rule.violations > 0 and not rule.broken
 
 
 def severity_cell(rule: RuleCount) -> Cell:
