@@ -19,7 +19,7 @@ from qanat.report.table import schema_text, table_text
 @limit
 @click.option("--where", metavar="SQL", help="Only rows for which this condition is true.")
 @click.option("--version", type=int, metavar="N", help="The table as it was at this version.")
-@click.option("--schema", "columns", is_flag=True, help="The columns instead of the rows.")
+@click.option("--schema", "columns", is_flag=True, help="Columns and checks instead of rows.")
 @click.option("--state", is_flag=True, help="What its flows keep from one epoch to the next.")
 @project_ref
 @output

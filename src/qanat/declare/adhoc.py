@@ -73,14 +73,20 @@ def parse_adhoc(
 
     Args:
         owner: the new names of inputs contain it.
-        outside: whether it may read what is no dataset, such as files or another database.
+        outside: whether it may read what is no dataset, such as files or another database, and
+            name values of the configuration (`${key}`): secrets should not be typed.
 
     Raises:
+        OptionError: the configuration lacks a value.
         SqlSyntaxError: it does not parse, or is no query or more than one.
         UnsupportedError: it reads something else than datasets, or a stream.
     """
     sql = SqlText.of_file(text, PLACE)
+    if outside:
+        sql = sql.expand(project.configuration)
     tokens = _one(sql, sql.tokens(project.dialect))
+    if outside and (missing := sql.missing_key(tokens, project.configuration)) is not None:
+        raise missing
     clauses = list(_clauses(sql, tokens))
     for clause in clauses:
         # Blanks in its place keep the offset, and so the place, of everything behind it.

@@ -35,6 +35,8 @@ class Settings(Frozen):
     sinks: str = "on"
     allowed_folders: tuple[str, ...] | None = None
     observers: Mapping[str, Any] = field(default_factory=dict)
+    reports: str | None = None
+    keep_reports: int = ProjectSpec.keep_reports
 
 
 SETTINGS = OptionTable(
@@ -96,6 +98,18 @@ SETTINGS = OptionTable(
             " default: any file that the process may read",
         ),
         Option("observers", "who else is told of what updates do, by name"),
+        Option(
+            "reports",
+            "folder into which every update that did something writes an HTML page, as"
+            " `qanat report` does; default: none",
+            type=ValueType.NAME,
+        ),
+        Option(
+            "keep_reports",
+            "how many of these pages stay: the newest",
+            type=ValueType.COUNT,
+            least=1,
+        ),
     ),
 )
 """All keys that an author may write."""

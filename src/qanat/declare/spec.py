@@ -161,6 +161,8 @@ def load_project(
         environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
         observers=told,
+        reports=None if chosen.reports is None else spec.parent / chosen.reports,
+        keep_reports=chosen.keep_reports,
     )
 
 

@@ -25,12 +25,10 @@ class Relation(Frozen):
     Args:
         query: in the engine's dialect.
         inputs: by `Read.name`.
-        rows: about how many there are, where that is free to know.
     """
 
     query: SqlQuery
     inputs: Inputs
-    rows: int | None = None
 
 
 class Closeness(Frozen):

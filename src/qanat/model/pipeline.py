@@ -231,6 +231,7 @@ class ProjectSpec(Frozen):
             apart from the storage's. None: any may.
         senders: by name, the configuration of each other environment that sends to sinks.
         observers: who else is told of what updates do.
+        reports: the folder for pages of updates, of which the newest `keep_reports` stay.
     """
 
     name: str
@@ -257,6 +258,8 @@ class ProjectSpec(Frozen):
     allowed_folders: tuple[str, ...] | None = None
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     observers: tuple[DeclaredObserver, ...] = ()
+    reports: Path | None = None
+    keep_reports: int = 30
 
     @property
     def tables(self) -> str:

@@ -177,6 +177,8 @@ class Ledger(Pauses, Requests, MetricsHistory, Outbox, Protocol):
     def give_up(self, epoch: Epoch, error: str, lease: Lease) -> None:
         """Mark an intended epoch failed: nothing of it was published, its range is unread.
 
+        What its rules found is kept.
+
         Raises:
             LeaseLostError: the lease is no longer ours.
         """

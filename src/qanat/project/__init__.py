@@ -2,10 +2,9 @@
 
 `opening` opens one. `opened` has the object and its functions (those that keep it in order are in
 `upkeep`, those that tell of its data in `quality`, what keeps its datasets up to date in
-`continuous`), `relation` what can be read as a
-data frame, `table` the tables and quarantines among these, `shown` the results, which show
-themselves in a notebook. `selecting` turns arguments into what is selected, `stamps` tells whether
-files have changed.
+`continuous`), `relation` what can be read as a data frame, `table` the tables and quarantines
+among these, `shown` the results, which show themselves in a notebook. `selecting` turns arguments
+into what is selected, `stamps` tells whether files have changed, `pages` keeps pages of updates.
 """
 
 from qanat.project.opened import Project

@@ -12,6 +12,7 @@ from typing import Any
 from qanat.errors import LedgerLostError, QanatError, UpdateRunningError
 from qanat.model.event import Event, ProjectRead, UpdateStarted, Warned
 from qanat.ports.observer import Observer
+from qanat.project.pages import keep_page
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import Update, shown
 from qanat.project.stamps import Stamps, stamps_of
@@ -104,6 +105,7 @@ class Continuous:
                 told = (*observers, begun)
                 done = module.keep_updating(self.session, asked, ending, totals, told, wait)
                 if stop.is_set():
+                    keep_page(self.session, done.id, observers)
                     return shown(Update, replace(done, seconds=time.monotonic() - first))
             except (UpdateRunningError, LedgerLostError):
                 # Without its ledger, an update would read everything again, maybe into a folder

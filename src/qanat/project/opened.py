@@ -10,6 +10,7 @@ from typing import Self
 from qanat.declare.files import library_files
 from qanat.ports.observer import Observer
 from qanat.project.continuous import Continuous
+from qanat.project.pages import keep_page
 from qanat.project.quality import Quality
 from qanat.project.relation import Query
 from qanat.project.selecting import Names, selection
@@ -182,7 +183,9 @@ class Project(Continuous, Quality, Upkeep):
         """
         chosen = selection(select, refresh, full_refresh, read_again, only, accept_loss, replace)
         update = run_module("update").update
-        return shown(Update, update(self._current(), chosen, observers, wait, origin))
+        done = update(self._current(), chosen, observers, wait, origin)
+        keep_page(self.session, done.id, observers)
+        return shown(Update, done)
 
     def table(self, name: str, version: int | None = None) -> Table:
         """A stored table: a dataset's, or `<dataset>__quarantine`.

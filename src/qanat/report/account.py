@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
 
-from qanat.model.anomaly import ROWS, Anomaly
-from qanat.model.event import DatasetEnded, UpdateEnded, Warned
+from qanat.frozen import Frozen
+from qanat.model.anomaly import NOTE, ROWS, Anomaly
+from qanat.model.event import DatasetEnded, Failure, UpdateEnded, Warned
 from qanat.model.metrics import Metrics
 from qanat.model.record import Epoch, UpdateStatus
-from qanat.model.staged import Counts
+from qanat.model.side import dataset_of
+from qanat.model.staged import Counts, RuleCount
 from qanat.report.drawing import Box, drawing
 from qanat.report.html import Inline, Mood, Part
-from qanat.report.keys import elapsed
+from qanat.report.keys import SECONDS_KEY, VERSION_KEY, elapsed
 from qanat.report.lineage import nodes
 from qanat.report.page import (
     contents,
@@ -24,13 +28,62 @@ from qanat.report.page import (
     section,
     table,
 )
-from qanat.report.plots import line, short, sparkline
+from qanat.report.plots import line, sparkline
 from qanat.report.profile.page import overview
 from qanat.report.quarantine import origin_of
+from qanat.report.severity import severity_cell, worst_first
+from qanat.report.shape import Key, Shape
 from qanat.report.table import value_cell
 from qanat.run.account import UpdateAccount
-from qanat.run.results import FirstRows
 from qanat.text import Cell, Value, count, duration, percent, size, utc
+
+
+class QuarantinedSample(Frozen):
+    """The first rows that an update put into the quarantine of a dataset.
+
+    Args:
+        total: how many it put there.
+        rows: of each the rules that it broke, where it came from, and its values if they were
+            asked for.
+    """
+
+    dataset: str
+    total: int
+    rows: list[dict[str, Any]]
+
+
+FAILURE = Shape(
+    "DatasetFailure",
+    Failure,
+    tuple(f.name for f in fields(Failure)),
+    "Why a dataset failed.",
+)
+ENDED = Shape(
+    "ReportedDataset",
+    DatasetEnded,
+    ("dataset", "status", "reason", SECONDS_KEY, "failure"),
+    "How a dataset ended. `status`: `updated`, `unchanged`, `failed` or `skipped`.",
+)
+SAMPLE = Shape(
+    "QuarantinedSample",
+    QuarantinedSample,
+    ("dataset", "total", "rows"),
+    "The first rows that an update put into the quarantine of a dataset, of `total`: `broke` has\n"
+    "the rules, `source` where it came from, and `values` are there if they were asked for.",
+)
+REPORT = Shape(
+    "ReportDocument",
+    UpdateAccount,
+    (
+        *(VERSION_KEY, "project", Key("update", "entry"), Key("datasets", "ended")),
+        *("rules", "anomalies"),
+        Key("quarantined", of=list[QuarantinedSample], make=lambda found: [*_sampled(found)]),
+        Key("warnings", of=list[str], make=lambda found: [e.message for e in _warned(found)]),
+    ),
+    "What `qanat report` tells of an update. `rules` are summed over its epochs, those of epochs\n"
+    "that failed too.",
+)
+PARTS = (ENDED, FAILURE, SAMPLE)
 
 _MOST = 100
 """Lines of a table that are not folded, and boxes of a graph that is drawn."""
@@ -72,7 +125,7 @@ def account_page(found: UpdateAccount) -> str:
 def _verdict(found: UpdateAccount) -> str:
     update = found.entry.update
     parts = [f"Update {update.status.value}"]
-    if failed := len([e for e in _ended(found) if e.status == "failed"]):
+    if failed := len([e for e in found.ended if e.status == "failed"]):
         parts.append(f"{count(failed, 'dataset')} failed")
     if aside := _total(found.entry.epochs).set_aside:
         parts.append(f"{count(aside, 'row')} in quarantine")
@@ -83,10 +136,6 @@ def _verdict(found: UpdateAccount) -> str:
 
 def _total(epochs: Sequence[Epoch]) -> Counts:
     return sum((e.counts or Counts() for e in epochs), Counts())
-
-
-def _ended(found: UpdateAccount) -> list[DatasetEnded]:
-    return [r.event for r in found.told.events if isinstance(r.event, DatasetEnded)]
 
 
 def _figures(found: UpdateAccount) -> dict[str, Value]:
@@ -104,7 +153,7 @@ def _figures(found: UpdateAccount) -> dict[str, Value]:
 
 
 def _problems(found: UpdateAccount) -> Iterator[Part]:
-    failed = [e for e in _ended(found) if e.failure is not None]
+    failed = [e for e in found.ended if e.failure is not None]
     if found.entry.update.error and not failed:
         yield paragraph(found.entry.update.error, "bad")
     for ended in failed:
@@ -137,17 +186,26 @@ def _plotted(anomaly: Anomaly, trend: Sequence[Metrics]) -> Part:
     if not place:
         return Part("")
     limits = anomaly.low, anomaly.high
-    shown = short if anomaly.metric == ROWS else percent
+    shown = _whole if anomaly.metric == ROWS else percent
     return line(
         values,
         anomaly.metric,
-        [utc(m.ended) for m in entries],
+        [_minute(m.ended) for m in entries],
         # The limits of earlier updates are not kept: those of this one stand beside them all.
         [limits] * len(entries),
         place,
         shown,
         "the band is what was expected of this update",
     )
+
+
+def _minute(seconds: float) -> str:
+    """A time below a plot: two of them must fit on the screen of a phone."""
+    return utc(seconds)[: len("2026-01-01 00:00")]
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _value(metrics: Metrics, name: str) -> float | None:
@@ -158,7 +216,7 @@ def _value(metrics: Metrics, name: str) -> float | None:
 
 
 def _datasets(found: UpdateAccount) -> Iterator[Part]:
-    ended = {e.dataset: e for e in _ended(found)}
+    ended = {e.dataset: e for e in found.ended}
     headers = ("Dataset", "Status", "Written", "Quarantined", "Dropped", "Size", "Time")
     lines: list[list[Value | Inline]] = []
     for name in dict.fromkeys(e.dataset for e in found.entry.epochs):
@@ -205,47 +263,81 @@ def _tables(
 
 
 def _rules(found: UpdateAccount) -> Iterator[Part]:
-    """Rules with what they found, those with violations first."""
-    counted: dict[tuple[str, str, str], int] = {}
-    for epoch in found.entry.epochs:
-        for rule in epoch.rules:
-            key = rule.dataset, rule.rule, rule.action
-            counted[key] = counted.get(key, 0) + rule.violations
+    """Rules with what they found: those with violations first, the worst of them at the top."""
+    rules = worst_first(found.rules)
+    measured = any(not rule.of_rows for rule in rules)
+    headers = ["Rule", "Result", "Violations", "Severity", "Action"]
+    headers += ["Measured", "Last updates"] if measured else ["Last updates"]
     lines: list[list[Value | Inline]] = []
-    for (dataset, name, action), violations in sorted(counted.items(), key=lambda e: -e[1]):
-        past = [
-            sum(r.violations for r in m.rules if (r.dataset, r.rule) == (dataset, name))
-            for m in found.trends.get(dataset, ())
-        ]
-        drawn = sparkline(past, f"violations of {name}") if len(past) > 1 else Part("–")
-        result = Cell("violated", "red") if violations else Cell("passed", "green")
-        lines.append([f"{dataset}.{name}", result, violations, action, Inline(drawn)])
-    headers = ("Rule", "Result", "Violations", "Action", "Last updates")
+    for rule in rules:
+        violations = rule.violations if rule.of_rows else None
+        name = f"{rule.dataset}.{rule.rule}"
+        line: list[Value | Inline] = [name, _result(rule), violations, severity_cell(rule)]
+        line += [rule.action, rule.value or ""] if measured else [rule.action]
+        lines.append([*line, _past(found, rule)])
     yield from _tables(headers, lines, "Rules")
 
 
+def _result(rule: RuleCount) -> Cell:
+    if rule.broken:
+        return Cell("violated", "red")
+    return Cell("tolerated", "yellow") if rule.violations else Cell("passed", "green")
+
+
+def _past(found: UpdateAccount, rule: RuleCount) -> Inline:
+    """How often a rule was violated in the last updates."""
+    past = [
+        sum(r.violations for r in m.rules if (r.dataset, r.rule) == (rule.dataset, rule.rule))
+        for m in found.trends.get(rule.dataset, ())
+    ]
+    if all(m.update != found.entry.update.id for m in found.trends.get(rule.dataset, ())):
+        # An epoch that failed is no part of the history of metrics.
+        past.append(rule.violations)
+    drawn = sparkline(past, f"violations of {rule.rule}") if len(past) > 1 else Part("–")
+    return Inline(drawn)
+
+
 def _quarantine(found: UpdateAccount) -> Iterator[Part]:
-    for sample in found.samples:
-        names = sample.schema.names
-        own = [n for n in names if not n.startswith(_EXPLAINING)] if found.values else []
-        rows = [_row(sample, values, own) for values in sample.rows]
-        # The quarantine is a table of its own; the dataset is what people know.
-        title = sample.dataset
-        total = len(rows) if sample.total is None else sample.total
-        remark = f"{len(rows):,} of {count(total, 'row')}"
-        listed = table(("Broke", "From", *own), rows, f"Rows of {title}")
-        yield section(title, listed, level=3, remark=remark)
+    for sample in _sampled(found):
+        own = [*sample.rows[0].get("values", ())]
+        rows = [
+            [
+                Cell(", ".join(row["broke"]), "red"),
+                row["source"],
+                *(value_cell(row["values"][n]) for n in own),
+            ]
+            for row in sample.rows
+        ]
+        remark = f"{len(rows):,} of {count(sample.total, 'row')}"
+        listed = table(("Broke", "From", *own), rows, f"Rows of {sample.dataset}")
+        yield section(sample.dataset, listed, level=3, remark=remark)
     if found.samples and not found.values:
         yield paragraph(
             "Values may be personal data, so they are left out; --values shows them.", "soft"
         )
 
 
-def _row(sample: FirstRows, values: Sequence[object], own: Sequence[str]) -> list[Value]:
-    row = dict(zip(sample.schema.names, values, strict=True))
-    rules = row.get("_quarantine_rules")
-    broke = ", ".join(map(str, rules)) if isinstance(rules, dict) else ""
-    return [Cell(broke, "red"), origin_of(sample, row), *(value_cell(row[n]) for n in own)]
+def _sampled(found: UpdateAccount) -> Iterator[QuarantinedSample]:
+    for sample in found.samples:
+        rows = []
+        for values in sample.rows:
+            row = dict(zip(sample.schema.names, values, strict=True))
+            rules = row.get("_quarantine_rules")
+            broke = [*map(str, rules)] if isinstance(rules, dict) else []
+            told: dict[str, Any] = {"broke": broke, "source": origin_of(sample, row)}
+            if found.values:
+                told["values"] = {n: v for n, v in row.items() if not n.startswith(_EXPLAINING)}
+            rows.append(told)
+        # The quarantine is a table of its own; the dataset is what people know.
+        total = len(rows) if sample.total is None else sample.total
+        yield QuarantinedSample(dataset_of(sample.dataset), total, rows)
+
+
+def _warned(found: UpdateAccount) -> Iterator[Warned]:
+    """Warnings but those of anomalies, which have a part of their own."""
+    for record in found.told.events:
+        if isinstance(record.event, Warned) and not record.event.message.startswith(NOTE):
+            yield record.event
 
 
 def _profiles(found: UpdateAccount) -> Iterator[Part]:
@@ -256,11 +348,7 @@ def _profiles(found: UpdateAccount) -> Iterator[Part]:
 
 
 def _notes(found: UpdateAccount) -> Iterator[Part]:
-    lines = [
-        [r.event.dataset or "", r.event.message]
-        for r in found.told.events
-        if isinstance(r.event, Warned)
-    ]
+    lines = [[each.dataset or "", each.message] for each in _warned(found)]
     yield from _tables(("Dataset", "Note"), lines, "Notes")
 
 

@@ -1,9 +1,9 @@
 """The documents of `--output json`: one object per command, stable within `"version": 1`.
 
-Later releases may add keys; they rename or remove none without a new version. Times are
-ISO 8601 in UTC, durations seconds, sizes bytes. An error is
-`{"version": 1, "error": {…}, "problems": [{…}]}` with the facts of `ErrorFacts`; a command that
-fails after it had a result prints the result.
+Later releases may add keys; they rename or remove none without a new version. Times are ISO 8601
+in UTC, durations seconds, sizes bytes. An error is `{"version": 1, "error": {…}, "problems":
+[{…}]}` with the facts of `ErrorFacts`; a command that fails after it had a result prints the
+result.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from qanat.errors import ProblemsError, QanatError, nearest
 from qanat.report import (
+    account,
     anomalies,
     backtest,
     checks,
@@ -87,6 +88,7 @@ DOCUMENTS: dict[str, Shape] = {
     "diff": diff.DIFF,
     "profile": profile.PROFILE,
     "profiles": profile.PROFILES,
+    "report": account.REPORT,
     "history": history.HISTORY,
     "events": events.EVENTS,
     "metrics": metrics.METRICS,
@@ -117,6 +119,7 @@ SHAPES = Shapes(
     *lineage.PARTS,
     *diff.PARTS,
     *profile.PARTS,
+    *account.PARTS,
     *history.PARTS,
     *events.PARTS,
     *anomalies.PARTS,

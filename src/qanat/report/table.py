@@ -9,11 +9,14 @@ from typing import Any
 
 from qanat.model.dialect import DUCKDB, sql_type
 from qanat.model.schema import Field, Schema
+from qanat.model.staged import RuleCount
 from qanat.report.html import Part, heading, page, table
-from qanat.report.keys import VERSION_KEY
+from qanat.report.keys import VERSION_KEY, moment
+from qanat.report.severity import severity_cell
 from qanat.report.shape import Key, Shape, rows_of
+from qanat.run.checked import LastCheck
 from qanat.run.results import FirstRows, QueryRows
-from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable, size, utc
 
 COLUMN = Shape(
     "Column",
@@ -33,6 +36,7 @@ TABLE = Shape(
         Key("columns", "schema.fields"),
         *("partition_by", "comment", "total", "bytes", "files", _ROWS),
         Key("environment", of=str | None, make=lambda first: first.environment or None),
+        "checks",
     ),
     "The first rows of a table, each an object by column name.\n\n"
     "`table_version` is the version looked at, `total` its number of rows (null where the table\n"
@@ -41,6 +45,16 @@ TABLE = Shape(
     "`NaN`, `Infinity` and `-Infinity`. `environment` is the one whose table it is, if `from`\n"
     "makes it another one's.",
 )
+CHECK = Shape(
+    "DeclaredCheck",
+    LastCheck,
+    (
+        *("rule", "text", "action", "severity", "tolerance", "last"),
+        Key("at", of=str | None, make=lambda c: None if c.at is None else moment(c.at)),
+    ),
+    "An expectation of a dataset. `last` is what it found in the newest epoch that looked, which\n"
+    "ended `at`; null if none has.",
+)
 QUERY = Shape(
     "QueryDocument",
     QueryRows,
@@ -48,9 +62,10 @@ QUERY = Shape(
     "The rows that a query gives, each an object by column name, their values as in\n"
     "`TableDocument`. `complete` is false where `--limit` has left some out.",
 )
-PARTS = (COLUMN,)
+PARTS = (COLUMN, CHECK)
 
 _SCHEMA_HEADERS = ("Column", "Type", "Nullable", "Comment")
+_CHECK_HEADERS = ("Check", "Last result", "Action", "Severity", "Tolerated", "At", "Rule")
 
 
 def title(first: FirstRows, layout: Layout = PLAIN) -> str:
@@ -92,13 +107,34 @@ def table_text(first: FirstRows, where: str | None = None, layout: Layout = PLAI
 
 
 def schema_text(first: FirstRows, layout: Layout = PLAIN, dialect: str = DUCKDB.name) -> str:
-    """A table's title and columns.
+    """A table's title, columns and checks.
 
     Args:
         dialect: in which types are written.
     """
     lines = grid(_SCHEMA_HEADERS, _columns(first.schema, dialect), layout)
+    if first.checks:
+        checks = [_check(c) for c in first.checks]
+        lines += ["", *grid(_CHECK_HEADERS, checks, layout, spare=("At", "Tolerated"))]
     return "\n".join([title(first, layout), "", *lines])
+
+
+def _check(check: LastCheck) -> list[Value]:
+    severity = check.severity if check.last is None else severity_cell(check.last)
+    tolerated = check.tolerance or ""
+    last, at = _found(check.last), "" if check.at is None else utc(check.at)
+    return [check.rule, last, check.action, severity, tolerated, at, check.text]
+
+
+def _found(last: RuleCount | None) -> Cell:
+    """What a rule found last, in few words."""
+    if last is None:
+        return Cell("not checked yet", "dim")
+    if not last.violations:
+        return Cell("holds", "green")
+    word = "violated" if last.broken else "tolerated"
+    rows = f" by {count(last.violations, 'row')}" if last.of_rows else ""
+    return Cell(f"{word}{rows}", "red" if last.broken else "yellow")
 
 
 def query_text(rows: QueryRows, layout: Layout = PLAIN) -> str:

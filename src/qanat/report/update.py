@@ -12,6 +12,7 @@ from qanat.model.pipeline import DatasetKind
 from qanat.model.staged import RuleCount
 from qanat.report.html import Part, heading, page, table
 from qanat.report.keys import PROBLEMS_KEY, SECONDS_KEY, VERSION_KEY
+from qanat.report.severity import severity_cell, tells, worst_first
 from qanat.report.shape import Key, Shape
 from qanat.run.decide import HAS_RUN, NOTHING_NEW, UNCHANGED
 from qanat.run.results import DatasetResult, UpdateResult
@@ -104,6 +105,8 @@ _HEADERS = (
     "Kind",
 )
 RULE_HEADERS = ("Expectation", "Violations", "Rows were")
+_SEVERITY = "Severity"
+"""A further column, where rules have severities of their own."""
 
 
 def update_text(
@@ -125,9 +128,9 @@ def update_text(
         lines += ["", *changed]
     if notes := [f"{d.dataset}: {note}" for d in result.datasets for note in d.notes]:
         lines += ["", *map(printable, notes)]
-    rules = _violated(result)
+    headers, rules = _violated(result)
     if rules:
-        lines += ["", *grid(RULE_HEADERS, rules, layout)]
+        lines += ["", *grid(headers, rules, layout)]
     if result.recovered:
         lines += ["", *_recovered(result)]
     if silent := _silent(result):
@@ -151,9 +154,9 @@ def update_html(result: UpdateResult) -> str:
     parts.append(table(_HEADERS, [_row(d) for d in _listed(result)]))
     notes = (f"{d.dataset}: {note}" for d in result.datasets for note in d.notes)
     parts += (heading(note, "plain") for note in notes)
-    rules = _violated(result)
+    headers, rules = _violated(result)
     if rules:
-        parts.append(table(RULE_HEADERS, rules))
+        parts.append(table(headers, rules))
     for dataset in result.failed:
         error = dataset.error
         text = str(error) if error is not None else dataset.reason
@@ -229,23 +232,36 @@ def _listed(result: UpdateResult) -> list[DatasetResult]:
     return [d for d in result.datasets if d.status != "unchanged"]
 
 
-def _violated(result: UpdateResult) -> list[list[Value]]:
-    return [row for d in result.datasets for row in rules_of(d.rules)]
+def _violated(result: UpdateResult) -> tuple[Sequence[str], list[list[Value]]]:
+    """The rules that were violated, the worst first, as lines of a table, behind its headers.
+
+    Rules without a severity of their own need no column for it.
+    """
+    rules = worst_first(r for d in result.datasets for r in d.rules if _told(r))
+    lines = [_rule(r) for r in rules]
+    if not tells(rules):
+        return RULE_HEADERS, lines
+    name, *others = RULE_HEADERS
+    with_severity = zip(rules, lines, strict=True)
+    return (name, _SEVERITY, *others), [[n, severity_cell(r), *o] for r, (n, *o) in with_severity]
 
 
 def rules_of(rules: Sequence[RuleCount]) -> list[list[Value]]:
-    """The rules that were violated, each as a line of a table below `RULE_HEADERS`.
+    """The rules that were violated, each as a line of a table below `RULE_HEADERS`."""
+    return [_rule(r) for r in rules if _told(r)]
 
-    Rows that stay where they are, within a tolerance, are nothing to tell of.
-    """
-    moving = (Action.DROP, Action.QUARANTINE)
-    return [
-        [f"{r.dataset}.{r.rule}", r.violations, _FATES.get(r.action, r.action)]
-        if r.of_rows
-        else [f"{r.dataset}.{r.rule}", None, r.value]
-        for r in rules
-        if r.broken or (r.violations and r.action in moving)
-    ]
+
+def _told(rule: RuleCount) -> bool:
+    """True of violations that people hear of: rows that stay, within a tolerance, are none."""
+    moves = rule.action in (Action.DROP, Action.QUARANTINE)
+    return rule.broken or (rule.violations > 0 and moves)
+
+
+def _rule(rule: RuleCount) -> list[Value]:
+    name = f"{rule.dataset}.{rule.rule}"
+    if not rule.of_rows:
+        return [name, None, rule.value]
+    return [name, rule.violations, _FATES.get(rule.action, rule.action)]
 
 
 def _row(result: DatasetResult) -> list[Value]:

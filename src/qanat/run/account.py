@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from qanat.frozen import Frozen
 from qanat.model.anomaly import Anomaly
+from qanat.model.event import DatasetEnded
 from qanat.model.metrics import Metrics
 from qanat.model.profile import Profile
+from qanat.model.staged import RuleCount
 from qanat.planning.lineage import Lineage
 from qanat.run.results import FirstRows, HistoryEntry, UpdateEvents
 
@@ -33,3 +35,18 @@ class UpdateAccount(Frozen):
     lineage: Lineage | None
     values: bool = False
     profiles: tuple[Profile, ...] = ()
+
+    @property
+    def rules(self) -> tuple[RuleCount, ...]:
+        """What came of each rule in all epochs of the update, those of epochs that failed too."""
+        found: dict[tuple[str, str], RuleCount] = {}
+        for epoch in self.entry.epochs:
+            for rule in epoch.rules:
+                before = found.get((rule.dataset, rule.rule))
+                found[rule.dataset, rule.rule] = rule if before is None else before + rule
+        return tuple(found.values())
+
+    @property
+    def ended(self) -> tuple[DatasetEnded, ...]:
+        """How each dataset ended, in the order in which they did."""
+        return tuple(r.event for r in self.told.events if isinstance(r.event, DatasetEnded))

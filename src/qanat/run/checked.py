@@ -1,8 +1,9 @@
-"""What `qanat test` finds of one expectation."""
+"""What is known of one expectation: by `qanat test`, and by the last update."""
 
 from __future__ import annotations
 
 from qanat.frozen import Frozen
+from qanat.model.staged import RuleCount
 
 
 class RuleCheck(Frozen):
@@ -30,3 +31,22 @@ class RuleCheck(Frozen):
     comment: str | None = None
     tags: tuple[str, ...] = ()
     origin: str | None = None
+
+
+class LastCheck(Frozen):
+    """An expectation as it is declared, and what it found last.
+
+    Args:
+        text: the rule as its author wrote it.
+        tolerance: how many violations are tolerated, as text; None: none.
+        last: what came of it in the newest epoch that looked; None if none has.
+        at: when that epoch ended, seconds since 1970 (UTC).
+    """
+
+    rule: str
+    text: str
+    action: str
+    severity: str
+    tolerance: str | None
+    last: RuleCount | None = None
+    at: float | None = None

@@ -56,11 +56,7 @@ def _apart(here: Subject, there: Subject) -> tuple[Relation, Relation, int]:
         (a, first), (b, second) = *mine.items(), *theirs.items()
         both = first.shareable & second.shareable
         mine, theirs, shared = {a: first.less(both)}, {b: second.less(both)}, len(both)
-    return (
-        Relation(here.query, mine, here.rows),
-        Relation(there.query, theirs, there.rows),
-        shared,
-    )
+    return Relation(here.query, mine), Relation(there.query, theirs), shared
 
 
 def _declared(session: Session, here: Subject, there: Subject) -> tuple[tuple[str, ...], str]:

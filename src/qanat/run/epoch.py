@@ -1,9 +1,9 @@
 """The atomic unit of work of one flow: intend, compute, audit, publish, settle.
 
-The order is what makes an epoch happen exactly once. The ledger knows the range before anything
-is computed; readers see nothing before the one commit of the table; the commit carries the
-epoch's number, so that a second one is no commit at all; and only then does the ledger call it
-done. Every kind of epoch goes this way: a flow's, a view's, a full refresh, a replay.
+The order is what makes an epoch happen exactly once. The ledger knows the range before anything is
+computed; readers see nothing before the one commit of the table; the commit carries the epoch's
+number, so that a second one is no commit at all; and only then does the ledger call it done. Every
+kind of epoch goes this way: a flow's, a view's, a full refresh, a replay.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def audit(attempt: Attempt) -> None:
     """Check what was staged, and write it down before readers can see it."""
     running, compiled, staged = attempt.running, attempt.compiled, attempt.staged
     running.unless_stopping()
-    counted = replace(attempt.epoch, counts=staged.counts, rules=staged.rules)
+    # An epoch that is given up keeps what its rules found, for the history and the report.
+    attempt.epoch = replace(attempt.epoch, rules=staged.rules)
+    counted = replace(attempt.epoch, counts=staged.counts)
     failed, attempt.windows = beyond(attempt.session, compiled, counted, staged.failed)
     if failed:
         raise failure(compiled, failed)
@@ -177,6 +179,7 @@ def audit(attempt: Attempt) -> None:
         raise InvariantError(f"rows of {compiled.dataset.name} do not add up")
     check_limit(attempt.session, compiled, staged)
     rules = (*as_declared(compiled, staged.rules), *rules_of_table(attempt))
+    attempt.epoch = replace(attempt.epoch, rules=rules)
     if failed := tuple(r for r in rules if r.fails):
         raise failure(compiled, failed)
     check_told(attempt.session, compiled, attempt.work, staged, attempt.epoch.ranges)
@@ -186,7 +189,6 @@ def audit(attempt: Attempt) -> None:
         attempt.epoch,
         ranges=_verified(attempt),
         counts=staged.counts,
-        rules=rules,
         source_schemas={
             **compiled.known,
             **{keys[n]: s for n, s in staged.source_schemas.items() if n in keys},

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from qanat.errors import UpdateNotFoundError, nearest
 from qanat.model.event import EventRecord, facts_of
 from qanat.model.metrics import Metrics
 from qanat.model.name import same
 from qanat.model.record import Epoch, UpdateRecord, UpdateStatus
+from qanat.model.staged import RuleCount
 from qanat.planning.lineage import dataset_of
 from qanat.ports.ledger import Ledger
+from qanat.run.checked import LastCheck
 from qanat.run.export import QuarantineExport, asks_origin
 from qanat.run.known import remembered
 from qanat.run.query import condition_of
@@ -20,6 +23,8 @@ from qanat.run.stored import QUARANTINED, stored
 from qanat.run.watching import LAST
 
 _PAGE = 1000
+_LOOKED_BACK = 50
+"""Epochs among which to look for what the rules of a dataset found last."""
 _SUGGESTIONS = 1000
 """Updates among whose identifiers to look for the one that was meant."""
 
@@ -55,7 +60,26 @@ def show(
     schema, rows = fetched.schema, fetched.values
     declared = table.snapshot.schema
     # The log knows comments and NOT NULL, the engine only what it has read.
-    return table.first_rows(declared if declared.names == schema.names else schema, rows)
+    first = table.first_rows(declared if declared.names == schema.names else schema, rows)
+    own = table.kind != QUARANTINED and version is None and not table.environment
+    return replace(first, checks=tuple(_last_checks(session, table.name))) if own else first
+
+
+def _last_checks(session: Session, name: str) -> Iterator[LastCheck]:
+    """The expectations of a dataset, each with what the newest epoch found that looked at it."""
+    dataset = session.pipeline.get(name)
+    if dataset is None or not dataset.expectations:
+        return
+    found: dict[str, tuple[RuleCount, float | None]] = {}
+    for epoch in session.recorded.epochs(dataset=dataset.name, limit=_LOOKED_BACK):
+        for rule in epoch.rules:
+            if same(rule.dataset, dataset.name):
+                found.setdefault(rule.rule, (rule, epoch.ended))
+    for each in dataset.expectations:
+        last, at = found.get(each.name, (None, None))
+        tolerance = None if each.tolerance is None else str(each.tolerance)
+        action, severity = str(each.action), str(each.severity)
+        yield LastCheck(each.name, each.text, action, severity, tolerance, last, at)
 
 
 def history(

@@ -17,6 +17,7 @@ from qanat.model.staged import Counts, RuleCount
 from qanat.planning.graph import select
 from qanat.planning.lineage import Lineage as Lineage, LineageNode as LineageNode
 from qanat.run.asked import asked_for
+from qanat.run.checked import LastCheck
 from qanat.run.full_refresh import (
     Loss,
     check_losses,
@@ -148,6 +149,8 @@ class FirstRows(Frozen):
     comment: str | None = None
     environment: str = ""
     """The one that the table is of, if it is another than the project's."""
+    checks: tuple[LastCheck, ...] = ()
+    """The expectations of its dataset, if they are about this table as it is."""
 
 
 class HistoryEntry(Frozen):

@@ -149,6 +149,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.profile("silver_orders", where="false"),
     ),
     "profiles": (lambda p: p.profiles("silver_orders"), kept_profiles),
+    "report": (lambda p: p.report(), lambda p: p.report(values=True)),
     "history": (lambda p: p.history(), lambda p: p.history("silver_orders")),
     "events": (lambda p: p.events(), lambda p: p.events(dataset="silver_orders")),
     "metrics": (lambda p: p.metrics("silver_orders"),),

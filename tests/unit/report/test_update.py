@@ -78,6 +78,24 @@ def test_everything_that_happened_is_there() -> None:
     ]
 
 
+def test_severities_are_told_where_some_are_declared_and_the_worst_comes_first() -> None:
+    rules = (
+        RuleCount("silver", "known", "drop", 6, severity="low"),
+        RuleCount("silver", "positive", "quarantine", 4),
+        RuleCount("silver", "whole", "warn", 2, severity="critical"),
+        RuleCount("silver", "kept", "warn", 0, severity="critical"),
+    )
+    silver = dataset("silver", "updated", Counts(out=10, written=10), rules=rules)
+    lines = update_text(UpdateResult("u", "succeeded", 1.0, (silver,))).splitlines()
+    at = lines.index("Expectation      Severity  Violations  Rows were")
+    assert lines[at + 1 : at + 5] == [
+        "silver.whole     critical           2  kept",
+        "silver.positive  medium             4  quarantined",
+        "silver.known     low                6  dropped",
+        "",
+    ]
+
+
 def test_a_narrow_terminal_shows_what_became_of_the_rows() -> None:
     counts = Counts(out=1000, written=990, quarantined=4, dropped=6)
     result = UpdateResult("u", "succeeded", 1.0, (dataset("silver", "updated", counts),))

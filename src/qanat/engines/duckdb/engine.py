@@ -19,11 +19,11 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import condition, explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
-from qanat.engines.duckdb.readmission import Discarding, Readmitting, condition
+from qanat.engines.duckdb.readmission import Discarding, Readmitting
 from qanat.engines.duckdb.rearranging import Rearrange
 from qanat.engines.duckdb.remembered import Footers, Queries
 from qanat.engines.duckdb.stage import Staging
@@ -73,7 +73,7 @@ class DuckDBEngine:
         folders: Sequence[str] | None = None,
     ) -> None:
         self._scratch = scratch
-        self._memory_limit = memory_limit
+        self._limit = memory_limit or int(_memory() * 0.6)
         self._threads = threads
         self._folders = folders
         self._lock = threading.Condition()
@@ -231,7 +231,8 @@ class DuckDBEngine:
         # Imported only here: an update compares nothing.
         comparing = import_module("qanat.engines.duckdb.comparing")
         with self._connection() as con:
-            found: Differences = comparing.compare(con, self._scratch, left, right, how)
+            given = con, self._scratch, left, right, how, self._limit
+            found: Differences = comparing.compare(*given)
             return found
 
     def kept(self, state: Batch) -> KeptRows:
@@ -331,8 +332,7 @@ class DuckDBEngine:
         if self._threads is not None:
             config["threads"] = self._threads
         con = duckdb.connect(":memory:", config=config)
-        limit = self._memory_limit or int(_memory() * 0.6)
-        con.execute(f"SET memory_limit = {literal(f'{limit // 1024}KiB')}")
+        con.execute(f"SET memory_limit = {literal(f'{self._limit // 1024}KiB')}")
         con.execute("SET GLOBAL TimeZone = 'UTC'")
         if self._folders is not None:
             # In this order: DuckDB lets nobody change the first once the second is off.

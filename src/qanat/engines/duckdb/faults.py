@@ -13,12 +13,13 @@ import duckdb
 from qanat.errors import (
     AdapterError,
     FileUnreadableError,
+    Location,
     NotAllowedError,
     QanatError,
     StorageFullError,
 )
 from qanat.model.expectation import Expectation
-from qanat.model.query import Computation
+from qanat.model.query import Computation, SqlQuery
 
 QUOTING = (duckdb.ConversionException, duckdb.OutOfRangeException)
 """What DuckDB raises about one value, which it quotes: its text may say anything."""
@@ -79,6 +80,11 @@ def _inner(text: str) -> str:
     except ValueError:
         return text
     return str(document.get("exception_message", text))
+
+
+def condition(sql: str) -> SqlQuery:
+    """A condition that a user has typed, as a query that an error is about."""
+    return SqlQuery(sql, sql, "duckdb", (), Location("--where", 1, 1))
 
 
 @contextmanager

@@ -14,12 +14,14 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.casts import exact_casts
+from qanat.engines.duckdb.comparing import compare_sides
 from qanat.engines.duckdb.faults import explained
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.reconciling import differences
+from qanat.engines.duckdb.pairing import selected
 from qanat.engines.duckdb.rules import among, query_of
-from qanat.errors import CheckUndecidedError, DatasetNotFoundError, SchemaMismatchError
+from qanat.errors import CheckUndecidedError, DatasetNotFoundError, SchemaMismatchError, located
 from qanat.frozen import Frozen
+from qanat.model.comparison import Comparing
 from qanat.model.expectation import Expectation, Nulls
 from qanat.model.name import Name, fold
 from qanat.model.rule import Aggregate, Distribution, Fresh, SameRows, of_epoch
@@ -160,9 +162,7 @@ class Measuring(Frozen):
             case Distribution():
                 return self._distribution(rows, expectation, rule)
             case SameRows():
-                other = self._reference(expectation, rule.dataset)
-                found = differences(self.con, rows, other, rule)
-                return not found.any, found.text
+                return self._same_rows(rows, expectation, rule)
         raise TypeError(f"{rule} is no rule about all rows")
 
     # -- aggregates ------------------------------------------------------------------------
@@ -250,6 +250,16 @@ class Measuring(Frozen):
             return None, "there is nothing to compare"
         # Sums of shares are off by some last digits.
         return found <= rule.at_most + 1e-12, f"distance {found:.4g}"
+
+    def _same_rows(self, rows: str, expectation: Expectation, rule: SameRows) -> _Found:
+        other = self._reference(expectation, rule.dataset)
+        how = Comparing(rule.keys, rule.columns, samples=0)
+        with located(expectation.location):
+            sides = selected(self.con, rows), selected(self.con, other)
+            found = compare_sides(self.con, sides, how)
+        here, there = found.left.only, found.right.only
+        value = f"{here} only here, {there} only there, {found.changed} with other values"
+        return not (here or there or found.changed), value
 
     def _reference(self, expectation: Expectation, dataset: str) -> str:
         source = self.references.get(fold(dataset))

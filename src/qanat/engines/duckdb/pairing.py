@@ -11,9 +11,8 @@ from duckdb import DuckDBPyConnection
 from duckdb.sqltypes import DuckDBPyType
 
 from qanat.engines.duckdb.casts import compiled, exact_casts
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import condition, explained
 from qanat.engines.duckdb.inputs import Bindings
-from qanat.engines.duckdb.readmission import condition
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import ColumnNotFoundError, nearest
 from qanat.frozen import Frozen
@@ -22,9 +21,13 @@ from qanat.model.name import Named, Names
 from qanat.text import listed, quote
 
 _FRACTIONS = frozenset({"double", "float", "decimal"})
-_WHOLE = {"tinyint", "smallint", "integer", "bigint", "hugeint"}
-_UNSIGNED = {f"u{name}" for name in _WHOLE}
-_KEYLIKE = {*_WHOLE, *_UNSIGNED, "varchar", "uuid", "date", "timestamp"}
+_SHORT = frozenset({"tinyint", "smallint", "integer", "bigint"})
+_WHOLE = _SHORT | {f"u{name}" for name in _SHORT}
+"""Types of whole numbers of up to 64 bits."""
+_NUMBERS = _WHOLE | {"hugeint", "uhugeint"}
+_MOMENTS = {"date", "time", "timestamp", "timestamp with time zone", "interval"}
+_NARROW = frozenset({*_NUMBERS, *_FRACTIONS, *_MOMENTS, "boolean", "uuid", "enum"})
+_KEYLIKE = {*_NUMBERS, "varchar", "uuid", "date", "timestamp"}
 """Types of columns among which a key is looked for."""
 _NEARLY = 0.9
 """Approximate counts of distinct values are wrong by a few percent."""
@@ -32,7 +35,7 @@ _CANDIDATES = 3
 
 
 class Side(Frozen):
-    """One relation: its rows as SQL, and its columns."""
+    """One relation: its rows as SELECT text, and its columns."""
 
     sql: str
     types: Named[DuckDBPyType]
@@ -44,13 +47,28 @@ class Column(Frozen):
     Args:
         name: as the left side spells it.
         left, right: its value on either side, as SQL.
-        fraction: whether it may have digits behind the point.
+        kind: the name of the type that both are compared as.
     """
 
     name: str
     left: str
     right: str
-    fraction: bool
+    kind: str
+
+    @property
+    def fraction(self) -> bool:
+        """True if its values may have digits behind the point."""
+        return self.kind in _FRACTIONS
+
+    @property
+    def whole(self) -> bool:
+        """True if its values are whole numbers of up to 64 bits."""
+        return self.kind in _WHOLE
+
+    @property
+    def narrow(self) -> bool:
+        """True if its values take a few bytes each: reading them is cheap."""
+        return self.kind in _NARROW
 
 
 class Pairs(Frozen):
@@ -89,6 +107,12 @@ def bound(
     con.execute(f"CREATE OR REPLACE TEMP VIEW {view} AS {sql}")
     # What was registered for the view must live as long as the connection: Bindings holds it.
     return Side(f"SELECT * FROM {view}", types)
+
+
+def selected(con: DuckDBPyConnection, sql: str) -> Side:
+    """The rows of a SELECT text that reads what is bound."""
+    found = con.sql(f"SELECT * FROM ({sql}) LIMIT 0")
+    return Side(sql, Named(zip(found.columns, found.types, strict=True)))
 
 
 def paired(con: DuckDBPyConnection, left: Side, right: Side, how: Comparing) -> Pairs:
@@ -145,26 +169,28 @@ def _types(names: Iterable[str], left: Side, right: Side) -> Iterator[TypeDiffer
 def _column(con: DuckDBPyConnection, name: str, left: Side, right: Side) -> Column:
     here, there = left.types[name], right.types[name]
     theirs = next(n for n in right.types if Names((name,)) == Names((n,)))
-    fraction = {here.id, there.id} & _FRACTIONS != set()
-    column = Column(name, quote(name), quote(theirs), fraction)
+    column = Column(name, quote(name), quote(theirs), here.id)
     if here == there:
         return column
     type_ = _common(con, left, right, column)
     return replace(
-        column, left=f"CAST({column.left} AS {type_})", right=f"CAST({column.right} AS {type_})"
+        column,
+        left=f"CAST({column.left} AS {type_})",
+        right=f"CAST({column.right} AS {type_})",
+        kind=type_.id,
     )
 
 
-def _common(con: DuckDBPyConnection, left: Side, right: Side, column: Column) -> str:
+def _common(con: DuckDBPyConnection, left: Side, right: Side, column: Column) -> DuckDBPyType:
     """The type that values of both sides fit into; text if DuckDB knows none."""
     union = (
         f"SELECT {column.left} FROM ({left.sql}) UNION ALL "
         f"SELECT {column.right} FROM ({right.sql})"
     )
     try:
-        return str(con.sql(union).types[0])
+        return con.sql(union).types[0]
     except duckdb.BinderException:
-        return "VARCHAR"
+        return duckdb.type("VARCHAR")
 
 
 def _found_key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import condition, explained
 from qanat.engines.duckdb.files.bound import RID, SOURCE
 from qanat.engines.duckdb.merge.pieces import SEQUENCE
 from qanat.engines.duckdb.quarantine import ENTRY, Quarantined, chosen
@@ -14,9 +14,9 @@ from qanat.engines.duckdb.stage import Staging
 from qanat.engines.duckdb.staying import Staying
 from qanat.engines.duckdb.types import Fitted, Result, fit
 from qanat.engines.duckdb.write import write
-from qanat.errors import InvariantError, Location
+from qanat.errors import InvariantError
 from qanat.model.name import Names, fold
-from qanat.model.query import Computation, Discard, Readmission, SqlQuery
+from qanat.model.query import Computation, Discard, Readmission
 from qanat.model.schema import Schema
 from qanat.model.staged import Counts, Staged, StagedTable
 from qanat.text import literal, quote
@@ -212,8 +212,3 @@ class Discarding(Readmitting):
         counts = Counts(out=discarded, dropped=discarded)
         staged = {work.dataset: rest}
         return Staged(table, counts, (), staged, read=total, refreshed=bool(discarded))
-
-
-def condition(sql: str) -> SqlQuery:
-    """A condition that a user has typed, for messages."""
-    return SqlQuery(sql, sql, "duckdb", (), Location("--where", 1, 1))

@@ -261,12 +261,13 @@ class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics, SqlOutb
         """
         with self._held(lease) as transaction:
             transaction.write(
-                "UPDATE qanat_epochs SET status = ?, ended = ?, error = ?"
+                "UPDATE qanat_epochs SET status = ?, ended = ?, error = ?, rules = ?"
                 " WHERE scope = ? AND id = ? AND status = ?",
                 (
                     EpochStatus.FAILED.value,
                     time.time(),
                     error,
+                    rules_to_text(epoch.rules),
                     self.scope,
                     epoch.id,
                     EpochStatus.INTENDED.value,

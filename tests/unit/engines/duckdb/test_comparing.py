@@ -33,7 +33,9 @@ def sql_of(value: object) -> str:
         return "NULL"
     if isinstance(value, float):
         return f"'{value!r}'::DOUBLE"
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return "'{}'".format(value.replace("'", "''"))
+    return str(value)
 
 
 def relation(
@@ -45,7 +47,7 @@ def relation(
         f'v{i}::{t} AS "{n}"' for i, (n, t) in enumerate(zip(names, types, strict=True))
     )
     sql = f"SELECT {casts} FROM (VALUES {lines}) AS t ({columns})"
-    return Relation(SqlQuery(sql, sql, "duckdb", (), Location("side", 1, 1)), {}, len(rows))
+    return Relation(SqlQuery(sql, sql, "duckdb", (), Location("side", 1, 1)), {})
 
 
 def test_random_tables_with_duplicates_and_nulls(engine: DuckDBEngine) -> None:
@@ -65,6 +67,44 @@ def test_random_tables_with_duplicates_and_nulls(engine: DuckDBEngine) -> None:
             right = draw.sample(shared + right[:3], len(shared) + len(right[:3]))
         found = engine.compare(relation(left), relation(right or left), Comparing(("id",)))
         assert_counts(found, left, right or left)
+
+
+KEYS = {
+    "BIGINT": lambda n: n - 50,
+    "HUGEINT": lambda n: n - 50,
+    "UBIGINT": lambda n: n,
+    "VARCHAR": lambda n: f"key {n}",
+    "UUID": lambda n: f"00000000-0000-0000-0000-{n:012}",
+    "DATE": lambda n: f"{2000 + n // 28}-01-{n % 28 + 1:02}",
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("alone", [0, 1])
+def test_changes_in_few_of_many_columns(engine: DuckDBEngine, key: str, alone: int) -> None:
+    """Columns that are the same everywhere are not read twice; the others are found."""
+    draw = random.Random(f"{key} {alone}")  # noqa: S311
+    names = ("id", "n", *"abcde")
+    types = (key, "INTEGER", "VARCHAR", "VARCHAR[]", "STRUCT(f VARCHAR)", "VARCHAR", "BLOB")
+    other = (-1, None, "[]", None, "{'f': 'd'}", "text")
+    left: list[Row] = [
+        (KEYS[key](n), n, f"a{n}", f"[b{n}]", f"{{'f': 'c{n}'}}", None, f"e{n}")
+        for n in range(200)
+    ]
+    for _ in range(6):
+        right, wanted = left[alone:], Counter[str]()
+        for at in draw.sample(range(len(right)), draw.randint(0, 5)):
+            column = draw.randint(1, 6)
+            row = list(right[at])
+            row[column] = other[column - 1]
+            wanted[names[column]] += row[column] != right[at][column]
+            right[at] = tuple(row)
+        draw.shuffle(right)
+        sides = (relation(rows, names, types) for rows in (left, right))
+        found = engine.compare(*sides, Comparing(("id",)))
+        assert {c.column: c.rows for c in found.changes} == +wanted
+        assert (found.left.only, found.right.only) == (alone, 0)
+        assert [row[1:3] for row in found.left.samples] == [row[1:3] for row in left[:alone]]
 
 
 def assert_counts(found: Differences, left: Sequence[Row], right: Sequence[Row]) -> None:
