@@ -29,6 +29,7 @@ from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
 from qanat.run.agenda import Agenda, Entry, Outcome
 from qanat.run.attempt import RunningUpdate
+from qanat.run.clocked import Clock
 from qanat.run.dataset import Around, DatasetRun
 from qanat.run.entry import LedgerEntry, failure_of, open_update
 from qanat.run.looks import Looks
@@ -157,7 +158,8 @@ def keep_updating(
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
             totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
-        turns = _Turns(running, entry, chosen[-1], around_now(session), totals)
+        clock = Clock(session.clocks)
+        turns = _Turns(running, entry, chosen[-1], around_now(session), totals, clock)
         with session.readables.running(chosen[-1].datasets):
             _go_on(turns, ending)
         results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
@@ -189,6 +191,7 @@ class _Turns:
     chosen: Chosen
     around: Around
     totals: dict[str, Totals]
+    clock: Clock
     epochs: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -202,9 +205,15 @@ class _Turns:
         session.look_at_pauses()
         run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
         _, reason, error = attempted(run)
+        if run.epochs:
+            self.clock.took(running, dataset, run.epochs)
+        elif not run.paused:
+            self.clock.look(running, dataset, self.entry.begin)
+        stale = self.clock.error(name) if error is None else None
         with self._lock:
             self.epochs += len(run.epochs)
-            self.totals[name].add(run, time.monotonic() - started, reason, error)
+            told = (reason, error) if stale is None else (stale.message, stale)
+            self.totals[name].add(run, time.monotonic() - started, *told)
         if run.epochs:
             self._recorded(dataset)
             if session.store.maintains:
@@ -287,6 +296,7 @@ def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
     running, name = turns.running, turn.dataset
     failures = agenda.failures(name)
     wait = agenda.end(name, turn.outcome)
+    agenda.no_later(name, turns.clock.wait(name))
     if turn.error is None:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))

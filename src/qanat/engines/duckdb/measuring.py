@@ -27,8 +27,8 @@ from qanat.model.staged import RuleCount
 from qanat.model.work import Batch, TableBatch, ViewWork, Work
 from qanat.text import clip, duration, quote
 
-_Found: TypeAlias = tuple[bool | None, str]
-"""Whether a rule holds, None if nobody can say; and what was measured."""
+_Found: TypeAlias = tuple[bool | None, str, float | None]
+"""Whether a rule holds, None if nobody can say; what was measured; until when it will hold."""
 _WIDEST = 200
 """Characters of what was measured."""
 _ORDERED = re.compile(
@@ -132,7 +132,9 @@ class Measuring(Frozen):
             found |= self._aggregates(rows, rules)
         return tuple(self._count(each, *found[each.name]) for each in wanted)
 
-    def _count(self, expectation: Expectation, holds: bool | None, value: str) -> RuleCount:
+    def _count(
+        self, expectation: Expectation, holds: bool | None, value: str, until: float | None
+    ) -> RuleCount:
         value = clip(value, _WIDEST)
         if holds is None and expectation.nulls is Nulls.VIOLATE:
             raise CheckUndecidedError(
@@ -143,7 +145,8 @@ class Measuring(Frozen):
                 hint="nothing was published; NULLS PASS lets it pass where there is nothing to"
                 " measure, coalesce(…) says what NULL means",
             )
-        return RuleCount.of(self.dataset, expectation, int(holds is False), value=value)
+        broken = int(holds is False)
+        return RuleCount.of(self.dataset, expectation, broken, value=value, until=until)
 
     def _alone(self, expectation: Expectation) -> _Found:
         rule = expectation.rule
@@ -160,7 +163,7 @@ class Measuring(Frozen):
             case SameRows():
                 other = self._reference(expectation, rule.dataset)
                 found = differences(self.con, rows, other, rule)
-                return not found.any, found.text
+                return not found.any, found.text, None
         raise TypeError(f"{rule} is no rule about all rows")
 
     # -- aggregates ------------------------------------------------------------------------
@@ -214,9 +217,11 @@ class Measuring(Frozen):
         ).fetchall()
         value = f"max({rule.column}) = {_text(latest)}"
         if age is None or math.isinf(age):
-            return None, value
+            return None, value, None
         old = f"{duration(age)} old" if age >= 0 else f"{duration(-age)} ahead of the clock"
-        return age <= rule.seconds, f"{value}, {old}"
+        holds = age <= rule.seconds
+        until = self.at_ns / 1e9 - age + rule.seconds if holds else None
+        return holds, f"{value}, {old}", until
 
     def _distribution(self, rows: str, expectation: Expectation, rule: Distribution) -> _Found:
         mine, theirs = quote(rule.column), quote(rule.target_column)
@@ -235,9 +240,9 @@ class Measuring(Frozen):
             distance = f"SELECT sum(abs(a - b)) / 2 FROM ({shares})"
         ((found,),) = self.con.execute(distance).fetchall()
         if found is None or math.isnan(found):
-            return None, "there is nothing to compare"
+            return None, "there is nothing to compare", None
         # Sums of shares are off by some last digits.
-        return found <= rule.at_most + 1e-12, f"distance {found:.4g}"
+        return found <= rule.at_most + 1e-12, f"distance {found:.4g}", None
 
     def _reference(self, expectation: Expectation, dataset: str) -> str:
         source = self.references.get(fold(dataset))
@@ -275,7 +280,7 @@ def _decided(found: Sequence[Any], rule: object) -> _Found:
     holds, *values = found
     measures = rule.measures if isinstance(rule, Aggregate) else ()
     told = (f"{m.written} = {_text(v)}" for m, v in zip(measures, values, strict=True))
-    return None if holds is None else bool(holds), ", ".join(told)
+    return None if holds is None else bool(holds), ", ".join(told), None
 
 
 def _text(value: object) -> str:
