@@ -536,6 +536,81 @@ def test_metrics_are_forgotten_by_age(ledger: Ledger, another: Open, lease: Leas
         ledger.forget_metrics(1003.0, lease)
 
 
+def updated(ledger: Ledger, lease: Lease, number: int, status: str = "succeeded") -> str:
+    """An update that began and ended long ago."""
+    id = f"update-{number}"
+    ledger.begin_update(UpdateRecord(id, "dev", "run", 1000.0 + number), lease)
+    ledger.end_update(id, UpdateStatus(status), lease)
+    return id
+
+
+def numbers(ledger: Ledger) -> list[int]:
+    return [e.number for e in reversed(ledger.epochs())]
+
+
+STREAM = {"dataset:bronze": Range({"upto": 1}, positioned=True)}
+
+
+def test_updates_are_forgotten_by_age_with_what_nothing_needs_of_them(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    assert ledger.forget_updates(2000.0, lease) == 0
+    ledger.keep("update-1", [EventRecord(1, 1000.0, Warned(None, "old"))])
+    for number in range(1, 7):
+        id = updated(ledger, lease, number)
+        ranges = STREAM if number != 2 else {**STREAM, "kafka:a": Range({"upto": 5})}
+        fingerprint = "old" if number < 4 else "new"
+        stream = {"ranges": ranges, "fingerprint": fingerprint, "update": id}
+        if number == 5:
+            ledger.give_up(ledger.intend(epoch(number, **stream), lease), "no", lease)
+            continue
+        committed(ledger, lease, epoch(min(number, 5), **stream))
+    assert len(another().events("update-1")) == 1
+    assert ledger.forget_updates(1006.0, lease, most=3) == 3
+    # The second is the last to tell how far another source was read, the third the last of its
+    # definition.
+    assert numbers(another()) == [2, 3, 4, 5, 5]
+    assert [u.id for u in another().updates()] == ["update-6", "update-5", "update-4"]
+    assert another().events("update-1") == []
+    assert ledger.forget_updates(1006.0, lease) == 2
+    assert numbers(another()) == [2, 3, 5]
+    assert ledger.forget_updates(1006.0, lease) == 0
+    # The newest epoch stays, however old: it says how far the flow is.
+    assert ledger.forget_updates(1e9, lease) == 1
+    assert ledger.last_number("bronze") == 5
+    committed(ledger, lease, epoch(6))
+    updated(ledger, lease, 7)
+    ledger.release(lease)
+    with pytest.raises(LeaseLostError):
+        ledger.forget_updates(1e9, lease)
+
+
+def test_epochs_that_have_read_files_stay_until_a_full_refresh(
+    ledger: Ledger, lease: Lease
+) -> None:
+    for number in (1, 2):
+        committed(ledger, lease, epoch(number, update=updated(ledger, lease, number)))
+    assert ledger.forget_updates(2000.0, lease) == 2
+    assert numbers(ledger) == [1, 2]
+    ledger.begin_generation(["Bronze"], lease)
+    for number in (3, 4):
+        id = updated(ledger, lease, number)
+        again = {"update": id, "generation": 1, "replaces": True, "ranges": STREAM}
+        committed(ledger, lease, epoch(number, **again))
+    updated(ledger, lease, 5)
+    committed(ledger, lease, epoch(5, update="update-5", generation=1, ranges=STREAM))
+    ledger.forget_updates(2000.0, lease)
+    # The third began the generation: who reads the table as a stream asks when it was replaced.
+    assert numbers(ledger) == [1, 2, 3, 5]
+
+
+def test_an_update_that_runs_is_not_forgotten(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1000.0), lease)
+    ledger.intend(epoch(), lease)
+    assert ledger.forget_updates(2000.0, lease) == 0
+    assert len(ledger.open_epochs()) == 1
+
+
 def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> None:
     broken, fine = (RuleCount("View", "r", "quarantine", n) for n in (1, 0))
     own, none = Counts(2, 1, 0, 1), Counts(2, 2)

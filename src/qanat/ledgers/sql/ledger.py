@@ -14,6 +14,7 @@ from qanat.ledgers.sql.metrics import SqlMetrics, add_metrics
 from qanat.ledgers.sql.moves import SqlMoves
 from qanat.ledgers.sql.pauses import SqlPauses
 from qanat.ledgers.sql.reader import current_generation
+from qanat.ledgers.sql.retention import SqlRetention
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -43,7 +44,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlMetrics):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlMetrics, SqlRetention):
     """The ledger of one project and environment, in a relational database.
 
     Args:
