@@ -54,7 +54,7 @@ class Baseline(Frozen):
 
     def due(self, ended: float) -> float | None:
         """When the next update should have brought something (seconds since 1970, UTC)."""
-        return None if self.gap is None else ended + self.gap.limits(0).high
+        return None if self.gap is None else ended + self.gap.limits(0).highest
 
     def _judged(
         self, found: Metrics, metric: str, value: float, whole: int, complete: bool
@@ -83,6 +83,7 @@ class Baseline(Frozen):
             min([limits.low, *(value * 0.95 for value in values)]),
             max([limits.high, *(value * 1.05 for value in values)]),
             limits.expected,
+            limits.accepted,
         )
 
 
@@ -131,8 +132,12 @@ def _norm(
     wrong, expected = out.wrong.get(metric, set()), out.expected.get(metric, set())
     flagged, count = wrong | expected, metric in (ROWS, FRESHNESS)
     kept = [None if u in flagged else p for u, p in zip(updates, history, strict=True)]
-    apart = {n: p for n, p in enumerate(history) if p is not None and updates[n] in expected}
-    return norm(kept, Count() if count else Share.among(kept), alpha, apart)
+    parts = zip(updates, history, strict=True)
+    accepted = [p for update, p in parts if p is not None and update in expected]
+    places = {update: place for place, update in enumerate(updates)}
+    rows = ({places[u]: e for u, e in row.items() if u in places} for row in out.levels(metric))
+    levels = sorted(filter(None, rows), key=min)
+    return norm(kept, Count() if count else Share.among(kept), alpha, accepted, levels)
 
 
 def _alike(one: Metrics, other: Metrics) -> bool:
@@ -172,10 +177,12 @@ class _Flagged:
     def __init__(self, volumes: Sequence[Volume], anomalies: Sequence[Anomaly]) -> None:
         self.wrong: dict[str, set[str]] = {}
         self.expected: dict[str, set[str]] = {}
+        self._levels: dict[str, list[dict[str, float]]] = {}
         expected = Verdict.EXPECTED
         found = (a for a in anomalies if a.metric == REPEAT and a.verdict is not expected)
         self.repeated = {a.update for a in found}
         places = {v.update: place for place, v in enumerate(volumes)}
+        expectations = {(a.metric, a.update): a.expected for a in anomalies}
         accepted: dict[tuple[str, bool], dict[int, dict[str, set[str]]]] = {}
         for anomaly in anomalies:
             if anomaly.verdict is Verdict.ANOMALY:
@@ -187,8 +194,16 @@ class _Flagged:
         for (metric, _), some in accepted.items():
             for row in _rows(sorted(some)):
                 # What goes on like that is how it is from now on.
-                for place in row if len(row) < _NEW_LEVEL else ():
+                if len(row) >= _NEW_LEVEL:
+                    level = {u: expectations[metric, u] for u in (volumes[p].update for p in row)}
+                    self._levels.setdefault(metric, []).append(level)
+                    continue
+                for place in row:
                     some[place].setdefault(metric, set()).add(volumes[place].update)
+
+    def levels(self, metric: str) -> Sequence[Mapping[str, float]]:
+        """Of each time that a new level began: by its first updates, what had been expected."""
+        return self._levels.get(metric, ())
 
 
 def _rows(places: Sequence[int]) -> Iterator[list[int]]:

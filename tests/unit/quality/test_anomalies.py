@@ -112,11 +112,34 @@ def alarm(
 def test_a_confirmed_anomaly_stays_out_of_the_history_and_an_expected_one_does_not() -> None:
     days = noisy(60)
     days[50] = entry(50, 50_000, 500)
-    high = {
-        verdict: known(days, [alarm(days[50], 50_000, verdict)]).norms[ROWS].limits(0).high
+    limits = {
+        verdict: known(days, [alarm(days[50], 50_000, verdict)]).norms[ROWS].limits(0)
         for verdict in (None, Verdict.ANOMALY, Verdict.EXPECTED)
     }
-    assert high[None] == high[Verdict.ANOMALY] < 15_000 < high[Verdict.EXPECTED]
+    assert not limits[None].allow(50_000)
+    assert not limits[Verdict.ANOMALY].allow(50_000)
+    expected = limits[Verdict.EXPECTED]
+    # Values like that may come again; all between is as far out of the ordinary as before.
+    assert expected.allow(50_000)
+    assert expected.allow(49_000)
+    assert not expected.allow(25_000)
+    assert limits[None].high == expected.high < 15_000
+
+
+def test_a_new_level_has_limits_as_narrow_as_the_old_one() -> None:
+    days = [*noisy(60), *(entry(d, 30_000 + 300 * (d % 3), 300) for d in range(60, 80))]
+    new = known(days, [alarm(d, d.rows) for d in days[60:63]])
+    for factor in (0.7, 1.4):
+        assert alarms(new, entry(80, round(30_000 * factor), round(300 * factor))) == [ROWS]
+    assert alarms(new, entry(80, 30_500, 300)) == []
+    assert alarms(new, entry(80, 10_000, 100)) == [ROWS]
+
+
+def test_a_burst_that_was_taken_for_a_new_level_may_end() -> None:
+    days = [*noisy(60), *(entry(d, 30_000, 300) for d in range(60, 64))]
+    after = known(days, [alarm(d, d.rows) for d in days[60:63]])
+    assert alarms(after, entry(64, 10_000, 100)) == []
+    assert alarms(after, entry(64, 20_000, 200)) == [ROWS]
 
 
 def test_what_goes_on_is_how_it_is_from_now_on() -> None:
