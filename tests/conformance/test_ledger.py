@@ -454,6 +454,7 @@ def test_metrics_are_those_of_all_epochs_of_an_update(
         (RuleCount("Bronze", "known", "drop", 2),),
         200,
         {"id": ColumnMetrics(14, 0, 1, 9), "größe": ColumnMetrics(14, 4, 0.5, 1.5)},
+        gap=1.0,
     )
     rows = [Volume(m.update, m.ended, m.rows) for m in ledger.metrics("bronze", flow="bronze")]
     for by in (ledger, another()):
@@ -466,6 +467,31 @@ def test_metrics_are_those_of_all_epochs_of_an_update(
         assert by.metrics("bronze", limit=1) == [newest]
         assert by.metrics("bronze", flow="more") == [more]
         assert by.metrics("silver") == []
+
+
+def test_continuous_updates_tell_how_long_they_lasted_also_without_rows(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run --continuous", 1000.0), lease)
+    committed(ledger, lease, measured(1))
+    committed(ledger, lease, measured(2))
+    committed(ledger, lease, measured(3, update="update-0"))
+    lasted = {v.update: v.lasted for v in another().volumes("bronze", "bronze", 9)}
+    assert lasted == {"update-1": 0.0, "update-0": None}
+    assert {m.update: m.gap for m in another().metrics("bronze")} == {
+        "update-1": 1.0,
+        "update-0": 0.0,
+    }
+    ledger.close_metrics("update-1", 3600.0, [Watched("more", "Silver", 3)], lease)
+    (volume,) = (v for v in another().volumes("bronze", "bronze", 9) if v.update == "update-1")
+    assert (volume.lasted, volume.rows) == (3600.0, 20)
+    (volume,) = another().volumes("silver", "more", 9)
+    assert (volume.update, volume.rows, volume.lasted) == ("update-1", 0, 3600.0)
+    (entry,) = another().metrics("SILVER")
+    assert (entry.epochs, entry.rows) == (0, 0)
+    ledger.release(lease)
+    with pytest.raises(LeaseLostError):
+        ledger.close_metrics("update-1", 3600.0, [], lease)
 
 
 def test_an_epoch_that_a_crash_left_open_brings_its_metrics(

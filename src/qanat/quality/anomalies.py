@@ -10,10 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from qanat.frozen import Frozen
-from qanat.model.anomaly import BUDGET, ENOUGH, FRESHNESS, REPEAT, ROWS, Anomaly, Verdict
+from qanat.model.anomaly import (
+    BUDGET,
+    ENOUGH,
+    FRESHNESS,
+    HOUR,
+    REPEAT,
+    ROWS,
+    SHORTEST,
+    Anomaly,
+    Verdict,
+)
 from qanat.model.metrics import Metrics, Volume
 from qanat.quality.limits import Count, Limits, Norm, Parts, Share, norm
 
+_SOON = 10
+"""Seconds: that nothing comes for a shorter time is worth nobody's time."""
 _MANY_ROWS, _TELLING = 20, 2
 """Rows, and columns with two different bounds, of which it is no chance if they come again."""
 _NEW_LEVEL = 3
@@ -43,7 +55,7 @@ class Baseline(Frozen):
             found: what its epochs have brought so far.
             complete: whether that is all; else it is too early to call it too little.
         """
-        yield from self._judged(found, ROWS, found.rows, 0, complete)
+        yield from self.judge_rows(found, found.rows, complete)
         for metric, (part, whole) in found.shares.items():
             if whole:
                 yield from self._judged(found, metric, part / whole, whole, complete=True)
@@ -51,6 +63,14 @@ class Baseline(Frozen):
         if complete and not excused and self.before and _alike(found, self.before):
             told = found.dataset, found.flow, REPEAT, found.update, found.ended
             yield Anomaly(*told, 1.0, 0.0, 0.0, 0.0)
+
+    def judge_rows(self, found: Metrics, rows: float, complete: bool = True) -> Iterator[Anomaly]:
+        """The anomaly of the number of rows, if it is one.
+
+        Args:
+            rows: that came; of a continuous update that has ended, in an hour.
+        """
+        yield from self._judged(found, ROWS, rows, 0, complete)
 
     def due(self, ended: float) -> float | None:
         """When the next update should have brought something (seconds since 1970, UTC)."""
@@ -92,20 +112,26 @@ def baseline(
     entries: Sequence[Metrics],
     anomalies: Sequence[Anomaly],
     watched: int,
+    goes_on: bool = False,
 ) -> Baseline:
     """What a flow's history lets expect.
+
+    Rows of continuous updates are compared with those of others by the hour; with the rows of
+    updates that end by themselves they have nothing in common.
 
     Args:
         volumes: rows of past updates, oldest first.
         entries: all metrics of the newest of these, oldest first.
         anomalies: that were found in them, and what was said of them.
         watched: how many metrics an update has, over all flows.
+        goes_on: whether it is for a continuous update.
     """
     alpha = BUDGET / max(1, watched)
     out = _Flagged(volumes, anomalies)
     # The first update of a generation takes all rows that there are.
     first = {v.generation: v.update for v in reversed(volumes)}
-    counts = [None if v.update == first[v.generation] else (v.rows, 0) for v in volumes]
+    rows = [None if v.update == first[v.generation] else _rows_of(v, goes_on) for v in volumes]
+    counts = [None if n is None else (n, 0) for n in rows]
     updates = [v.update for v in volumes]
     norms = {ROWS: _norm(out, ROWS, updates, counts, alpha)}
     shares = [entry.shares for entry in entries]
@@ -113,12 +139,38 @@ def baseline(
     for name in dict.fromkeys(name for of in shares for name in of):
         history = [_parts(of, name) for of in shares]
         norms[name] = _norm(out, name, [e.update for e in entries], history, alpha)
-    gaps = [(round(max(0.0, b.ended - a.ended)), 0) for a, b in pairwise(volumes)]
-    gap = _norm(out, FRESHNESS, updates[1:], gaps, alpha)
+    gaps = _gaps_of_epochs(volumes, entries) if goes_on else _gaps(volumes)
+    gap = _norm(out, FRESHNESS, [u for u, _ in gaps], [(g, 0) for _, g in gaps], alpha)
     newest = volumes[-1].ended if volumes else 0.0
     excused = [a for a in anomalies if a.verdict is Verdict.EXPECTED and a.at > newest]
     known = {name: n for name, n in norms.items() if n is not None}
     return Baseline(known, gap, excused, _newest_if_changing(entries, out))
+
+
+def _rows_of(volume: Volume, goes_on: bool) -> int | None:
+    """The rows of an update that count for others of its kind: of a continuous one, in an hour."""
+    if not goes_on:
+        return volume.rows if volume.lasted is None else None
+    if volume.lasted is None or volume.lasted < SHORTEST:
+        return None
+    return round(volume.rows * HOUR / volume.lasted)
+
+
+def _gaps(volumes: Sequence[Volume]) -> list[tuple[str, int]]:
+    """By update, the seconds since the one before."""
+    some = [v for v in volumes if v.lasted is None]
+    return [(b.update, round(max(0.0, b.ended - a.ended))) for a, b in pairwise(some)]
+
+
+def _gaps_of_epochs(
+    volumes: Sequence[Volume], entries: Sequence[Metrics]
+) -> list[tuple[str, int]]:
+    """By continuous update, the longest that nothing came, in seconds."""
+    continuous = {v.update for v in volumes if v.lasted is not None}
+    some = [e for e in entries if e.update in continuous and e.epochs]
+    return [
+        (b.update, max(_SOON, round(max(b.gap, b.started - a.ended)))) for a, b in pairwise(some)
+    ]
 
 
 def _norm(
@@ -153,6 +205,8 @@ def _alike(one: Metrics, other: Metrics) -> bool:
 
 def _newest_if_changing(entries: Sequence[Metrics], out: _Flagged) -> Metrics | None:
     """The newest update, if it is known that rows of this flow change with every update."""
+    # In an hour of a stream, nothing may come at all.
+    entries = [e for e in entries if e.rows or e.columns]
     pairs = [p for p in pairwise(entries) if p[1].update not in out.repeated]
     if len(pairs) < 2 * ENOUGH or any(_alike(*p) or not p[0].columns for p in pairs):
         return None

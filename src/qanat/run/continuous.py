@@ -37,8 +37,10 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
+from qanat.run.silence import end_hour
 from qanat.run.sums import Sums
 from qanat.run.update import around_now, attempted, result_of
+from qanat.run.watching import Watch
 
 LEASE = 6.0
 """Seconds without a sign of life after which another process goes on in this one's place."""
@@ -154,7 +156,8 @@ def keep_updating(
             return UpdateResult("", str(UpdateStatus.SUCCEEDED), 0.0, results)
         frame.enter_context(explained("use"))
         frame.enter_context(_impatient(opened.running, ending))
-        running, entry = replace(opened.running, goes_on=True), opened.entry
+        entry = opened.entry
+        running = replace(opened.running, goes_on=True, watch=Watch(goes_on=True))
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
             totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
@@ -162,6 +165,8 @@ def keep_updating(
         turns = _Turns(running, entry, chosen[-1], around_now(session), totals, clock)
         with session.readables.running(chosen[-1].datasets):
             _go_on(turns, ending)
+        steady = [n for n in chosen[-1].datasets if n not in session.paused]
+        end_hour(running, entry.started, steady)
         results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
         opened.failed = "; ".join(f"{r.dataset}: {r.reason}" for r in results if r.error) or None
     return UpdateResult(
@@ -270,7 +275,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                     pool.submit(turns.take, name, turns.running).add_done_callback(finished.put)
                 left = agenda.wait()
                 turn = _next(finished, _TICK if left is None else min(left, _TICK))
-                left_open |= turn is not None and _after(turns, agenda, turn)
+                left_open |= turn is not None and _after(turns, agenda, looks, turn)
             turns.end_those_begun()
             while agenda.running:
                 if (turn := _next(finished, _TICK)) is not None:
@@ -291,12 +296,14 @@ def _next(finished: SimpleQueue[Future[Turn]], seconds: float) -> Turn | None:
         return None
 
 
-def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
+def _after(turns: _Turns, agenda: Agenda, looks: Looks, turn: Turn) -> bool:
     """Note what a turn came to; whether another update has to begin for it."""
     running, name = turns.running, turn.dataset
     failures = agenda.failures(name)
     wait = agenda.end(name, turn.outcome)
     agenda.no_later(name, turns.clock.wait(name))
+    if turn.outcome is Outcome.NEWS:
+        looks.came(name)
     if turn.error is None:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
