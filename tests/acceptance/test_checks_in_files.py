@@ -369,3 +369,44 @@ def test_any_checks_come_back_from_a_contract_as_they_were(shop: Shop, seed: int
             expectation, location=None
         )
     assert not found
+
+
+NEWER = (
+    CONTRACT.replace("maximum: 1000", "maximum: 2000")
+    .replace("physicalType: BIGINT", "physicalType: INTEGER")
+    .replace("      - {metric: rowCount, mustBeGreaterOrEqualTo: 1}\n", "")
+    .replace("required: true", "required: false")
+    .replace("mustBeBetween: [0, 9]", "mustBeBetween: [0, 9], severity: info")
+    .replace("{property: freshness, value: 2", "{property: freshness, value: 1")
+    .replace(
+        "- name: mail", "- {name: town, logicalType: string, required: true}\n      - name: mail"
+    )
+)
+
+
+def test_two_versions_of_a_contract_are_compared(shop: Shop) -> None:
+    table(shop)
+    old = shop.file("old.yaml", CONTRACT)
+    with open_project(shop.folder) as project:
+        same = project.compare_contracts(old, old)
+        found = project.compare_contracts(old, shop.file("new.yaml", NEWER))
+        back = project.compare_contracts(shop.folder / "new.yaml", old)
+    assert (same.changes, same.breaks) == ((), False)
+    assert [c.what.split(":")[0] for c in found.changes if c.breaking] == [
+        "the type of id is int, and was bigint",
+        "price_not_null is gone",
+        "price_between lets more pass",
+        "row_count is gone",
+        "total lets more pass",
+    ]
+    assert [c.what.split(":")[0] for c in found.changes if not c.breaking] == [
+        "column town is new",
+        "id_fresh is stricter",
+        "town_not_null is new",
+    ]
+    assert [c.what.split(":")[0] for c in back.changes if not c.breaking] == [
+        "price_between is stricter",
+        "total is stricter",
+        "price_not_null is new",
+        "row_count is new",
+    ]

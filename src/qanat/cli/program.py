@@ -172,6 +172,7 @@ COMMANDS = {
     "report": "Write an update as an HTML page.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "anomalies": "See what was out of the ordinary, and say whether it was expected.",
+    "contract": "Compare two versions of a data contract.",
     "export": "Write a data contract for a dataset.",
     "import": "Take over checks of dbt, Great Expectations, Soda or Pandera.",
     "promote": "Take over tables that another environment has computed.",
