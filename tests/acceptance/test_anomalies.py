@@ -17,7 +17,7 @@ import pytest
 import qanat
 from qanat.cli.program import main
 from qanat.errors import AnomalyError, SelectionError
-from qanat.model.event import DatasetProgress, Warned
+from qanat.model.event import DatasetProgress, Retried, Warned
 from qanat.run import silence
 from tests.acceptance.projects import Shop
 
@@ -293,6 +293,31 @@ def test_what_each_epoch_of_a_stream_shows_again_is_told_once(daily: Daily) -> N
         daily.put(f"next {number}", 5000)
     heard = continuous(daily, lambda heard: daily.count("bronze") >= 31_000)
     assert [note.split(":")[1] for note in heard] == [" rows of bronze"]
+
+
+def test_tries_that_fail_do_not_become_history(
+    daily: Daily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SHORTEST", 0.0)
+    daily.declare(anomalies="fail")
+    daily.put("next", 100)
+    with qanat.open(daily.folder) as project:
+        before = project.metrics("bronze", limit=99)
+        for _ in range(3):
+            assert project.run().status == "failed"
+    stop = threading.Event()
+
+    class Ear:
+        def on(self, event: Any) -> None:
+            if isinstance(event, Retried):
+                stop.set()
+
+    with closing(sqlite3.connect(daily.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_metrics SET lasted = 3600")
+    with qanat.open(daily.folder) as project:
+        daily.put("more", 20_000)
+        project.run_continuously(stop=stop, observers=[Ear()])
+        assert list(project.metrics("bronze", limit=99)) == list(before)
 
 
 def test_rows_that_come_after_a_silence_are_told(daily: Daily) -> None:

@@ -165,7 +165,9 @@ def keep_updating(
         turns = _Turns(running, entry, chosen[-1], around_now(session), totals, clock)
         with session.readables.running(chosen[-1].datasets):
             _go_on(turns, ending)
-        steady = [n for n in chosen[-1].datasets if n not in session.paused]
+        # Of one that failed nobody knows what would have come.
+        names = (n for n in chosen[-1].datasets if n not in session.paused)
+        steady = [n for n in names if totals[n].error is None]
         end_hour(running, entry.started, steady)
         results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
         opened.failed = "; ".join(f"{r.dataset}: {r.reason}" for r in results if r.error) or None
