@@ -32,6 +32,7 @@ COMMANDS = (
     "report",
     "quarantine",
     "anomalies",
+    "contract",
     "export",
     "import",
     "promote",

@@ -69,8 +69,9 @@ class Quality:
         Raises:
             ProblemsError, SpecError: one is not as the standard has it, or cannot be read.
 
-        >>> contract = "contracts/orders.odcs.yaml"
-        >>> project.compare_contracts(contract, contract).breaks  # doctest: +SKIP
+        >>> contract = project.root / "silver.odcs.yaml"
+        >>> _ = contract.write_text(project.export_contract("silver_orders"))
+        >>> project.compare_contracts(contract, contract).breaks
         False
         """
         found: ContractDiff = run_module("contract").compare_contracts(
