@@ -17,7 +17,7 @@ import csv
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -314,7 +314,7 @@ def report(title: str, all_: Sequence[Series]) -> None:
 
 # -- a source that is stuck --------------------------------------------------------------------
 
-COLUMNS = {
+COLUMNS: Mapping[str, Callable[[random.Random, int, int], dict[str, ColumnMetrics]]] = {
     "a key and an amount": lambda chance, rows, before: {
         "id": ColumnMetrics(rows, 0, before, before + rows),
         "amount": ColumnMetrics(rows, 0, 1, round(chance.paretovariate(2) * rows)),
