@@ -17,20 +17,25 @@ import csv
 import json
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from qanat.model.anomaly import BUDGET, LONG, SHORT
+from qanat.model.anomaly import BUDGET, LONG, REPEAT, SHORT
+from qanat.model.metrics import Metrics, Volume
+from qanat.model.staged import ColumnMetrics, Counts
+from qanat.quality.anomalies import baseline
 from qanat.quality.limits import Count, Share, norm
 
 DEVELOPED_ON = ("Twitter_volume_AAPL", "Twitter_volume_AMZN", "Twitter_volume_CRM",
                 "elb_request_count_8c0756")  # fmt: skip
 METRICS = 20
 """Metrics that the budget of an update is shared by: a table of some fifteen columns."""
+STUCK = 250
+"""Updates of each series that are tried with the rows of the one before."""
 WARM = 21
 """Points before the first one that counts, for all methods alike."""
 FACTORS = {"-30 %": 0.7, "-50 %": 0.5, "-90 %": 0.1, "zero": 0.0, "+30 %": 1.3, "doubled": 2.0}
@@ -307,6 +312,47 @@ def report(title: str, all_: Sequence[Series]) -> None:
             print(f"| {name}, as many found | never |")
 
 
+# -- a source that is stuck --------------------------------------------------------------------
+
+COLUMNS: Mapping[str, Callable[[random.Random, int, int], dict[str, ColumnMetrics]]] = {
+    "a key and an amount": lambda chance, rows, before: {
+        "id": ColumnMetrics(rows, 0, before, before + rows),
+        "amount": ColumnMetrics(rows, 0, 1, round(chance.paretovariate(2) * rows)),
+    },
+    "two readings from 0 to 40": lambda chance, rows, before: {
+        name: ColumnMetrics(rows, 0, chance.randint(0, 3), chance.randint(37, 40))
+        for name in ("inside", "outside")
+    },
+}
+"""By what rows have, the bounds of their columns."""
+
+
+def stuck(all_: Sequence[Series]) -> None:
+    """Whether it is told that an update brings the rows of the one before again."""
+    print("\n## a source that gives the same rows again")
+    print("| rows have | updates | false alarms | told again |\n|---|---|---|---|")
+    for label, bounds in COLUMNS.items():
+        updates, alarms, found = 0, 0, 0
+        for series in all_:
+            chance = random.Random(series.name)  # noqa: S311
+            entries, before = list[Metrics](), 0
+            for place, (rows, _) in enumerate(series.points[:STUCK]):
+                made = bounds(chance, rows, before) if rows else {}
+                before += rows
+                counts = Counts(out=rows, written=rows)
+                at = float(place)
+                now = Metrics("f", "d", f"u{place}", at, at, 1, counts, (), 0, made)
+                if place >= WARM and series.normal[place] and rows:
+                    volumes = [Volume(e.update, e.ended, e.rows) for e in entries]
+                    judge = baseline(volumes, entries[-SHORT:], (), METRICS).judge
+                    again = replace(entries[-1], update=now.update)
+                    updates += 1
+                    alarms += any(a.metric == REPEAT for a in judge(now, True))
+                    found += any(a.metric == REPEAT for a in judge(again, True))
+                entries.append(now)
+        print(f"| {label} | {updates:,} | {alarms} | {100 * found / updates:.0f} % |")
+
+
 def _row(name: str, score: Score, kinds: Sequence[str]) -> None:
     cells = (
         f"{100 * score.found.get(k, 0) / score.tried[k]:.0f} %" if score.tried.get(k) else "–"
@@ -330,6 +376,7 @@ def main() -> None:
                 chosen = [s for s in some if s.kind == kind and s.hours == hours]
                 if chosen:
                     report(f"{stage}, {label} {kind}s", chosen)
+    stuck([s for s in rest if s.kind == "count"])
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 import qanat
 from qanat.cli.program import main
 from qanat.errors import AnomalyError, SelectionError
-from qanat.model.event import Warned
+from qanat.model.event import DatasetProgress, Retried, Warned
+from qanat.run import silence
 from tests.acceptance.projects import Shop
 
 SQL = """\
@@ -245,6 +246,92 @@ def test_silence_is_told_while_a_continuous_update_waits(daily: Daily) -> None:
     with qanat.open(daily.folder) as project:
         project.run_continuously(stop=stop, observers=[Ear()])
     assert [message.split(":")[1] for message in heard] == [" freshness of bronze"]
+
+
+def continuous(daily: Daily, until: Callable[[list[str]], bool]) -> list[str]:
+    """The warnings of a continuous update that is stopped once they are as they should be."""
+    stop, heard = threading.Event(), list[str]()
+
+    class Ear:
+        def on(self, event: Any) -> None:
+            if isinstance(event, Warned):
+                heard.append(event.message)
+            if isinstance(event, DatasetProgress | Warned) and until(heard):
+                stop.set()
+
+    limit = threading.Timer(60, stop.set)
+    limit.daemon = True
+    limit.start()
+    with qanat.open(daily.folder) as project:
+        project.run_continuously(stop=stop, observers=[Ear()])
+    return heard
+
+
+def test_an_hour_of_a_stream_with_too_few_rows_is_an_anomaly(
+    daily: Daily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SHORTEST", 0.0)
+    with closing(sqlite3.connect(daily.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_metrics SET lasted = 3600")
+        ledger.execute("UPDATE qanat_watched SET due = NULL")
+    (note,) = continuous(daily, lambda heard: True)
+    assert note.startswith("anomaly: rows of bronze: 0, where ")
+    with qanat.open(daily.folder) as project:
+        (anomaly,) = project.anomalies().anomalies
+        assert (anomaly.metric, anomaly.value) == ("rows", 0)
+        newest, *_ = project.metrics("bronze")
+        assert (newest.rows, newest.epochs) == (0, 0)
+
+
+def test_what_each_epoch_of_a_stream_shows_again_is_told_once(daily: Daily) -> None:
+    with closing(sqlite3.connect(daily.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_metrics SET lasted = 3600")
+    daily.file("transformations/all.sql", SQL.format(properties="").replace(
+        "format =>", "maxFilesPerTrigger => 1, format =>"
+    ))  # fmt: skip
+    for number in range(3):
+        daily.put(f"next {number}", 5000)
+    heard = continuous(daily, lambda heard: daily.count("bronze") >= 31_000)
+    assert [note.split(":")[1] for note in heard] == [" rows of bronze"]
+
+
+def test_tries_that_fail_do_not_become_history(
+    daily: Daily, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SHORTEST", 0.0)
+    daily.declare(anomalies="fail")
+    daily.put("next", 100)
+    with qanat.open(daily.folder) as project:
+        before = project.metrics("bronze", limit=99)
+        for _ in range(3):
+            assert project.run().status == "failed"
+    stop = threading.Event()
+
+    class Ear:
+        def on(self, event: Any) -> None:
+            if isinstance(event, Retried):
+                stop.set()
+
+    with closing(sqlite3.connect(daily.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_metrics SET lasted = 3600")
+    with qanat.open(daily.folder) as project:
+        daily.put("more", 20_000)
+        project.run_continuously(stop=stop, observers=[Ear()])
+        assert list(project.metrics("bronze", limit=99)) == list(before)
+
+
+def test_rows_that_come_after_a_silence_are_told(daily: Daily) -> None:
+    with closing(sqlite3.connect(daily.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_watched SET due = ?", (time.time() - 60,))
+
+    def until(heard: list[str]) -> bool:
+        if len(heard) == 1:
+            daily.put("next", 1000)
+        return any(note.startswith("rows come again") for note in heard)
+
+    first, *_, last = continuous(daily, until)
+    assert first.startswith("anomaly: freshness of bronze")
+    assert last.startswith("rows come again")
 
 
 def test_a_verdict_on_what_is_not_there_is_refused(daily: Daily) -> None:

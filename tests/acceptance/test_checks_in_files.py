@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -305,3 +307,123 @@ def test_an_exported_contract_has_the_same_checks(shop: Shop) -> None:
     found = meaning(declared(shop))
     del found["contract_columns"]
     assert found == wanted
+
+
+def drawn(seed: int) -> str:
+    """A table with checks of all kinds, each with anything that may be said of it."""
+    chance = random.Random(seed)  # noqa: S311
+    rows = [
+        "(id IS NOT NULL)",
+        "(price IS NOT NULL AND price NOT IN (0.0, 9.5))",
+        "(price BETWEEN 0 AND 100.5)",
+        "(price > 0)",
+        "(city IN ('Oslo', 'It''s', 'a b'))",
+        "(city NOT IN ('x', '%'))",
+        "(regexp_matches(mail, '^[^@]+@\\d+\\.no$'))",
+        "(NOT regexp_matches(mail, ' '))",
+        "(length(city) BETWEEN 1 AND 9)",
+        "(price <= id)",
+        "(CASE WHEN city = 'Oslo' THEN price > 1 ELSE id > 2 END)",
+        "(price <> 5 OR city LIKE '%''%')",
+        "(coalesce(price, 0) >= 0 AND NOT (id IS NULL))",
+        "UNIQUE (id)",
+        "UNIQUE (id, city)",
+        "INCREASING (id)",
+        "STRICTLY DECREASING (price)",
+    ]
+    tables = [
+        "TABLE (count(*) >= 1)",
+        "TABLE (count(*) BETWEEN 1 AND 9)",
+        "EPOCH (count(*) = 4)",
+        "TABLE (avg(price) <= 1000)",
+        "TABLE (sum(price) BETWEEN 0 AND 9e5)",
+        "EPOCH (count(DISTINCT city) > 1 AND max(price) < 1e6)",
+        "COLUMNS (id bigint, price) IN ORDER",
+    ]
+    written = []
+    for number, rule in enumerate(chance.sample(rows, 12) + chance.sample(tables, 5)):
+        of_rows = rule in rows
+        text = f"CONSTRAINT c{number} EXPECT {rule}"
+        if of_rows and chance.random() < 0.3:
+            text += " WHERE (id > 0 AND city <> 'it''s')"
+        never_null = ("UNIQUE", "INCR", "STRICT", "COL", "TABLE (count", "EPOCH (count(*)")
+        if not rule.startswith(never_null) and chance.random() < 0.4:
+            text += " NULLS PASS"
+        if of_rows and chance.random() < 0.4:
+            text += chance.choice([" TOLERATE 5 %", " TOLERATE 12.5 %", " TOLERATE 3 ROWS"])
+        said = {
+            "severity": chance.choice(["low", "high", "critical"]),
+            "owner": "ada@example.com",
+            "dimension": chance.choice(["completeness", "validity", "timeliness"]),
+            "comment": "it''s: so # much",
+            "tags": "a, b c",
+        }
+        some = chance.sample([*said], chance.randint(0, 5))
+        if some:
+            listed = ", ".join(f"{key} = '{said[key]}'" for key in some)
+            text += f" WITH ({listed})"
+        actions = ["FAIL UPDATE", "DROP ROW", "QUARANTINE ROW"] if of_rows else ["FAIL UPDATE"]
+        if chance.random() < 0.7:
+            text += f" ON VIOLATION {chance.choice(actions)}"
+        written.append(text)
+    inner = ",\n  ".join(written)
+    return f"CREATE STREAMING TABLE orders (\n  {inner}\n) AS {SOURCE};"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_checks_come_back_from_a_contract_as_they_were(shop: Shop, seed: int) -> None:
+    shop.sql(drawn(seed))
+    wanted = declared(shop)
+    shop.file("contracts/orders.odcs.yaml", exported(shop))
+    shop.sql(f"CREATE STREAMING TABLE orders AS {SOURCE};")
+    found = declared(shop)  # it is as the standard's schema has it, or that would be a problem
+    del found["contract_columns"]
+    for name, expectation in wanted.items():
+        again = found.pop(name)
+        # Names of functions may come in capitals.
+        assert str(again.rule).lower() == str(expectation.rule).lower()
+        assert replace(again, rule=expectation.rule, location=None, origin=None) == replace(
+            expectation, location=None
+        )
+    assert not found
+
+
+NEWER = (
+    CONTRACT.replace("maximum: 1000", "maximum: 2000")
+    .replace("physicalType: BIGINT", "physicalType: INTEGER")
+    .replace("      - {metric: rowCount, mustBeGreaterOrEqualTo: 1}\n", "")
+    .replace("required: true", "required: false")
+    .replace("mustBeBetween: [0, 9]", "mustBeBetween: [0, 9], severity: info")
+    .replace("{property: freshness, value: 2", "{property: freshness, value: 1")
+    .replace(
+        "- name: mail", "- {name: town, logicalType: string, required: true}\n      - name: mail"
+    )
+)
+
+
+def test_two_versions_of_a_contract_are_compared(shop: Shop) -> None:
+    table(shop)
+    old = shop.file("old.yaml", CONTRACT)
+    with open_project(shop.folder) as project:
+        same = project.compare_contracts(old, old)
+        found = project.compare_contracts(old, shop.file("new.yaml", NEWER))
+        back = project.compare_contracts(shop.folder / "new.yaml", old)
+    assert (same.changes, same.breaks) == ((), False)
+    assert [c.what.split(":")[0] for c in found.changes if c.breaking] == [
+        "the type of id is int, and was bigint",
+        "price_not_null is gone",
+        "price_between lets more pass",
+        "row_count is gone",
+        "total lets more pass",
+    ]
+    assert [c.what.split(":")[0] for c in found.changes if not c.breaking] == [
+        "column town is new",
+        "id_fresh is stricter",
+        "town_not_null is new",
+    ]
+    assert [c.what.split(":")[0] for c in back.changes if not c.breaking] == [
+        "price_between is stricter",
+        "total is stricter",
+        "price_not_null is new",
+        "row_count is new",
+    ]

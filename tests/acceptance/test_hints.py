@@ -75,6 +75,9 @@ NOT_FOLLOWED = {
         "declare/functions.py: leave one of them out; @expect_all takes checks",
         "declare/imports/found.py: put a contract into the folder contracts",
     ),
+    "says what to weigh; tests/acceptance/test_clock.py has what leads to it": (
+        "run/clocked.py: the rows are as they were; mend the source",
+    ),
     "says what to weigh; tests/acceptance/test_checks.py has what leads to it": (
         "declare/rules.py: read it in a MATERIALIZED VIEW",
         "declare/rules.py: EXPECT (condition) is about each row",

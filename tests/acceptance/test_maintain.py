@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from qanat.model.upkeep import TableUpkeep
 from qanat.project import Project
 from qanat.run.results import Selection
 from qanat.run.update import update
+from tests.acceptance.projects import Shop
 
 NOW = "TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 days'{more})"
 AT_ONCE = NOW.format(
@@ -451,3 +454,25 @@ def test_a_stream_of_changes_begins_with_the_rows_where_the_log_tells_no_more(
         (1, "v7", "update_preimage"),
         (1, "v8", "update_postimage"),
     ]
+
+
+def test_maintenance_forgets_old_history_and_nothing_is_read_again(tmp_path: Path) -> None:
+    shop = Shop(tmp_path / "shop")
+    shop.sql(
+        "CREATE OR REFRESH STREAMING TABLE a AS SELECT * FROM STREAM read_files('in/*.csv');"
+        "CREATE OR REFRESH STREAMING TABLE b AS SELECT * FROM STREAM a;"
+        "CREATE OR REFRESH MATERIALIZED VIEW c AS SELECT count(*) AS n FROM b;"
+    )
+    for number in range(4):
+        shop.file(f"in/{number}.csv", f"id\n{number}\n")
+        shop.run()
+    with closing(sqlite3.connect(shop.folder / "storage/_qanat/ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE qanat_updates SET started = started - 200 * 86400")
+    with qanat.open(shop.folder) as project:
+        project.maintain()
+        assert [entry.update.command for entry in project.history(limit=99)] == ["maintain"]
+    assert {d.status for d in shop.run().values()} == {"unchanged"}
+    shop.file("in/9.csv", "id\n9\n")
+    assert {d.status for d in shop.run().values()} == {"updated"}
+    assert shop.rows("c") == [(5,)]
+    assert sorted(shop.rows("b")) == [(0,), (1,), (2,), (3,), (9,)]

@@ -33,6 +33,7 @@ COMMANDS = (
     "report",
     "quarantine",
     "anomalies",
+    "contract",
     "export",
     "import",
     "promote",

@@ -457,6 +457,7 @@ def test_metrics_are_those_of_all_epochs_of_an_update(
         (RuleCount("Bronze", "known", "drop", 2),),
         200,
         {"id": ColumnMetrics(14, 0, 1, 9), "größe": ColumnMetrics(14, 4, 0.5, 1.5)},
+        gap=1.0,
     )
     rows = [Volume(m.update, m.ended, m.rows) for m in ledger.metrics("bronze", flow="bronze")]
     for by in (ledger, another()):
@@ -469,6 +470,31 @@ def test_metrics_are_those_of_all_epochs_of_an_update(
         assert by.metrics("bronze", limit=1) == [newest]
         assert by.metrics("bronze", flow="more") == [more]
         assert by.metrics("silver") == []
+
+
+def test_continuous_updates_tell_how_long_they_lasted_also_without_rows(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run --continuous", 1000.0), lease)
+    committed(ledger, lease, measured(1))
+    committed(ledger, lease, measured(2))
+    committed(ledger, lease, measured(3, update="update-0"))
+    lasted = {v.update: v.lasted for v in another().volumes("bronze", "bronze", 9)}
+    assert lasted == {"update-1": 0.0, "update-0": None}
+    assert {m.update: m.gap for m in another().metrics("bronze")} == {
+        "update-1": 1.0,
+        "update-0": 0.0,
+    }
+    ledger.close_metrics("update-1", 3600.0, [Watched("more", "Silver", 3)], lease)
+    (volume,) = (v for v in another().volumes("bronze", "bronze", 9) if v.update == "update-1")
+    assert (volume.lasted, volume.rows) == (3600.0, 20)
+    (volume,) = another().volumes("silver", "more", 9)
+    assert (volume.update, volume.rows, volume.lasted) == ("update-1", 0, 3600.0)
+    (entry,) = another().metrics("SILVER")
+    assert (entry.epochs, entry.rows) == (0, 0)
+    ledger.release(lease)
+    with pytest.raises(LeaseLostError):
+        ledger.close_metrics("update-1", 3600.0, [], lease)
 
 
 def test_an_epoch_that_a_crash_left_open_brings_its_metrics(
@@ -537,6 +563,81 @@ def test_metrics_are_forgotten_by_age(ledger: Ledger, another: Open, lease: Leas
     ledger.forget_metrics(1002.0, lease)  # nothing is left to forget
     with pytest.raises(LeaseLostError):
         ledger.forget_metrics(1003.0, lease)
+
+
+def updated(ledger: Ledger, lease: Lease, number: int, status: str = "succeeded") -> str:
+    """An update that began and ended long ago."""
+    id = f"update-{number}"
+    ledger.begin_update(UpdateRecord(id, "dev", "run", 1000.0 + number), lease)
+    ledger.end_update(id, UpdateStatus(status), lease)
+    return id
+
+
+def numbers(ledger: Ledger) -> list[int]:
+    return [e.number for e in reversed(ledger.epochs())]
+
+
+STREAM = {"dataset:bronze": Range({"upto": 1}, positioned=True)}
+
+
+def test_updates_are_forgotten_by_age_with_what_nothing_needs_of_them(
+    ledger: Ledger, another: Open, lease: Lease
+) -> None:
+    assert ledger.forget_updates(2000.0, lease) == 0
+    ledger.keep("update-1", [EventRecord(1, 1000.0, Warned(None, "old"))])
+    for number in range(1, 7):
+        id = updated(ledger, lease, number)
+        ranges = STREAM if number != 2 else {**STREAM, "kafka:a": Range({"upto": 5})}
+        fingerprint = "old" if number < 4 else "new"
+        stream = {"ranges": ranges, "fingerprint": fingerprint, "update": id}
+        if number == 5:
+            ledger.give_up(ledger.intend(epoch(number, **stream), lease), "no", lease)
+            continue
+        committed(ledger, lease, epoch(min(number, 5), **stream))
+    assert len(another().events("update-1")) == 1
+    assert ledger.forget_updates(1006.0, lease, most=3) == 3
+    # The second is the last to tell how far another source was read, the third the last of its
+    # definition.
+    assert numbers(another()) == [2, 3, 4, 5, 5]
+    assert [u.id for u in another().updates()] == ["update-6", "update-5", "update-4"]
+    assert another().events("update-1") == []
+    assert ledger.forget_updates(1006.0, lease) == 2
+    assert numbers(another()) == [2, 3, 5]
+    assert ledger.forget_updates(1006.0, lease) == 0
+    # The newest epoch stays, however old: it says how far the flow is.
+    assert ledger.forget_updates(1e9, lease) == 1
+    assert ledger.last_number("bronze") == 5
+    committed(ledger, lease, epoch(6))
+    updated(ledger, lease, 7)
+    ledger.release(lease)
+    with pytest.raises(LeaseLostError):
+        ledger.forget_updates(1e9, lease)
+
+
+def test_epochs_that_have_read_files_stay_until_a_full_refresh(
+    ledger: Ledger, lease: Lease
+) -> None:
+    for number in (1, 2):
+        committed(ledger, lease, epoch(number, update=updated(ledger, lease, number)))
+    assert ledger.forget_updates(2000.0, lease) == 2
+    assert numbers(ledger) == [1, 2]
+    ledger.begin_generation(["Bronze"], lease)
+    for number in (3, 4):
+        id = updated(ledger, lease, number)
+        again = {"update": id, "generation": 1, "replaces": True, "ranges": STREAM}
+        committed(ledger, lease, epoch(number, **again))
+    updated(ledger, lease, 5)
+    committed(ledger, lease, epoch(5, update="update-5", generation=1, ranges=STREAM))
+    ledger.forget_updates(2000.0, lease)
+    # The third began the generation: who reads the table as a stream asks when it was replaced.
+    assert numbers(ledger) == [1, 2, 3, 5]
+
+
+def test_an_update_that_runs_is_not_forgotten(ledger: Ledger, lease: Lease) -> None:
+    ledger.begin_update(UpdateRecord("update-1", "dev", "run", 1000.0), lease)
+    ledger.intend(epoch(), lease)
+    assert ledger.forget_updates(2000.0, lease) == 0
+    assert len(ledger.open_epochs()) == 1
 
 
 def test_which_epochs_a_quarantine_has_rows_of(ledger: Ledger, lease: Lease) -> None:

@@ -1,7 +1,7 @@
 """The program `qanat`: groups of commands, loaded when called, and how each call ends.
 
-Exit codes: 0 fine, 1 data or run failed, 2 the author must change a file or the command line,
-130 interrupted.
+Exit codes: 0 fine, 1 data or run failed, 2 the author must change a file or the command line, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -173,6 +173,7 @@ COMMANDS = {
     "report": "Write an update as an HTML page.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "anomalies": "See what was out of the ordinary, and say whether it was expected.",
+    "contract": "Compare two versions of a data contract.",
     "export": "Write what is declared in the form of other tools.",
     "import": "Take over checks of dbt, Great Expectations, Soda or Pandera.",
     "promote": "Take over tables that another environment has computed.",

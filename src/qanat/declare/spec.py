@@ -37,6 +37,7 @@ from qanat.model.metrics import METRICS_RETENTION
 from qanat.model.name import Names, fold
 from qanat.model.pipeline import ON_ROW_ERROR, TRIGGER_INTERVAL, OnRowError, ProjectSpec
 from qanat.model.profile import PROFILED
+from qanat.model.record import HISTORY_RETENTION
 from qanat.model.upkeep import parse_duration
 
 _OVERRIDE = "QANAT__"
@@ -46,6 +47,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = {
     TOLERANCE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
     TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),
     METRICS_RETENTION: (parse_duration, "a duration, as in 90 days"),
+    HISTORY_RETENTION: (parse_duration, "a duration, as in 90 days"),
 }
 """By table property that is read: what reads its value, and what a value is."""
 _CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -54,7 +56,11 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     PROFILED: ("true", "false"),
 }
 """By table property that has few values: those."""
-_DEFAULTS = (*_CHOICES, QUARANTINE_LIMIT, QUARANTINE_WINDOW, TOLERANCE_WINDOW, METRICS_RETENTION)
+_DEFAULTS = (
+    *_CHOICES,
+    *(QUARANTINE_LIMIT, QUARANTINE_WINDOW, TOLERANCE_WINDOW),
+    *(METRICS_RETENTION, HISTORY_RETENTION),
+)
 """What the configuration may have: table properties for all tables, and what is the project's."""
 _TOP = (*KEYS, *ALIASES, "environments")
 

@@ -17,6 +17,10 @@ SHORT = 120
 """Updates whose other metrics are."""
 ENOUGH = 10
 """Forecasts that must have been compared with what came, before anything is said."""
+HOUR = 3600.0
+"""Seconds by which the rows of continuous updates are compared."""
+SHORTEST = 600.0
+"""Seconds that a continuous update must last for its rows to be compared with those of others."""
 ROWS = "rows"
 """The metric of how many rows came."""
 FRESHNESS = "freshness"

@@ -39,6 +39,51 @@ class Promise(Frozen):
     keys: tuple[str, ...] = ()
 
 
+class Change(Frozen):
+    """Something that is otherwise in a newer version of a contract.
+
+    Args:
+        what: half a sentence.
+        breaking: whether those who rely on the older version cannot do so any more.
+    """
+
+    dataset: str
+    what: str
+    breaking: bool
+
+
+class ContractDiff(Frozen):
+    """Two versions of a contract.
+
+    Args:
+        old, new: name and version of each.
+        changes: those that break first.
+
+    >>> gone = Change("orders", "column x is gone", True)
+    >>> found = ContractDiff("orders 1.2.0", "orders 1.3.0", (gone,))
+    >>> found.breaks, found.raised
+    (True, False)
+    """
+
+    old: str
+    new: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def breaks(self) -> bool:
+        """True if those who rely on the older version cannot do so any more."""
+        return any(each.breaking for each in self.changes)
+
+    @property
+    def raised(self) -> bool:
+        """True if the first number of the version has grown."""
+        before, after = (
+            text.rpartition(" ")[2].partition(".")[0].removeprefix("v")
+            for text in (self.old, self.new)
+        )
+        return before.isdigit() and after.isdigit() and int(after) > int(before)
+
+
 class Note(Frozen):
     """Something in a file that is not carried over into a check, and why."""
 

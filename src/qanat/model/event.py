@@ -106,6 +106,16 @@ class EpochCommitted(Frozen):
     windows: tuple[RuleWindow, ...] = ()
 
 
+class TableChecked(Frozen):
+    """Rules about a table that depend on the clock, checked though nothing has come.
+
+    Told once when one does not hold any more, and once when it holds again.
+    """
+
+    dataset: str
+    rules: tuple[RuleCount, ...]
+
+
 class DatasetEnded(Frozen):
     """`status` is `updated`, `unchanged`, `failed` or `skipped`; `reason` says why."""
 
@@ -159,6 +169,7 @@ Event: TypeAlias = (
     | DatasetStarted
     | DatasetProgress
     | EpochCommitted
+    | TableChecked
     | DatasetEnded
     | DatasetPaused
     | Recovered

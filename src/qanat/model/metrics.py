@@ -36,6 +36,7 @@ class Metrics(Frozen):
         rules: violations, also of expectations of views that the flow reads.
         bytes: that were written.
         columns: by name; only where the files hold just the rows of the epochs.
+        gap: the longest time between two epochs that followed on one another, seconds.
     """
 
     flow: str
@@ -48,6 +49,7 @@ class Metrics(Frozen):
     rules: tuple[RuleCount, ...] = ()
     bytes: int = 0
     columns: Columns = field(default_factory=dict)
+    gap: float = 0.0
 
     @property
     def shares(self) -> Mapping[str, tuple[int, int]]:
@@ -82,8 +84,8 @@ class Metrics(Frozen):
 
         >>> first = Metrics("f", "f", "u", 1.0, 2.0, 1, Counts(out=3), (), 10)
         >>> both = first + Metrics("f", "f", "u", 4.0, 5.0, 1, Counts(out=4), (), 10)
-        >>> both.rows, both.epochs, both.started, both.ended
-        (7, 2, 1.0, 5.0)
+        >>> both.rows, both.epochs, both.started, both.ended, both.gap
+        (7, 2, 1.0, 5.0, 3.0)
         """
         return Metrics(
             self.flow,
@@ -96,6 +98,7 @@ class Metrics(Frozen):
             together(self.rules, later.rules),
             self.bytes + later.bytes,
             joined(self.columns, later.columns),
+            max(self.gap, later.gap, later.ended - self.ended if later.epochs == 1 else 0.0),
         )
 
 
@@ -105,12 +108,15 @@ class Volume(Frozen):
     Args:
         ended: when, seconds since 1970 (UTC).
         generation: of its target; the first update of one takes all rows that there are.
+        lasted: of a continuous update, seconds from its beginning to its end; 0 while it goes on,
+            or if it never came to its end. None of others.
     """
 
     update: str
     ended: float
     rows: int
     generation: int = 0
+    lasted: float | None = None
 
 
 class Watched(Frozen):

@@ -38,6 +38,12 @@ class FileRef:
     digest: str | None = None
 
 
+HISTORY_RETENTION = "qanat.history_retention"
+"""The entry of the configuration that says for how long updates and their events are kept."""
+HISTORY_KEPT = "180 days"
+"""How long they are kept where nothing is said."""
+
+
 class Range(Frozen):
     """The part of one source that one epoch reads.
 

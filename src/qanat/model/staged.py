@@ -186,6 +186,8 @@ class RuleCount(Frozen):
         tolerated: whether that many violations are within its tolerance.
         severity: how bad a violation is.
         tolerance: how many are tolerated, as text; None: none.
+        until: of a rule that holds now, when it will be violated if nothing comes (seconds since
+            1970, UTC); None if time alone does not change that, or nobody knows.
     """
 
     dataset: str
@@ -197,6 +199,7 @@ class RuleCount(Frozen):
     tolerated: bool = False
     severity: str = "medium"
     tolerance: str | None = None
+    until: float | None = None
 
     @classmethod
     def of(
@@ -206,6 +209,7 @@ class RuleCount(Frozen):
         violations: int,
         rows: int | None = None,
         value: str | None = None,
+        until: float | None = None,
     ) -> RuleCount:
         """What came of an expectation of a dataset."""
         tolerance = expectation.tolerance
@@ -219,6 +223,7 @@ class RuleCount(Frozen):
             tolerance is not None and violations > 0 and tolerance.allows(violations, rows or 0),
             str(expectation.severity),
             None if tolerance is None else str(tolerance),
+            until,
         )
 
     @property

@@ -19,6 +19,7 @@ from qanat.model.event import (
     Event,
     Recovered,
     Retried,
+    TableChecked,
     UpdateEnded,
     Warned,
     facts_of,
@@ -47,6 +48,8 @@ def level_of(event: Event) -> int:
         case DatasetEnded(status="failed") | UpdateEnded(status="failed"):
             return logging.ERROR
         case DatasetEnded(status="skipped") | DatasetPaused() | Recovered() | Retried() | Warned():
+            return logging.WARNING
+        case TableChecked() if any(rule.broken for rule in event.rules):
             return logging.WARNING
         case DatasetProgress():
             return logging.DEBUG

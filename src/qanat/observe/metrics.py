@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from qanat.errors import AdapterError, needing
@@ -13,7 +14,9 @@ from qanat.model.event import (
     EpochCommitted,
     Event,
     Retried,
+    TableChecked,
 )
+from qanat.model.staged import RuleCount
 
 with needing("--metrics", "metrics"):
     from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -54,6 +57,12 @@ class MetricsObserver:
         self._shares = Gauge(
             "qanat_rule_window_share",
             "Share of the rows of the last minutes that violate an expectation.",
+            ("dataset", "rule"),
+            registry=registry,
+        )
+        self._violated = Gauge(
+            "qanat_table_rule_violated",
+            "1 while an expectation about a table is violated, else 0.",
             ("dataset", "rule"),
             registry=registry,
         )
@@ -123,6 +132,8 @@ class MetricsObserver:
                 self._failing.labels(event.dataset).set(0)
             case EpochCommitted():
                 self._committed(event)
+            case TableChecked():
+                self._checked(event.rules)
             case DatasetEnded():
                 self._failing.labels(event.dataset).set(event.status == "failed")
             case DatasetPaused():
@@ -131,6 +142,11 @@ class MetricsObserver:
                 self._retries.labels(event.dataset).inc()
             case _:
                 pass
+
+    def _checked(self, rules: Sequence[RuleCount]) -> None:
+        for rule in rules:
+            if not rule.of_rows:
+                self._violated.labels(rule.dataset, rule.rule).set(rule.broken)
 
     def _committed(self, event: EpochCommitted) -> None:
         name, counts = event.dataset, event.counts
@@ -143,6 +159,7 @@ class MetricsObserver:
         for rule in event.rules:
             if rule.violations:
                 self._violations.labels(rule.dataset, rule.rule, rule.action).inc(rule.violations)
+        self._checked(event.rules)
         for window in event.windows:
             share = window.violations / window.rows if window.rows else 0.0
             self._shares.labels(window.dataset, window.rule).set(share)

@@ -19,7 +19,7 @@ from qanat.model.keyed import STRATEGY
 from qanat.model.name import fold, same
 from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline
 from qanat.model.query import FunctionQuery, Query, Read, SqlQuery
-from qanat.model.rule import Aggregate, Predicate, Rule
+from qanat.model.rule import Aggregate, Fresh, Predicate, Rule, of_table
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime.windows import WINDOW, called
 from qanat.planning.graph import view_of
@@ -220,7 +220,27 @@ def volatile(query: Query) -> bool:
     """True if a query may give other rows from the same inputs later: it uses time or chance."""
     if isinstance(query, FunctionQuery) or not _MENTIONED.search(query.sql):
         return False
-    for node in tree_of(query).walk():
+    return _is_volatile(tree_of(query))
+
+
+def by_the_clock(rule: Rule) -> bool:
+    """True if a rule about a table may be violated later though no row has changed.
+
+    >>> from qanat.model.rule import Scope
+    >>> by_the_clock(Aggregate("max(at) > now() - INTERVAL 1 HOUR", "duckdb", Scope.TABLE))
+    True
+    >>> by_the_clock(Aggregate("count(*) > 5", "duckdb", Scope.TABLE))
+    False
+    """
+    if isinstance(rule, Fresh):
+        return True
+    if not isinstance(rule, Aggregate) or not of_table(rule) or not _MENTIONED.search(rule.sql):
+        return False
+    return _is_volatile(parse_one(rule.sql, dialect=rule.dialect))
+
+
+def _is_volatile(tree: exp.Expr) -> bool:
+    for node in tree.walk():
         if isinstance(node, _VOLATILE_NODES):
             return True
         if isinstance(node, exp.Func):

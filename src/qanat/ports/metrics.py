@@ -33,6 +33,21 @@ class MetricsHistory(Protocol):
         """What is watched of each flow that has brought something, by dataset and flow."""
         ...
 
+    def close_metrics(
+        self, update: str, lasted: float, silent: Sequence[Watched], lease: Lease
+    ) -> None:
+        """Note how long a continuous update lasted, with what it has brought.
+
+        Args:
+            update: its identifier.
+            lasted: seconds.
+            silent: flows that have brought nothing in it: each gets an entry without rows.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        ...
+
     def forget_metrics(self, before: float, lease: Lease) -> None:
         """Forget entries that ended before a moment (seconds since 1970, UTC), and anomalies.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from qanat.model.anomaly import Anomaly, Verdict
 from qanat.model.backtest import BACKTESTED
 from qanat.model.comparison import SAMPLES, Closeness, Comparing
+from qanat.model.contract import ContractDiff
 from qanat.model.expectation import Action
 from qanat.model.rule import Predicate
 from qanat.model.unit_test import FOLDER, UnitResult, WrittenTest
@@ -69,6 +71,25 @@ class Quality:
         """
         module = run_module("contract")
         return str(module.export_contract(self._current(), dataset, version))
+
+    def compare_contracts(self, old: str | Path, new: str | Path) -> ContractDiff:
+        """What breaks those who rely on the old version of a contract, and what does not.
+
+        Args:
+            old, new: files of the Open Data Contract Standard.
+
+        Raises:
+            ProblemsError, SpecError: one is not as the standard has it, or cannot be read.
+
+        >>> contract = project.root / "silver.odcs.yaml"
+        >>> _ = contract.write_text(project.export_contract("silver_orders"))
+        >>> project.compare_contracts(contract, contract).breaks
+        False
+        """
+        found: ContractDiff = run_module("contract").compare_contracts(
+            self._current(), Path(old), Path(new)
+        )
+        return found
 
     def record_test(
         self, dataset: str, *, where: str | None = None, limit: int = 5, mask: Names = ()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import mul
 from statistics import fmean, median
-from types import MappingProxyType
 from typing import TypeAlias
 
 from qanat.frozen import Frozen
@@ -27,15 +26,14 @@ _RECENT = 30
 """Of these, the newest decide which predictor is used."""
 _SHORT = 7
 """Points of a rolling median, and of a level."""
+_LONG = 28
+"""Points of a long median."""
 _SEASONS = 4
 """Of a seasonal median."""
 _CORRELATED = 0.3
 """How much of a season must repeat itself, from 0 to 1."""
 _PEAK = 0.1
 """By how much more than half of one."""
-
-
-_NONE: Mapping[int, float] = MappingProxyType({})
 
 
 class Forecast(Frozen):
@@ -56,12 +54,8 @@ class Forecast(Frozen):
     period: int
 
 
-def forecast(points: Sequence[Point], apart: Mapping[int, float] = _NONE) -> Forecast | None:
+def forecast(points: Sequence[Point]) -> Forecast | None:
     """What is expected after these points, oldest first; None if there are too few.
-
-    Args:
-        apart: by place, values that are missing among the points: nothing is expected because of
-            them, and they count for what errors there may be.
 
     >>> week = [10.0, 11.0, 10.0, 11.0, 10.0, 2.0, 1.0]
     >>> found = forecast(week * 5)
@@ -70,7 +64,7 @@ def forecast(points: Sequence[Point], apart: Mapping[int, float] = _NONE) -> For
     """
     best: Forecast | None = None
     least, next_ = 0.0, len(points)
-    values = {n: p for n, p in enumerate(points) if p is not None} | dict(apart)
+    values = {n: p for n, p in enumerate(points) if p is not None}
     period = season(points)
     for name, expected in _expectations(points, period).items():
         errors = {n: v - expected[n] for n, v in values.items() if n in expected}
@@ -78,8 +72,7 @@ def forecast(points: Sequence[Point], apart: Mapping[int, float] = _NONE) -> For
         least_known = ENOUGH if best is None else max(ENOUGH, len(best.errors) // 2)
         if next_ not in expected or len(errors) < least_known:
             continue
-        recent = [abs(error) for n, error in errors.items() if n not in apart][-_RECENT:]
-        error = fmean(recent) if recent else 0.0
+        error = fmean(map(abs, list(errors.values())[-_RECENT:]))
         # Of equals the first: simpler ones come first.
         if best is None or error < least:
             earlier = {n: expected[n] for n in errors}
@@ -133,8 +126,9 @@ def _correlation(centred: Sequence[float], period: int, power: float) -> float:
 def _expectations(points: Sequence[Point], period: int) -> Mapping[str, Expected]:
     """By predictor, simple ones first, what it expects of the newest points and of the next."""
     first = max(1, len(points) - JUDGED)
-    last, rolling = _last(points, first), _rolling(points, first)
-    plain = {"last": last, "rolling median": rolling}
+    last, rolling = _last(points, first), _rolling(points, first, _SHORT, 3)
+    long = _rolling(points, first, _LONG, _SHORT)
+    plain = {"last": last, "rolling median": rolling, "long median": long}
     if not period:
         return plain
     seasonal = _seasonal(points, max(1, first - _SHORT), period)
@@ -159,11 +153,11 @@ def _last(points: Sequence[Point], first: int) -> Expected:
     return found
 
 
-def _rolling(points: Sequence[Point], first: int) -> Expected:
+def _rolling(points: Sequence[Point], first: int, most: int, least: int) -> Expected:
     found = {}
     for place in range(first, len(points) + 1):
-        known = [p for p in points[max(0, place - _SHORT) : place] if p is not None]
-        if len(known) > 2:
+        known = [p for p in points[max(0, place - most) : place] if p is not None]
+        if len(known) >= least:
             found[place] = median(known)
     return found
 

@@ -8,9 +8,8 @@ narrower than chance makes a count of that size, nor than what is worth a look.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import NormalDist, median
-from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
 from qanat.frozen import Frozen
@@ -19,7 +18,12 @@ from qanat.quality.forecast import Forecast, forecast
 
 Parts: TypeAlias = tuple[int, int]
 """Rows that are counted, and of how many; a count of rows is part of no whole: 0."""
-_NONE: Mapping[int, Parts] = MappingProxyType({})
+_KNOWN = 30
+"""So many errors tell of their tail as much as the normal distribution does."""
+_FEW = 4
+"""Limits by so many errors are twice as wide: how far few ones spread is unsure."""
+_YOUNG = 14
+"""Points after which a level is no burst any more."""
 _TAIL = 10
 """One of so many errors is taken for the tail of all."""
 _WORTH_COUNT = 0.05
@@ -33,15 +37,22 @@ class Limits(Frozen):
     Args:
         low, high: in the metric's own unit, rows or a share.
         expected: what was forecast.
+        accepted: further ranges, of values that somebody has called expected.
     """
 
     low: float
     high: float
     expected: float
+    accepted: tuple[tuple[float, float], ...] = ()
 
     def allow(self, value: float) -> bool:
         """True if a value is nothing out of the ordinary."""
-        return self.low <= value <= self.high
+        return any(low <= value <= high for low, high in ((self.low, self.high), *self.accepted))
+
+    @property
+    def highest(self) -> float:
+        """The highest value that is allowed."""
+        return max(self.high, *(high for _, high in self.accepted), self.high)
 
 
 class Scale(Protocol):
@@ -148,6 +159,7 @@ class Norm(Frozen):
         besides: the variance of errors that chance does not explain; it is the same at all times.
         down, up: margins, in standard deviations.
         z: how many of them chance may do by itself.
+        accepted: values that somebody has called expected, lowest first.
     """
 
     scale: Scale
@@ -156,6 +168,7 @@ class Norm(Frozen):
     down: float
     up: float
     z: float
+    accepted: tuple[Parts, ...] = ()
 
     def limits(self, whole: int) -> Limits:
         """The limits of the next point.
@@ -170,22 +183,38 @@ class Norm(Frozen):
             max(0.0, min(low, scale.back(expected - spread * self.down, whole))),
             max(high, scale.back(expected + spread * self.up, whole)),
             scale.back(expected, whole),
+            tuple(self._around(whole)),
         )
+
+    def _around(self, whole: int) -> Iterator[tuple[float, float]]:
+        """The ranges of accepted values below and above what is expected: such may come again."""
+        scale = self.scale
+        values = sorted(scale.of(*parts) for parts in self.accepted)
+        for side in (False, True):
+            some = [v for v in values if (v > self.forecast.expected) is side]
+            if some:
+                ends = [(v, _spread(self.besides, scale.chance(v, whole))) for v in some]
+                (first, below), (last, above) = ends[0], ends[-1]
+                low = scale.back(first - max(self.down, self.z) * below, whole)
+                yield low, scale.back(last + max(self.up, self.z) * above, whole)
 
 
 def norm(
     history: Sequence[Parts | None],
     scale: Scale,
     alpha: float,
-    apart: Mapping[int, Parts] = _NONE,
+    accepted: Sequence[Parts] = (),
+    levels: Sequence[Mapping[int, float]] = (),
 ) -> Norm | None:
     """What a history lets expect of the next point; None if it is too short to tell.
 
     Args:
         history: oldest first; None where a point does not count.
         alpha: how often a point may be beyond the limits though nothing is wrong, from 0 to 1.
-        apart: by place, points that are missing in the history: nothing is expected because of
-            them, but values like theirs may come again.
+        accepted: points that are missing in the history: nothing is expected because of them,
+            but values like theirs may come again.
+        levels: of each time that a new level began, oldest first: by place, its first points, what
+            had been expected there.
 
     >>> rows = norm([(n, 0) for n in [100, 104, 98, 101] * 5], Count(), 0.001).limits(0)
     >>> rows.allow(102), rows.allow(50), round(rows.expected)
@@ -195,22 +224,58 @@ def norm(
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     known = [parts for parts in history if parts is not None]
-    if len(known) > ENOUGH and not apart and not any(part for part, _ in known):
+    if len(known) > ENOUGH and not any(part for part, _ in known):
         # Most shares are of nothing at all, as NULLs in a column that has none.
         nothing = Forecast(scale.of(*known[-1]), {}, {}, "last", 0)
-        return Norm(scale, nothing, besides=0.0, down=0.0, up=0.0, z=z)
+        return Norm(scale, nothing, 0.0, 0.0, 0.0, z, tuple(accepted))
     points = [None if parts is None else scale.of(*parts) for parts in history]
-    found = forecast(points, {place: scale.of(*parts) for place, parts in apart.items()})
+    accepted = [*accepted, *_levelled(points, history, scale, levels)]
+    found = forecast(points)
     if found is None:
         return None
     errors = list(found.errors.values())
-    wholes = [(history[place] or apart[place])[1] for place in found.errors]
+    wholes = [(history[place] or (0, 0))[1] for place in found.errors]
     chances = [scale.chance(e, w) for e, w in zip(found.earlier.values(), wholes, strict=True)]
     # By medians, so that a burst or two do not decide: 0.455 is that of squared normal values.
     besides = max(0.0, median(map(_square, errors)) / 0.455 - median(map(_square, chances)))
     scaled = [e / _spread(besides, c) for e, c in zip(errors, chances, strict=True)]
-    down, up = (margin([side * e for e in scaled], alpha / 2) for side in (-1, 1))
-    return Norm(scale, found, besides, down, up, z)
+    down, up = (_settled([side * e for e in scaled], alpha / 2, z) for side in (-1, 1))
+    return Norm(scale, found, besides, down, up, z, tuple(accepted))
+
+
+def _levelled(
+    points: list[float | None],
+    history: Sequence[Parts | None],
+    scale: Scale,
+    levels: Sequence[Mapping[int, float]],
+) -> Iterator[Parts]:
+    """Bring all points to the present level, so that forecasts need not learn it.
+
+    Yields:
+        What had been expected where the newest level is so young that it may have been a burst.
+    """
+    for level in levels:
+        off, before = list[float](), list[Parts]()
+        for place, expected in level.items():
+            parts, point = history[place], points[place]
+            if parts is not None and point is not None:
+                whole = parts[1]
+                before.append((round(expected * (whole or 1)), whole))
+                off.append(point - scale.of(*before[-1]))
+        if off:
+            first, by = min(level), median(off)
+            points[:first] = [None if p is None else p + by for p in points[:first]]
+            if len(points) - first < _YOUNG:
+                yield from before
+
+
+def _settled(scaled: Sequence[float], alpha: float, z: float) -> float:
+    """The margin by errors that are few, perhaps: drawn towards that of normal ones, and wider."""
+    if not any(scaled):
+        return 0.0
+    number = len(scaled)
+    known = number / (number + _KNOWN)
+    return (known * margin(scaled, alpha) + (1 - known) * z) * (1 + _FEW / number)
 
 
 def _spread(besides: float, chance: float) -> float:

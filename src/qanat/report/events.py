@@ -27,9 +27,9 @@ EVENT = Shape(
         Key("facts", of=dict[str, Any], make=lambda record: facts_of(record.event)),
     ),
     "One event; `number` grows within the update.\n\n"
-    "`event` is `update_started`, `dataset_started`, `epoch_committed`, `dataset_ended`,\n"
-    "`dataset_paused`, `recovered`, `retried`, `warned`, `update_ended`, or what a newer version\n"
-    "may tell. `facts` has the same fields as its line in the logs of\n"
+    "`event` is `update_started`, `dataset_started`, `epoch_committed`, `table_checked`,\n"
+    "`dataset_ended`, `dataset_paused`, `recovered`, `retried`, `warned`, `update_ended`, or\n"
+    "what a newer version may tell. `facts` has the same fields as its line in the logs of\n"
     "`qanat run --log-format json`; `failure` has those of an error.",
 )
 EVENTS = Shape(

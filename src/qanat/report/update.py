@@ -165,7 +165,8 @@ def update_html(result: UpdateResult) -> str:
 
 
 def _idle(result: UpdateResult) -> bool:
-    quiet = all(d.status == "unchanged" and not d.notes for d in result.datasets)
+    told = (d.notes or any(r.broken for r in d.rules) for d in result.datasets)
+    quiet = all(d.status == "unchanged" for d in result.datasets) and not any(told)
     return quiet and result.status != "failed"
 
 

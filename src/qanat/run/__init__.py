@@ -26,7 +26,8 @@ quarantines and states. `commits` numbers epochs, makes one visible or takes hal
 `mismatch` compares ledger and tables by them; `limit` stops an epoch of which too much would go to
 quarantine, `pausing` a dataset of which too much has (`windows`: or of which too many break a
 check; `sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one,
-and `silence` for what has not come; `replay` is an epoch whose rows come out of it. `recovery`
+`silence` for what has not come, and `clocked` checks rules that time alone violates; `replay` is
+an epoch whose rows come out of it. `recovery`
 deals with what a crash left; `defined` is what the ledger is to know of a dataset by an epoch that
 is not its update's last.
 

@@ -202,6 +202,17 @@ class Agenda:
             state.due = state.earliest
         return 0.0 if state.due is None else max(0.0, state.due - now)
 
+    def no_later(self, name: str, seconds: float | None) -> None:
+        """Look at a dataset again after so many seconds at the latest, whatever news decide.
+
+        Args:
+            seconds: None: there is nothing that it has to be looked at for.
+        """
+        state = self._states[name]
+        if seconds is not None and not state.failures and state.started is None:
+            at = self.clock() + seconds
+            state.due = at if state.due is None else min(state.due, at)
+
     def _waiting(self) -> Iterator[tuple[str, float]]:
         for name, state in self._states.items():
             if state.due is not None and state.started is None and self._may_begin(state):

@@ -19,7 +19,7 @@ from qanat.model.pipeline import Dataset, DatasetKind, Flow, Pipeline, ProjectSp
 from qanat.model.query import Query, Read, SqlQuery
 from qanat.model.stateful import Stateful
 from qanat.planning.eventtime import without_windows
-from qanat.planning.fingerprint import definition, volatile
+from qanat.planning.fingerprint import by_the_clock, definition, volatile
 from qanat.planning.graph import Graph, view_of
 from qanat.planning.order import build_graph
 from qanat.run.changing import compile_changes, problems_of_expressions, rules_of_changes
@@ -53,7 +53,7 @@ def analyse(
     problems = (*declared.problems, *misfits, *_problems(pipeline, dialect))
     if problems:
         sound = _sound(pipeline, problems, dialect, operators, wrong)
-        return Analysed(Analysis(pipeline, graph, sound, {}, {}, ()), problems)
+        return Analysed(Analysis(pipeline, graph, sound, {}, {}, (), {}), problems)
     return Analysed(compiled(pipeline, graph, dialect, operators), ())
 
 
@@ -72,13 +72,16 @@ def compiled(
     flows = {
         f.name: compile_flow(pipeline, f, dialect, operators.get(f.name)) for f in pipeline.flows
     }
+    rules = {d.name: rules_of(d, dialect, pipeline.own) for d in pipeline.datasets}
+    clocked = {n: tuple(e for e in some if by_the_clock(e.rule)) for n, some in rules.items()}
     return Analysis(
         pipeline,
         graph,
         flows,
-        {d.name: rules_of(d, dialect, pipeline.own) for d in pipeline.datasets},
+        rules,
         {n: definition(pipeline, pipeline.dataset(n), operators) for n in sorted(targets)},
         tuple(name for name, flow in flows.items() if _volatile(pipeline, flow)),
+        {n: some for n, some in clocked.items() if some},
     )
 
 

@@ -29,6 +29,7 @@ from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
 from qanat.run.agenda import Agenda, Entry, Outcome
 from qanat.run.attempt import RunningUpdate
+from qanat.run.clocked import Clock
 from qanat.run.dataset import Around, DatasetRun
 from qanat.run.entry import LedgerEntry, failure_of, open_update
 from qanat.run.lending import Lending
@@ -37,8 +38,10 @@ from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
+from qanat.run.silence import end_hour
 from qanat.run.sums import Sums
 from qanat.run.update import around_now, attempted, result_of
+from qanat.run.watching import Watch
 
 LEASE = 6.0
 """Seconds without a sign of life after which another process goes on in this one's place."""
@@ -154,13 +157,19 @@ def keep_updating(
             return UpdateResult("", str(UpdateStatus.SUCCEEDED), 0.0, results)
         frame.enter_context(explained("use"))
         frame.enter_context(_impatient(opened.running, ending))
-        running, entry = replace(opened.running, goes_on=True), opened.entry
+        entry = opened.entry
+        running = replace(opened.running, goes_on=True, watch=Watch(goes_on=True))
         start_clean(running, entry.begin)
         for name in chosen[-1].datasets:
             totals.setdefault(name, Totals()).dataset = session.pipeline.dataset(name)
-        turns = _Turns(running, entry, chosen[-1], around_now(session), totals)
+        clock = Clock(session.clocks)
+        turns = _Turns(running, entry, chosen[-1], around_now(session), totals, clock)
         with session.readables.running(chosen[-1].datasets):
             _go_on(turns, ending)
+        # Of one that failed nobody knows what would have come.
+        names = (n for n in chosen[-1].datasets if n not in session.paused)
+        steady = [n for n in names if totals[n].error is None]
+        end_hour(running, entry.started, steady)
         results = tuple(totals[n].result(session) for n in chosen[-1].datasets)
         opened.failed = "; ".join(f"{r.dataset}: {r.reason}" for r in results if r.error) or None
     return UpdateResult(
@@ -190,6 +199,7 @@ class _Turns:
     chosen: Chosen
     around: Around
     totals: dict[str, Totals]
+    clock: Clock
     epochs: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -203,9 +213,15 @@ class _Turns:
         session.look_at_pauses()
         run = DatasetRun(running, dataset, self.chosen, self.around, self.entry.begin)
         _, reason, error = attempted(run)
+        if run.epochs:
+            self.clock.took(running, dataset, run.epochs)
+        elif not run.paused:
+            self.clock.look(running, dataset, self.entry.begin)
+        stale = self.clock.error(name) if error is None else None
         with self._lock:
             self.epochs += len(run.epochs)
-            self.totals[name].add(run, time.monotonic() - started, reason, error)
+            told = (reason, error) if stale is None else (stale.message, stale)
+            self.totals[name].add(run, time.monotonic() - started, *told)
         if run.epochs:
             self._recorded(dataset)
             if session.store.maintains:
@@ -274,7 +290,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
                     pool.submit(turns.take, name, turns.running).add_done_callback(finished.put)
                 left = agenda.wait()
                 turn = _next(finished, _TICK if left is None else min(left, _TICK))
-                left_open |= turn is not None and _after(turns, agenda, turn)
+                left_open |= turn is not None and _after(turns, agenda, looks, turn)
             turns.end_those_begun()
             while agenda.running:
                 if (turn := _next(finished, _TICK)) is not None:
@@ -306,11 +322,14 @@ def _next(finished: SimpleQueue[Future[Turn]], seconds: float) -> Turn | None:
         return None
 
 
-def _after(turns: _Turns, agenda: Agenda, turn: Turn) -> bool:
+def _after(turns: _Turns, agenda: Agenda, looks: Looks, turn: Turn) -> bool:
     """Note what a turn came to; whether another update has to begin for it."""
     running, name = turns.running, turn.dataset
     failures = agenda.failures(name)
     wait = agenda.end(name, turn.outcome)
+    agenda.no_later(name, turns.clock.wait(name))
+    if turn.outcome is Outcome.NEWS:
+        looks.came(name)
     if turn.error is None:
         if failures:
             running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))

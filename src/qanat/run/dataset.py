@@ -13,8 +13,10 @@ from qanat.model.name import Name, Named, fold
 from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.query import Read
 from qanat.model.record import Definition, Epoch
+from qanat.model.staged import RuleCount
 from qanat.run.attempt import Done, RunningUpdate, retrying
 from qanat.run.blame import all_told
+from qanat.run.clocked import check_by_clock, require_fresh
 from qanat.run.columns import changed_columns
 from qanat.run.commits import published
 from qanat.run.correcting import replaced
@@ -235,6 +237,7 @@ class DatasetRun:
     Args:
         around: what the update found when it began.
         begin: called before the first write.
+        checks: what came of rules that depend on the clock, where there was nothing to do.
     """
 
     running: RunningUpdate
@@ -245,6 +248,7 @@ class DatasetRun:
     epochs: list[Done] = field(default_factory=list)
     reason: str = ""
     paused: bool = False
+    checks: tuple[RuleCount, ...] = ()
     _growing: frozenset[str] = frozenset()
     _to_record: Definition | None = None
     _recorded: Definition | None = None
@@ -278,6 +282,9 @@ class DatasetRun:
         if decision.records_definition and (new := self._new_definition(decision)) is not None:
             self.begin()
             session.ledger.define(new, self.running.lease.latest)
+        if not (self.epochs or self.paused or self.running.goes_on):
+            self.checks = check_by_clock(self.running, self.dataset, self.begin)
+            require_fresh(session, self.dataset, self.checks)
 
     def _run_flow(self, take: Take | None, flow: str, generation: int) -> None:
         """Take epochs of one flow until what was there is read.

@@ -30,7 +30,14 @@ from qanat.model.event import (
 from qanat.model.metrics import KEPT, METRICS_RETENTION
 from qanat.model.name import Names
 from qanat.model.pipeline import Dataset, DatasetKind
-from qanat.model.record import CONTINUOUS, Lease, UpdateRecord, UpdateStatus
+from qanat.model.record import (
+    CONTINUOUS,
+    HISTORY_KEPT,
+    HISTORY_RETENTION,
+    Lease,
+    UpdateRecord,
+    UpdateStatus,
+)
 from qanat.model.upkeep import parse_duration
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
@@ -113,6 +120,16 @@ def patience(
     return Patience(seconds, tell_of, stop or threading.Event(), asks)
 
 
+def forget_updates(session: Session, lease: Lease, now: float) -> int:
+    """Let the history end where the configuration says: some of the oldest updates go.
+
+    Returns:
+        How many went; 0 once there is nothing left to forget.
+    """
+    kept = session.project.configuration.get(HISTORY_RETENTION, HISTORY_KEPT)
+    return session.ledger.forget_updates(now - parse_duration(kept), lease)
+
+
 @dataclass(slots=True)
 class LedgerEntry:
     """The line of one update; one that finds nothing to do, or is refused, leaves none.
@@ -171,6 +188,7 @@ class LedgerEntry:
         kept = self.session.project.configuration.get(METRICS_RETENTION, KEPT)
         before = self.started - parse_duration(kept)
         self.session.ledger.forget_metrics(before, self.gate.lease.latest)
+        forget_updates(self.session, self.gate.lease.latest, self.started)
 
     def _leaves(self) -> tuple[str, ...]:
         """Where files of the update may be left if it crashes."""

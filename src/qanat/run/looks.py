@@ -7,9 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qanat.model.event import DatasetProgress
+from qanat.model.event import DatasetProgress, Warned
 from qanat.run.attempt import RunningUpdate
 from qanat.run.silence import next_due, tell_of_silence
+from qanat.text import duration
 
 _PAUSES = 0.5
 """Seconds between two looks whether a dataset was paused, or told to go on."""
@@ -33,6 +34,8 @@ class Looks:
     _paused: frozenset[str] = frozenset()
     _looked: float = -math.inf
     _due: float = math.inf
+    _silent: dict[str, float] = field(default_factory=dict)
+    """By dataset of which silence was told, when that was."""
     _listened: float = field(default_factory=time.monotonic)
 
     def at_pauses(self) -> None:
@@ -49,6 +52,12 @@ class Looks:
                 self.running.tell(DatasetProgress(name, "waiting for news"))
         self._paused = paused
 
+    def came(self, dataset: str) -> None:
+        """Rows have come; tell of it where it was told that none did."""
+        if (since := self._silent.pop(dataset, None)) is not None:
+            ago = duration(time.monotonic() - since)
+            self.running.tell(Warned(dataset, f"rows come again, {ago} after that was missed"))
+
     def at_silence(self) -> None:
         """Look whether nothing has come for too long: as soon as something is late."""
         waited = time.monotonic() - self._listened
@@ -56,5 +65,6 @@ class Looks:
             return
         paused = self.running.session.paused
         names = [n for n in self.names if n not in paused]
-        tell_of_silence(self.running, names)
+        now = time.monotonic()
+        self._silent |= dict.fromkeys(tell_of_silence(self.running, names), now)
         self._due, self._listened = next_due(self.running.session, names), time.monotonic()

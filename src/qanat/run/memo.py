@@ -110,6 +110,7 @@ class Analysis(Frozen):
         rules: by dataset name, its expectations in the engine's dialect.
         definitions: by dataset name, its fingerprint and canonical text.
         volatile: names of flows whose queries (or whose views') depend on time or chance.
+        clocked: by dataset name, those of its rules about the table that depend on the time.
     """
 
     pipeline: Pipeline
@@ -118,6 +119,7 @@ class Analysis(Frozen):
     rules: Mapping[str, tuple[Expectation, ...]]
     definitions: Mapping[str, tuple[str, str]]
     volatile: tuple[str, ...]
+    clocked: Mapping[str, tuple[Expectation, ...]]
 
     def flows_into(self, dataset: str) -> list[CompiledFlow]:
         """The compiled flows that feed a dataset, as declared."""

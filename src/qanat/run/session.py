@@ -64,6 +64,8 @@ class Session:
         """By dataset, its rows of the last minutes (`qanat.run.pausing.Recent`)."""
         self.windows: dict[str, Any] = {}
         """By dataset and flow, its checks over the last minutes (`qanat.run.windows`)."""
+        self.clocks: dict[str, Any] = {}
+        """By dataset, how its rules that depend on the clock stand (`qanat.run.clocked`)."""
         self.snapshots: dict[str, tuple[Any, Version] | None] = {}
         """By flow, what the function that gives its snapshots has just given."""
 

@@ -226,7 +226,8 @@ def _run_dataset(
     paused = running.session.paused.get(name)
     told = (str(paused),) if paused is not None and status == "updated" else ()
     found = result_of(running.session, dataset, run.sums, status, reason, seconds, error)
-    return replace(found, notes=(*found.notes, *told), paused=run.paused or paused is not None)
+    notes, rules = (*found.notes, *told), (*found.rules, *run.checks)
+    return replace(found, notes=notes, rules=rules, paused=run.paused or paused is not None)
 
 
 def result_of(

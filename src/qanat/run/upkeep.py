@@ -26,7 +26,7 @@ from qanat.model.upkeep import MANY, Cleaned, Layout, Needed, Policy, TableUpkee
 from qanat.planning.graph import select
 from qanat.ports.observer import Observer
 from qanat.run.attempt import RunningUpdate
-from qanat.run.entry import LedgerEntry, open_update, working_on
+from qanat.run.entry import LedgerEntry, forget_updates, open_update, working_on
 from qanat.run.epoch import run_epoch
 from qanat.run.inputs import REFERENCE
 from qanat.run.memo import CompiledFlow
@@ -85,6 +85,8 @@ def maintain(
                     ending.status = "unchanged" if all(t.idle for t in found) else "updated"
                     ending.reason = _summary(found)
                 done += found
+        while forget_updates(session, running.lease.latest, entry.started):
+            pass  # some at a time, so that other updates need not wait for the ledger
     return Upkeep(entry.id if entry.begun else "", environment, False, tuple(done))
 
 

@@ -21,15 +21,17 @@ from qanat.model.anomaly import (
     BUDGET,
     ENOUGH,
     LONG,
+    ROWS,
     SHORT,
     Anomaly,
     OnAnomaly,
     Verdict,
 )
-from qanat.model.metrics import Metrics, of_epoch
+from qanat.model.metrics import Metrics, Watched, of_epoch
 from qanat.model.name import fold
-from qanat.model.pipeline import Dataset
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import Epoch, Lease
+from qanat.model.staged import Counts
 from qanat.run.known import remembered
 from qanat.run.memo import CompiledFlow
 from qanat.run.session import Session
@@ -60,9 +62,14 @@ class Watch:
 
     A flow's history is read once: the epochs that the update adds to it are compared with what
     was before, all together.
+
+    Args:
+        goes_on: whether it is a continuous update.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, goes_on: bool = False) -> None:
+        self._goes_on = goes_on
+        self._told: set[tuple[str, str, str]] = set()
         self._baselines: dict[tuple[str, str], Baseline | None] = {}
         self._so_far: dict[tuple[str, str], Metrics] = {}
         self._watched: int | None = None
@@ -78,7 +85,7 @@ class Watch:
         found = of_epoch(replace(epoch, ended=time.time()))
         if found is None:
             return Found()
-        known = self._baseline(session, epoch)
+        known = self._of_epoch(session, epoch)
         if known is None:
             return Found()
         before = self._so_far.get(_key(epoch))
@@ -92,34 +99,71 @@ class Watch:
             before = self._so_far.get(_key(epoch))
             self._so_far[_key(epoch)] = found if before is None else before + found
 
-    def _baseline(self, session: Session, epoch: Epoch) -> Baseline | None:
-        key = _key(epoch)
+    def new(self, found: Sequence[Anomaly]) -> tuple[Anomaly, ...]:
+        """Those that this update has not told yet: each epoch of a stream tells them again."""
+        with self._lock:
+            known = {a: (a.flow, fold(a.dataset), a.metric) for a in found}
+            news = tuple(a for a, key in known.items() if key not in self._told)
+            self._told |= {known[a] for a in news}
+            return news
+
+    def brought(self, of: Watched) -> bool:
+        """True if a flow has brought something in this update."""
+        return _key(of) in self._so_far
+
+    def of_an_hour(
+        self, session: Session, of: Watched, update: str, hours: float
+    ) -> list[Anomaly]:
+        """What is out of the ordinary with the rows of a continuous update that has ended.
+
+        Args:
+            hours: that it has lasted.
+        """
+        now = time.time()
+        found = self._so_far.get(_key(of))
+        if found is None:
+            found = Metrics(of.flow, of.dataset, update, now, now, 0, Counts())
+        known = self._baseline(session, of, update)
+        return [] if known is None else list(known.judge_rows(found, found.rows / hours))
+
+    def _baseline(self, session: Session, of: Epoch | Watched, update: str) -> Baseline | None:
+        key = _key(of)
         with self._lock:
             if key not in self._baselines:
-                self._baselines[key] = self._read(session, epoch)
+                self._baselines[key] = self._read(session, of, update)
             return self._baselines[key]
 
-    def _read(self, session: Session, epoch: Epoch) -> Baseline | None:
-        """The baseline of a flow; None for what starts over, as it takes all rows again."""
-        ledger, flow, dataset = session.ledger, epoch.flow, epoch.dataset
-        last = ledger.last_epoch(flow, dataset)
+    def _of_epoch(self, session: Session, epoch: Epoch) -> Baseline | None:
+        """The baseline for an epoch; None for what starts over, as it takes all rows again."""
+        last = session.ledger.last_epoch(epoch.flow, epoch.dataset)
         if last is None or last.generation != epoch.generation:
             return None
-        volumes = [v for v in ledger.volumes(dataset, flow, LONG) if v.update != epoch.update]
+        return self._baseline(session, epoch, epoch.update)
+
+    def _read(self, session: Session, of: Epoch | Watched, update: str) -> Baseline | None:
+        """The baseline of a flow by all updates but this one; None if they are too few."""
+        ledger, flow, dataset = session.ledger, of.flow, of.dataset
+        volumes = [v for v in ledger.volumes(dataset, flow, LONG) if v.update != update]
         if len(volumes) <= ENOUGH:
             return None
-        entries = [m for m in ledger.metrics(dataset, SHORT, flow) if m.update != epoch.update]
+        entries = [m for m in ledger.metrics(dataset, SHORT, flow) if m.update != update]
         anomalies = ledger.anomalies(dataset, _KEPT, flow)
         if self._watched is None:
             self._watched = sum(each.metrics for each in ledger.watched())
         # Loaded only where a history is long enough to be judged by.
         baseline = import_module("qanat.quality.anomalies").baseline
-        made: Baseline = baseline(volumes[::-1], entries[::-1], anomalies[::-1], self._watched)
+        told = volumes[::-1], entries[::-1], anomalies[::-1]
+        made: Baseline = baseline(*told, self._watched, self._goes_on)
+        declared = session.pipeline.get(dataset)
+        if self._goes_on and declared and declared.kind is DatasetKind.MATERIALIZED_VIEW:
+            # All of it comes again whenever something changes: how often, nobody has to know.
+            norms = {name: norm for name, norm in made.norms.items() if name != ROWS}
+            made = replace(made, norms=norms, gap=None)
         return made
 
 
-def _key(epoch: Epoch) -> tuple[str, str]:
-    return epoch.flow, fold(epoch.dataset)
+def _key(of: Epoch | Watched) -> tuple[str, str]:
+    return of.flow, fold(of.dataset)
 
 
 def action_of(session: Session, dataset: Dataset) -> OnAnomaly:
@@ -131,7 +175,9 @@ def action_of(session: Session, dataset: Dataset) -> OnAnomaly:
 def watched(
     session: Session, watch: Watch, compiled: CompiledFlow, epoch: Epoch, lease: Lease, last: bool
 ) -> Found:
-    """What is out of the ordinary with an epoch that has been staged; it is recorded.
+    """What is out of the ordinary with an epoch that has been staged, and not told yet.
+
+    All that is gets recorded.
 
     Args:
         last: whether it is the last epoch of its flow in this update.
@@ -147,7 +193,7 @@ def watched(
         session.ledger.keep_anomalies(found.anomalies, lease)
         if action is OnAnomaly.FAIL:
             raise _failed(compiled.dataset, found.anomalies)
-    return found
+    return replace(found, anomalies=watch.new(found.anomalies))
 
 
 def _failed(dataset: Dataset, anomalies: Sequence[Anomaly]) -> AnomalyError:

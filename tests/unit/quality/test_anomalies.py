@@ -101,6 +101,45 @@ def test_the_first_update_of_a_generation_counts_for_nothing() -> None:
     assert before.norms[ROWS].limits(0).high < 20_000
 
 
+def hourly(hours: int, each: int = 1000, gap: float = 30.0) -> tuple[list[Volume], list[Metrics]]:
+    """Hours of a stream; nothing comes in every sixth one."""
+    entries = [
+        replace(entry(n, 0 if n % 6 == 5 else each + 10 * (n % 3)), started=n * DAY - 40, gap=gap)
+        for n in range(hours)
+    ]
+    entries = [replace(e, epochs=9 if e.rows else 0) for e in entries]
+    volumes = [Volume(e.update, e.ended, e.rows, 0, 3600.0) for e in entries]
+    return [Volume("u-1", -DAY, 10**6, 0, 3600.0), *volumes], entries
+
+
+def test_hours_of_a_stream_are_compared_with_hours_of_a_stream() -> None:
+    volumes, entries = hourly(60)
+    stream = baseline(volumes, entries, (), METRICS, goes_on=True)
+    found = entry(60, 0)
+    assert [a.metric for a in stream.judge_rows(found, 400.0)] == [ROWS]
+    assert list(stream.judge_rows(found, 1010.0)) == []
+    assert list(baseline(volumes, entries, (), METRICS).judge_rows(found, 400.0)) == []
+    # Of a shorter one, the rows of an hour count; of a very short one, nobody knows.
+    short = [replace(v, rows=v.rows // 2, lasted=1800.0) for v in volumes]
+    halved = baseline(short, entries, (), METRICS, goes_on=True)
+    assert list(halved.judge_rows(found, 1010.0)) == []
+    assert [a.metric for a in halved.judge_rows(found, 400.0)] == [ROWS]
+    few = [replace(v, lasted=0.0) for v in volumes]
+    assert list(baseline(few, entries, (), METRICS, goes_on=True).judge_rows(found, 4.0)) == []
+
+
+def test_a_stream_is_late_once_nothing_came_for_longer_than_in_the_hours_before() -> None:
+    chance = random.Random(5)  # noqa: S311
+    entries = [
+        replace(entry(n, 1000), started=(n - 1) * DAY + 20, epochs=9, gap=chance.uniform(20, 40))
+        for n in range(60)
+    ]
+    volumes = [Volume(e.update, e.ended, e.rows, 0, 3600.0) for e in entries]
+    due = baseline(volumes, entries, (), METRICS, goes_on=True).due(0.0)
+    assert due is not None
+    assert 40 < due < 120
+
+
 def alarm(
     of: Metrics, value: float, verdict: Verdict | None = None, metric: str = ROWS
 ) -> Anomaly:
@@ -112,11 +151,34 @@ def alarm(
 def test_a_confirmed_anomaly_stays_out_of_the_history_and_an_expected_one_does_not() -> None:
     days = noisy(60)
     days[50] = entry(50, 50_000, 500)
-    high = {
-        verdict: known(days, [alarm(days[50], 50_000, verdict)]).norms[ROWS].limits(0).high
+    limits = {
+        verdict: known(days, [alarm(days[50], 50_000, verdict)]).norms[ROWS].limits(0)
         for verdict in (None, Verdict.ANOMALY, Verdict.EXPECTED)
     }
-    assert high[None] == high[Verdict.ANOMALY] < 15_000 < high[Verdict.EXPECTED]
+    assert not limits[None].allow(50_000)
+    assert not limits[Verdict.ANOMALY].allow(50_000)
+    expected = limits[Verdict.EXPECTED]
+    # Values like that may come again; all between is as far out of the ordinary as before.
+    assert expected.allow(50_000)
+    assert expected.allow(49_000)
+    assert not expected.allow(25_000)
+    assert limits[None].high == expected.high < 15_000
+
+
+def test_a_new_level_has_limits_as_narrow_as_the_old_one() -> None:
+    days = [*noisy(60), *(entry(d, 30_000 + 300 * (d % 3), 300) for d in range(60, 80))]
+    new = known(days, [alarm(d, d.rows) for d in days[60:63]])
+    for factor in (0.7, 1.4):
+        assert alarms(new, entry(80, round(30_000 * factor), round(300 * factor))) == [ROWS]
+    assert alarms(new, entry(80, 30_500, 300)) == []
+    assert alarms(new, entry(80, 10_000, 100)) == [ROWS]
+
+
+def test_a_burst_that_was_taken_for_a_new_level_may_end() -> None:
+    days = [*noisy(60), *(entry(d, 30_000, 300) for d in range(60, 64))]
+    after = known(days, [alarm(d, d.rows) for d in days[60:63]])
+    assert alarms(after, entry(64, 10_000, 100)) == []
+    assert alarms(after, entry(64, 20_000, 200)) == [ROWS]
 
 
 def test_what_goes_on_is_how_it_is_from_now_on() -> None:

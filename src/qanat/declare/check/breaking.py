@@ -10,6 +10,7 @@ from qanat.model.contract import Promise
 from qanat.model.expectation import Action, Expectation, Nulls
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import Dataset
+from qanat.model.rule import Fresh
 
 
 def kept_promises(
@@ -29,7 +30,7 @@ def kept_promises(
         mine = own.get(each.name)
         if mine is None:
             rest.append(each)
-        elif (reason := _loosened(mine, each)) is not None:
+        elif (reason := loosened(mine, each)) is not None:
             problems.append(
                 BreakingChangeError(
                     f"breaking: {dataset.name}.{mine.name} {reason}",
@@ -42,7 +43,7 @@ def kept_promises(
     return rest
 
 
-def _loosened(mine: Expectation, promised: Expectation) -> str | None:
+def loosened(mine: Expectation, promised: Expectation) -> str | None:
     """Why an expectation lets more rows pass than a promised one; None if it does not."""
     if fold(str(mine.rule)) != fold(str(promised.rule)) and not _tighter(mine, promised):
         return "is another rule than the contract has"
@@ -65,7 +66,10 @@ _RANGE = re.compile(r"(\S+) BETWEEN (-?[\d.]+) AND (-?[\d.]+)", re.IGNORECASE)
 
 
 def _tighter(mine: Expectation, promised: Expectation) -> bool:
-    """True if both are ranges of numbers of one column, and the first lies within the second."""
+    """True if both are ranges, or ages, of one column, and the first lies within the second."""
+    if isinstance(mine.rule, Fresh) and isinstance(promised.rule, Fresh):
+        same_column = fold(mine.rule.column) == fold(promised.rule.column)
+        return same_column and mine.rule.seconds <= promised.rule.seconds
     own, theirs = (_RANGE.fullmatch(str(each.rule)) for each in (mine, promised))
     if own is None or theirs is None or fold(own[1]) != fold(theirs[1]):
         return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from qanat.declare.check.files import arguments_of
@@ -22,7 +23,7 @@ from qanat.declare.document import Entry, read
 from qanat.declare.files import CONTRACTS
 from qanat.declare.registry import Registry, strip_prefix
 from qanat.declare.types import parse_type
-from qanat.errors import Location, QanatError, SpecError, TypeNameError, UnsupportedError
+from qanat.errors import Location, Problems, QanatError, SpecError, TypeNameError, UnsupportedError
 from qanat.frozen import Frozen
 from qanat.model.contract import Note, Promise, PromisedColumn
 from qanat.model.schema import DataType
@@ -41,11 +42,16 @@ _UNITS = {
 
 
 class Contracts(Frozen):
-    """All that the contracts of a project say."""
+    """All that the contracts of a project say, or one of them.
+
+    Args:
+        version: of a single one, its name and version.
+    """
 
     groups: tuple[Group, ...] = ()
     promises: tuple[Promise, ...] = ()
     notes: tuple[Note, ...] = ()
+    version: str = ""
 
 
 def load_contracts(registry: Registry) -> Contracts:
@@ -83,7 +89,22 @@ def contract_of(document: Entry, registry: Registry) -> Contracts:
     pairs = [reader.dataset(each) for each in items(document, "schema")]
     groups, promises = [p[0] for p in pairs], [p[1] for p in pairs]
     groups += reader.sla()
-    return Contracts(tuple(groups), tuple(promises), tuple(reader.notes))
+    return Contracts(tuple(groups), tuple(promises), tuple(reader.notes), reader.version)
+
+
+def read_contract(path: Path, registry: Registry) -> Contracts:
+    """What one file says, wherever it lies.
+
+    Raises:
+        ProblemsError: it is not as the standard has it.
+        SpecError: it cannot be read.
+    """
+    problems = Problems()
+    with problems.collecting():
+        document = _read(path.read_bytes(), path.as_posix(), problems)
+        problems.extend(check_contract(document))
+    problems.require()
+    return contract_of(document, registry)
 
 
 class _Reader:
@@ -95,7 +116,7 @@ class _Reader:
         self._registry = registry
         self._dialect = registry.project.dialect
         name = _text(document, "name") or _text(document, "id") or "contract"
-        self._contract = f"{name} {_text(document, 'version') or ''}".strip()
+        self.version = f"{name} {_text(document, 'version') or ''}".strip()
         self._owner = _owner(document)
         self._said = _custom(document)
         self._names = {_text(o, "name") or "": self._named(o) for o in items(document, "schema")}
@@ -136,8 +157,8 @@ class _Reader:
         written += self._quality(entry, name, None, said)
         name_at = field(entry, "physicalName") or field(entry, "name") or entry
         selector = Selector(((name, name_at.at),))
-        promise = Promise(name, self._contract, name_at.at, tuple(columns), keys)
-        return Group(selector, _apart(written), entry.at, f"contract {self._contract}"), promise
+        promise = Promise(name, self.version, name_at.at, tuple(columns), keys)
+        return Group(selector, _apart(written), entry.at, f"contract {self.version}"), promise
 
     def _column(self, entry: Entry, name: str) -> PromisedColumn:
         at = (field(entry, "physicalName") or field(entry, "name") or entry).at
@@ -270,7 +291,7 @@ class _Reader:
             check = Check("fresh", (("column", column), ("within", within)))
             selector = Selector(((self._names.get(name, name), each.at),))
             written = self._written(check, each.at, self._said)
-            found.append(Group(selector, (written,), each.at, f"contract {self._contract}"))
+            found.append(Group(selector, (written,), each.at, f"contract {self.version}"))
         return found
 
     def _note(self, what: str, why: str, at: Location) -> None:

@@ -222,7 +222,7 @@ def _sql(quality: Entry, about: About) -> Check:
     condition, value = _simple(tree, about)
     counts = isinstance(value, exp.Count) and isinstance(value.this, exp.Star)
     if counts and condition is not None and _none(quality):
-        return _of_rows(condition, about)
+        return _as_written(text, condition, about) or _of_rows(condition, about)
     if condition is not None:
         for aggregate in [*value.find_all(exp.AggFunc)]:
             filtered = exp.Filter(this=aggregate.copy(), expression=exp.Where(this=condition))
@@ -260,6 +260,32 @@ def _simple(tree: exp.Expr, about: About) -> tuple[exp.Expr | None, exp.Expr]:
         # A rule sees columns without the name of a table in front.
         column.set("table", None)
     return condition, value
+
+
+_OURS = re.compile(
+    r"SELECT COUNT\(\*\) FROM \w+ WHERE (?P<not>NOT )?\((?P<kept>.*)\)(?P<is> IS NOT TRUE)?",
+    re.DOTALL | re.IGNORECASE,
+)
+"""A query as Qanat itself writes it for a rule of each row."""
+
+
+def _as_written(text: str, condition: exp.Expr, about: About) -> Check | None:
+    """A check of each row, in the words of its author; None if the query has another form."""
+    found = _OURS.fullmatch(text.strip().rstrip(";"))
+    if found is None or bool(found["not"]) is bool(found["is"]):
+        return None
+    try:
+        kept = parse_one(found["kept"], dialect=about.dialect)
+    except SqlglotError:
+        return None
+    whole = exp.Paren(this=kept)
+    again: exp.Expr = exp.Not(this=whole)
+    if found["is"]:
+        again = exp.Not(this=exp.Is(this=whole, expression=exp.true()))
+    if again != condition:
+        return None
+    check = Check("sql", (("condition", found["kept"]),))
+    return check if found["is"] else check.nulls_pass()
 
 
 def _of_rows(condition: exp.Expr, about: About) -> Check:

@@ -103,6 +103,14 @@ class Arguments:
         """
         return self._required(name, "text", _text)
 
+    def pattern(self, name: str = "pattern") -> str:
+        """A regular expression, which may be of blanks alone.
+
+        Raises:
+            OptionError: it is missing, or is no text.
+        """
+        return self._required(name, "a pattern", _pattern)
+
     def optional(self, name: str) -> str | None:
         """A text that may be left out."""
         return self._asked(name, "text", _text)
@@ -195,6 +203,12 @@ class Arguments:
         if isinstance(value, list | tuple):
             return tuple(self._filled(each, name) for each in value)
         return value
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
 
 
 def _text(value: Any) -> str | None:

@@ -11,7 +11,7 @@ from qanat.declare.check.kinds import KINDS
 from qanat.declare.check.making import SAID
 from qanat.declare.check.recognised import check_of
 from qanat.declare.check.value import Check
-from qanat.model.expectation import Action, Expectation, Nulls
+from qanat.model.expectation import Action, Expectation, Nulls, Severity
 from qanat.model.name import Name, fold
 from qanat.model.pipeline import Dataset
 from qanat.model.schema import Array, DataType, Decimal, Field, MapType, Schema, Struct
@@ -128,7 +128,8 @@ def _quality(expectation: Expectation, dialect: str) -> tuple[str | None, dict[s
     if expectation.tags:
         found["tags"] = list(expectation.tags)
     said: dict[str, Any] = {}
-    if expectation.action is not Action.FAIL:
+    # A rule of a low severity would only warn, if it did not say otherwise.
+    if expectation.action is not Action.FAIL or expectation.severity is Severity.LOW:
         said["action"] = str(expectation.action)
     if expectation.owner:
         said["owner"] = expectation.owner

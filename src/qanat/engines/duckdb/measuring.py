@@ -29,8 +29,8 @@ from qanat.model.staged import RuleCount
 from qanat.model.work import Batch, TableBatch, ViewWork, Work
 from qanat.text import clip, duration, quote
 
-_Found: TypeAlias = tuple[bool | None, str]
-"""Whether a rule holds, None if nobody can say; and what was measured."""
+_Found: TypeAlias = tuple[bool | None, str, float | None]
+"""Whether a rule holds, None if nobody can say; what was measured; until when it will hold."""
 _WIDEST = 200
 """Characters of what was measured."""
 _ORDERED = re.compile(
@@ -136,7 +136,9 @@ class Measuring(Frozen):
             found |= self._aggregates(rows, rules)
         return tuple(self._count(each, *found[each.name]) for each in wanted)
 
-    def _count(self, expectation: Expectation, holds: bool | None, value: str) -> RuleCount:
+    def _count(
+        self, expectation: Expectation, holds: bool | None, value: str, until: float | None
+    ) -> RuleCount:
         value = clip(value, _WIDEST)
         if holds is None and expectation.nulls is Nulls.VIOLATE:
             raise CheckUndecidedError(
@@ -147,7 +149,8 @@ class Measuring(Frozen):
                 hint="nothing was published; NULLS PASS lets it pass where there is nothing to"
                 " measure, coalesce(…) says what NULL means",
             )
-        return RuleCount.of(self.dataset, expectation, int(holds is False), value=value)
+        broken = int(holds is False)
+        return RuleCount.of(self.dataset, expectation, broken, value=value, until=until)
 
     def _alone(self, expectation: Expectation) -> _Found:
         rule = expectation.rule
@@ -226,9 +229,11 @@ class Measuring(Frozen):
         ).fetchall()
         value = f"max({rule.column}) = {_text(latest)}"
         if age is None or math.isinf(age):
-            return None, value
+            return None, value, None
         old = f"{duration(age)} old" if age >= 0 else f"{duration(-age)} ahead of the clock"
-        return age <= rule.seconds, f"{value}, {old}"
+        holds = age <= rule.seconds
+        until = self.at_ns / 1e9 - age + rule.seconds if holds else None
+        return holds, f"{value}, {old}", until
 
     def _distribution(self, rows: str, expectation: Expectation, rule: Distribution) -> _Found:
         mine, theirs = quote(rule.column), quote(rule.target_column)
@@ -247,9 +252,9 @@ class Measuring(Frozen):
             distance = f"SELECT sum(abs(a - b)) / 2 FROM ({shares})"
         ((found,),) = self.con.execute(distance).fetchall()
         if found is None or math.isnan(found):
-            return None, "there is nothing to compare"
+            return None, "there is nothing to compare", None
         # Sums of shares are off by some last digits.
-        return found <= rule.at_most + 1e-12, f"distance {found:.4g}"
+        return found <= rule.at_most + 1e-12, f"distance {found:.4g}", None
 
     def _same_rows(self, rows: str, expectation: Expectation, rule: SameRows) -> _Found:
         other = self._reference(expectation, rule.dataset)
@@ -259,7 +264,7 @@ class Measuring(Frozen):
             found = compare_sides(self.con, sides, how)
         here, there = found.left.only, found.right.only
         value = f"{here} only here, {there} only there, {found.changed} with other values"
-        return not (here or there or found.changed), value
+        return not (here or there or found.changed), value, None
 
     def _reference(self, expectation: Expectation, dataset: str) -> str:
         source = self.references.get(fold(dataset))
@@ -297,7 +302,7 @@ def _decided(found: Sequence[Any], rule: object) -> _Found:
     holds, *values = found
     measures = rule.measures if isinstance(rule, Aggregate) else ()
     told = (f"{m.written} = {_text(v)}" for m, v in zip(measures, values, strict=True))
-    return None if holds is None else bool(holds), ", ".join(told)
+    return None if holds is None else bool(holds), ", ".join(told), None
 
 
 def _text(value: object) -> str:

@@ -16,6 +16,7 @@ from qanat.ledgers.sql.outbox import SqlOutbox, owe
 from qanat.ledgers.sql.pauses import SqlPauses
 from qanat.ledgers.sql.reader import current_generation
 from qanat.ledgers.sql.requests import SqlRequests
+from qanat.ledgers.sql.retention import SqlRetention
 from qanat.ledgers.sql.rows import (
     EPOCH_COLUMNS,
     FILE_COLUMNS,
@@ -46,7 +47,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics, SqlOutbox):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics, SqlOutbox, SqlRetention):
     """The ledger of one project and environment, in a relational database.
 
     Args:

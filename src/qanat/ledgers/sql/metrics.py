@@ -9,11 +9,12 @@ from dataclasses import replace
 from time import time
 
 from qanat.ledgers.sql.database import Database, Row, Transaction
+from qanat.ledgers.sql.reader import current_generation
 from qanat.ledgers.sql.rows import columns_as_json, columns_of, rules_as_json
 from qanat.model.anomaly import FRESHNESS, Anomaly, Verdict
 from qanat.model.metrics import Metrics, Volume, Watched, of_epoch
 from qanat.model.name import fold
-from qanat.model.record import Epoch, Lease
+from qanat.model.record import CONTINUOUS, Epoch, Lease
 from qanat.model.staged import Counts, RuleCount
 
 _COLUMNS = "flow, dataset, update_id, started, ended, facts"
@@ -39,7 +40,7 @@ class SqlMetrics:
 
     def volumes(self, dataset: str, flow: str, limit: int) -> Sequence[Volume]:
         """The rows of these entries alone, newest first."""
-        columns = "update_id, ended, volume, generation FROM qanat_metrics"
+        columns = "update_id, ended, volume, generation, lasted FROM qanat_metrics"
         return [Volume(*row) for row in self._newest(columns, "ended", dataset, limit, flow)]
 
     def watched(self) -> Sequence[Watched]:
@@ -51,6 +52,35 @@ class SqlMetrics:
                 (self.scope,),
             )
         return [Watched(*row) for row in rows]
+
+    def close_metrics(
+        self, update: str, lasted: float, silent: Sequence[Watched], lease: Lease
+    ) -> None:
+        """Note how long a continuous update lasted, with its rows, also where there were none.
+
+        Raises:
+            LeaseLostError: the lease is no longer ours.
+        """
+        now = time()
+        with self._held(lease) as transaction:
+            transaction.write(
+                "UPDATE qanat_metrics SET lasted = ? WHERE scope = ? AND update_id = ?",
+                (lasted, self.scope, update),
+            )
+            for each in silent:
+                key = fold(each.dataset)
+                none = Metrics(each.flow, each.dataset, update, now, now, 0, Counts())
+                transaction.write(
+                    "INSERT INTO qanat_metrics (scope, dataset_key, flow, update_id, started,"
+                    " ended, dataset, generation, volume, facts, lasted)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (scope, dataset_key, flow, update_id) DO NOTHING",
+                    (
+                        *(self.scope, key, each.flow, update, now, now, each.dataset),
+                        *(current_generation(transaction, self.scope, key), 0),
+                        *(_facts(none), lasted),
+                    ),
+                )
 
     def forget_metrics(self, before: float, lease: Lease) -> None:
         """Forget entries that ended before a moment (seconds since 1970, UTC), and anomalies.
@@ -139,8 +169,9 @@ def add_metrics(transaction: Transaction, scope: str, epoch: Epoch) -> None:
     transaction.write(
         "INSERT INTO qanat_metrics"
         " (scope, dataset_key, flow, update_id,"
-        " started, ended, dataset, generation, volume, facts)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " started, ended, dataset, generation, volume, facts, lasted)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT 0.0 FROM qanat_updates"
+        " WHERE scope = ? AND id = ? AND command = ?))"
         " ON CONFLICT (scope, dataset_key, flow, update_id) DO UPDATE"
         " SET started = excluded.started, ended = excluded.ended, volume = excluded.volume,"
         " facts = excluded.facts",
@@ -152,6 +183,7 @@ def add_metrics(transaction: Transaction, scope: str, epoch: Epoch) -> None:
             epoch.generation,
             added.rows,
             _facts(added),
+            *(scope, epoch.update, CONTINUOUS),
         ),
     )
     # What writes no row has no columns, while those of the update before are watched still.
@@ -176,7 +208,7 @@ def _facts(metrics: Metrics) -> str:
         "bytes": metrics.bytes,
         "columns": columns_as_json(metrics.columns),
     }
-    return json.dumps(facts)
+    return json.dumps({**facts, "gap": metrics.gap} if metrics.gap else facts)
 
 
 def _metrics(row: Row) -> Metrics:
@@ -193,6 +225,7 @@ def _metrics(row: Row) -> Metrics:
         tuple(RuleCount(*rule) for rule in facts["rules"]),
         facts["bytes"],
         columns_of(facts["columns"]),
+        facts.get("gap", 0.0),
     )
 
 

@@ -264,6 +264,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (scope, observer, update_id)
         )""",
     ),
+    (
+        # How long a continuous update lasted: its rows are compared by the hour. 0 until it ends.
+        "ALTER TABLE qanat_metrics ADD COLUMN lasted DOUBLE PRECISION",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 

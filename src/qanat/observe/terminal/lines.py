@@ -19,9 +19,11 @@ from qanat.model.event import (
     ProjectRead,
     Recovered,
     Retried,
+    TableChecked,
     UpdateStarted,
     Warned,
 )
+from qanat.model.staged import RuleCount
 from qanat.text import count, duration, printable, work_of
 
 
@@ -37,6 +39,8 @@ def remark(event: Event) -> str | None:
             text += "; it runs continuously, until it is stopped" if endless else ""
         case DatasetPaused(dataset, reason):
             text = f"{dataset}: paused: {reason}"
+        case TableChecked(dataset, rules):
+            text = f"{dataset}: {'; '.join(map(_checked, rules))}"
         case Recovered(dataset, flow, epoch, how):
             text = f"{dataset}: recovered epoch {epoch} of {flow}: {how}"
         case Retried(dataset, attempt, error, wait_seconds):
@@ -51,6 +55,10 @@ def remark(event: Event) -> str | None:
         case _:
             return None
     return printable(text)
+
+
+def _checked(rule: RuleCount) -> str:
+    return f"{rule.rule} is {'violated' if rule.broken else 'kept again'}: {rule.value}"
 
 
 @dataclass(slots=True)
