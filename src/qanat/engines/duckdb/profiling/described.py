@@ -9,11 +9,10 @@ from duckdb import DuckDBPyConnection
 
 from qanat.disk import explained as explained_disk
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import condition, explained
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profiling.summary import profile
-from qanat.engines.duckdb.readmission import condition
 from qanat.engines.duckdb.types import from_duckdb
 from qanat.errors import ColumnNotFoundError, nearest
 from qanat.model.profile import Profiled
