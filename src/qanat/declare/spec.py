@@ -18,7 +18,7 @@ from qanat.declare.environments import (
     renamed,
 )
 from qanat.declare.files import SDP_SPECS
-from qanat.declare.settings import KEYS, MAPPINGS, Settings, validated
+from qanat.declare.settings import KEYS, NESTED, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
@@ -154,6 +154,8 @@ def load_project(
         allowed_folders=_allowed(spec.parent, chosen.allowed_folders),
         environments=tuple(dict.fromkeys((DEV, *environments))),
         senders=dict(_senders(name, base, environments, spec)),
+        schedules=chosen.schedules,
+        pools=chosen.pools,
     )
 
 
@@ -220,10 +222,10 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             names = present.value if present and isinstance(present.value, dict) else {}
             spelled = rest if rest in names else Names(names).find(rest) or rest
             configuration[spelled] = entry
-        elif key in KEYS and key not in MAPPINGS and not rest:
+        elif key in KEYS and key not in NESTED and not rest:
             found[key] = entry
         else:
-            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS if k not in MAPPINGS]
+            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS if k not in NESTED]
             known.append(f"{_OVERRIDE}CONFIGURATION__NAME")
             problems.append(
                 SpecError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qanat.errors import Location
@@ -19,6 +19,9 @@ from qanat.model.location import is_url
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
+
+if TYPE_CHECKING:
+    from qanat.model.schedule import Schedule
 
 TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
@@ -229,6 +232,8 @@ class ProjectSpec(Frozen):
         allowed_folders: absolute folders; files elsewhere may not be read or written by queries,
             apart from the storage's. None: any may.
         senders: by name, the configuration of each other environment that sends to sinks.
+        schedules: when which datasets are updated by `qanat serve`.
+        pools: how many runs of schedules may work at a time, by name of a pool.
     """
 
     name: str
@@ -254,6 +259,8 @@ class ProjectSpec(Frozen):
     environments: tuple[str, ...] = ("dev",)
     allowed_folders: tuple[str, ...] | None = None
     senders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    schedules: tuple[Schedule, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tables(self) -> str:

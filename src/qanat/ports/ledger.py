@@ -22,12 +22,13 @@ from qanat.model.record import (
 from qanat.model.schema import Schema
 from qanat.ports.metrics import MetricsHistory
 from qanat.ports.pauses import Pauses
+from qanat.ports.runs import Runs
 
 BUSY_SECONDS = 30.0
 """Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
 
 
-class Ledger(Pauses, MetricsHistory, Protocol):
+class Ledger(Pauses, Runs, MetricsHistory, Protocol):
     """What is recorded of one project and environment.
 
     Every method that writes is durable on return, except `keep`.

@@ -28,6 +28,7 @@ from qanat.report import (
     plan,
     promotion,
     quarantine,
+    schedules,
     state,
     table,
     unit_tests,
@@ -95,6 +96,8 @@ DOCUMENTS: dict[str, Shape] = {
     "maintenance": upkeep.MAINTENANCE,
     "pauses": pauses.PAUSES,
     "resumed": pauses.RESUMED,
+    "schedules": schedules.SCHEDULES,
+    "due_runs": schedules.DUE_RUNS,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -119,6 +122,7 @@ SHAPES = Shapes(
     *doctor.PARTS,
     *upkeep.PARTS,
     *pauses.PARTS,
+    *schedules.PARTS,
 )
 """Everything that may stand in a document."""
 

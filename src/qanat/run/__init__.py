@@ -39,14 +39,16 @@ old it deletes.
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit). `update` takes all datasets,
 in parallel. `continuous` is an update that does not end: it looks at datasets again and again, in
-the order of its `agenda` (`looks` are what it looks at besides). `quarantine` shows quarantined
-rows and replays them, `discard` throws them away; `origins` finds out which lines of source files
-they were, `export` has them for other programs. `rename` and `drop` give things other names or
-remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
-rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
-flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`,
-`profile`, `contract` (for others), `expectations` (which makes what is `checked`), `unit_tests`
-(on a `stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the
-rows that past epochs have `brought`), `doctor` and `installation`; `stored` finds the tables they
-ask about, `results` is what they return.
+the order of its `agenda` (`looks` are what it looks at besides). `scheduling` decides which runs
+of schedules are due (by a `timetable`) and start, `due` carries one out, and `scheduled`
+shows them. `quarantine` shows
+quarantined rows and replays them, `discard` throws them away; `origins` finds out which lines of
+source files they were, `export` has them for other programs. `rename` and `drop` give things other
+names or remove them: `names` says by which ones they are known, `moves` carries out what was
+decided. The rest answers questions without writing: `validate`, `look` (at what is `known`),
+`keeping` (what flows keep), `overview`, `accounting` (an `account` of one update), `query`,
+`diff`, `lineage`, `profile`, `contract` (for others), `expectations` (which makes what is
+`checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes them from live data),
+`backtest` (checks on the rows that past epochs have `brought`), `doctor` and `installation`;
+`stored` finds the tables they ask about, `results` is what they return.
 """

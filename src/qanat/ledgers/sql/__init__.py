@@ -3,8 +3,8 @@
 Read `tables` (what is stored), `database` (what the ledger needs of a database), `rows` (records
 as rows), `reader` (the ledger's queries), `answers` (what is read once while a lease is held),
 `lease` (who may write what) with `process` (who lives) and `refusal` (of a lease), `ledger` (its
-writes), `moves` (renamings and removals among them), `metrics` (their history) and `pauses` (of
-datasets), then the two databases: `sqlite` and `postgresql`.
+writes), `moves` (renamings and removals among them), `metrics` (their history), `pauses` (of
+datasets) and `runs` (of schedules), then the two databases: `sqlite` and `postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.

@@ -29,6 +29,7 @@ from qanat.ledgers.sql.rows import (
     schemas_to_text,
     update_row,
 )
+from qanat.ledgers.sql.runs import SqlRuns
 from qanat.model.event import EventRecord
 from qanat.model.name import fold
 from qanat.model.record import (
@@ -43,7 +44,7 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlMetrics):
+class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRuns, SqlMetrics):
     """The ledger of one project and environment, in a relational database.
 
     Args:
