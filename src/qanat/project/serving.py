@@ -126,6 +126,7 @@ class Serving:
         finally:
             self._crew.end(patience if self._stop.is_set() else 0.0)
             self._collect()
+            self._crew.dismiss()
         return self._ended
 
     def _step(self, once: bool, until: float) -> bool:
@@ -167,7 +168,7 @@ class Serving:
 
     def _collect(self) -> None:
         """Tell how runs have ended whose processes have."""
-        for worker in self._crew.ended():
+        for worker in self._crew.done():
             ended = self._project.session().ledger.run(worker.run.schedule, worker.run.due)
             if ended is None or ended.token != worker.run.token:
                 continue  # another scheduler has taken it over
