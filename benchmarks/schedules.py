@@ -18,7 +18,7 @@ from figure import Against, Figure
 from place import QANAT, scratch
 
 SECONDS = float(os.environ.get("QANAT_BENCH_SCHEDULE_SECONDS", "600"))
-WARM = 10.0
+WARM = 30.0
 """Seconds at the start that do not count."""
 VIEWS = 50
 
@@ -58,7 +58,7 @@ def measure() -> list[Figure]:
         lay_out(folder)
         subprocess.run([*QANAT, "run"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with (folder / "out").open("w") as out:
-            command = [*QANAT, "serve", "--workers", "16"]
+            command = [*QANAT, "serve", "--workers", "8"]
             served = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
             time.sleep(WARM)
             began, spent = time.time(), cpu(served.pid)

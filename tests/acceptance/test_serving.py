@@ -206,6 +206,13 @@ def test_a_scheduler_takes_up_what_the_spec_says_now(shop: Served) -> None:
         assert events[1]["run"]["schedule"] == "then"
 
 
+def test_a_schedule_is_triggered_by_hand(shop: Served) -> None:
+    with qanat.open(shop.folder) as project:
+        (run,) = project.trigger_schedules("NIGHTLY")
+    assert run.schedule == "nightly"
+    assert shop.once() == [("nightly", "succeeded"), ("then", "succeeded")]
+
+
 def test_paused_schedules_wait(shop: Served) -> None:
     with qanat.open(shop.folder) as project:
         (nightly, _) = project.pause_schedules("Nightly", reason="a move")

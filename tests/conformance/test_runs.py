@@ -151,6 +151,12 @@ def test_schedules_are_paused_and_go_on(ledger: Ledger) -> None:
     assert ledger.schedule_records()["nightly"].paused is None
 
 
+def test_a_schedule_is_due_when_somebody_says_so(ledger: Ledger) -> None:
+    (run,) = ledger.trigger(["nightly"])
+    assert (ledger.run("NIGHTLY", run.due), ledger.run("nightly", 0.0)) == (run, None)
+    assert list(ledger.board().open) == [run]
+
+
 def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     begun = ledger.begin_run(claimed(ledger), 60.0)
     assert begun is not None

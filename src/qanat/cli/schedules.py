@@ -49,6 +49,19 @@ def runs(schedule: str | None, limit: int, ref: ProjectRef, json: bool) -> int:
     return 0
 
 
+@command.command("trigger", short_help="Let a schedule be due now.")
+@click.argument("schedules", nargs=-1, required=True)
+@project_ref
+@output
+def trigger(schedules: tuple[str, ...], ref: ProjectRef, json: bool) -> int:
+    """Let SCHEDULES be due now, besides their due times; `qanat serve` starts the runs."""
+    with ref.open() as project:
+        found = project.trigger_schedules(*schedules)
+    text = f"Runs as soon as there is room: {', '.join(run.schedule for run in found)}."
+    screen.write(dumps(document("due_runs", found)) if json else text)
+    return 0
+
+
 @command.command("pause", short_help="Let no run of a schedule start for now.")
 @click.argument("schedules", nargs=-1, required=True)
 @click.option("--reason", default="", metavar="TEXT", help="For those who find it paused.")

@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from qanat.frozen import Frozen
-from qanat.text import duration
+from qanat.text import count
+
+_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 class Trigger(Frozen):
@@ -66,12 +68,15 @@ class Every(Trigger):
     >>> due = Every(900.0).times(1000.0)
     >>> next(due), next(due)
     (1800.0, 2700.0)
+    >>> str(Every(900.0)), str(Every(86_400.0))
+    ('every 15 minutes', 'every 1 day')
     """
 
     seconds: float
 
     def __str__(self) -> str:
-        return f"every {duration(self.seconds)}"
+        unit, seconds = next(u for u in _UNITS if not self.seconds % u[1])
+        return f"every {count(int(self.seconds // seconds), unit)}"
 
     def times(self, after: float) -> Iterator[float]:
         """The due times after a moment."""

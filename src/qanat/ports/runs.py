@@ -59,6 +59,10 @@ class Runs(Protocol):
         """
         ...
 
+    def trigger(self, schedules: Iterable[str]) -> list[DueRun]:
+        """Let each of these schedules be due now, besides its due times; the new runs."""
+        ...
+
     def runs(self, schedule: str | None = None, limit: int = 20) -> Sequence[DueRun]:
         """Due runs, the newest due time first.
 

@@ -67,6 +67,14 @@ class Scheduler:
         """
         return Schedules(run_module("scheduled").pause(self._current(), names, reason))
 
+    def trigger_schedules(self, *names: str) -> DueRuns:
+        """Let schedules be due now, besides their due times; a scheduler starts the runs.
+
+        Raises:
+            ScheduleNotFoundError: the spec has no such schedule; names the nearest.
+        """
+        return DueRuns(run_module("scheduled").trigger(self._current(), names))
+
     def resume_schedules(self, *names: str) -> tuple[str, ...]:
         """Let runs of schedules start again; none: of all. Which ones were paused.
 

@@ -64,6 +64,17 @@ def pause(session: Session, names: Sequence[str], reason: str) -> Sequence[Sched
     return scheduled(session)
 
 
+def trigger(session: Session, names: Sequence[str]) -> Sequence[DueRun]:
+    """Let schedules be due now, besides their due times.
+
+    Raises:
+        ScheduleNotFoundError: one is not declared; names the nearest.
+    """
+    found = [_declared(session, name) for name in names]
+    session.begin_writing()
+    return session.ledger.trigger(found)
+
+
 def resume(session: Session, names: Sequence[str]) -> Sequence[str]:
     """Let runs of schedules start again; which of them were paused.
 

@@ -171,6 +171,14 @@ class SqlRuns(SqlLedgerReader):
             (took, 1 - _WEIGHT, took * _WEIGHT, self.scope, fold(run.schedule)),
         )
 
+    def trigger(self, schedules: Iterable[str]) -> list[DueRun]:
+        """Let each of these schedules be due now, besides its due times; the new runs."""
+        with self._database.writing() as transaction:
+            now = transaction.now()
+            runs = [DueRun(name, now) for name in schedules]
+            self._add(transaction, runs)
+        return runs
+
     def runs(self, schedule: str | None = None, limit: int = 20) -> Sequence[DueRun]:
         """Due runs, the newest due time first."""
         where, values = (
