@@ -213,6 +213,18 @@ def test_a_schedule_is_triggered_by_hand(shop: Served) -> None:
     assert shop.once() == [("nightly", "succeeded"), ("then", "succeeded")]
 
 
+def test_a_run_is_cancelled(shop: Served) -> None:
+    shop.sql(ENDLESS + SQL.partition("\n")[2].partition("\n")[2])
+    shop.due()
+    with serving(shop) as process, qanat.open(shop.folder) as project:
+        shop.wait_for(shop.is_running)
+        (run,) = project.cancel_schedules("nightly")
+        assert run.state is RunState.FAILED
+        events = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [e["event"] for e in events] == ["started", "failed"]
+        assert project.history()[0].update.status == "failed"
+
+
 def test_paused_schedules_wait(shop: Served) -> None:
     with qanat.open(shop.folder) as project:
         (nightly, _) = project.pause_schedules("Nightly", reason="a move")

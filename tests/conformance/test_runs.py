@@ -157,6 +157,19 @@ def test_a_schedule_is_due_when_somebody_says_so(ledger: Ledger) -> None:
     assert list(ledger.board().open) == [run]
 
 
+def test_a_cancelled_run_has_failed_and_its_process_ends_nothing(ledger: Ledger) -> None:
+    begun = ledger.begin_run(claimed(ledger), 60.0)
+    assert begun is not None
+    ledger.trigger(["other"])
+    (run,) = ledger.cancel("NIGHTLY")
+    assert ledger.run("nightly", begun.due) == replace(run, token=run.token + 1)
+    assert (run.state, run.error) == (RunState.FAILED, "it was cancelled")
+    assert not ledger.renew_run(begun, 60.0)
+    assert not ledger.end_run(replace(begun, state=RunState.SUCCEEDED), ["then"])
+    assert [r.schedule for r in ledger.board().open] == ["other"]
+    assert ledger.cancel("nightly") == []
+
+
 def test_old_runs_are_forgotten(ledger: Ledger) -> None:
     begun = ledger.begin_run(claimed(ledger), 60.0)
     assert begun is not None

@@ -62,6 +62,19 @@ def trigger(schedules: tuple[str, ...], ref: ProjectRef, json: bool) -> int:
     return 0
 
 
+@command.command("cancel", short_help="End the runs of a schedule.")
+@click.argument("schedules", nargs=-1, required=True)
+@project_ref
+@output
+def cancel(schedules: tuple[str, ...], ref: ProjectRef, json: bool) -> int:
+    """End the runs of SCHEDULES that have not ended, within seconds. Nothing is half-written."""
+    with ref.open() as project:
+        found = project.cancel_schedules(*schedules)
+    text = runs_text(found, screen.layout()) if found else "No run is to be cancelled."
+    screen.write(dumps(document("due_runs", found)) if json else text)
+    return 0
+
+
 @command.command("pause", short_help="Let no run of a schedule start for now.")
 @click.argument("schedules", nargs=-1, required=True)
 @click.option("--reason", default="", metavar="TEXT", help="For those who find it paused.")

@@ -19,6 +19,9 @@ from qanat.model.trigger import Trigger, zone
 SCHEDULE_HISTORY = 90 * 86_400.0
 """Seconds for which the ledger keeps a due run that has ended."""
 
+CANCELLED = "it was cancelled"
+"""The error of a run that people have ended."""
+
 
 class Catchup(StrEnum):
     """What becomes of due times that came while no scheduler ran, or the schedule was paused."""

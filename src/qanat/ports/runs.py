@@ -59,6 +59,13 @@ class Runs(Protocol):
         """
         ...
 
+    def cancel(self, schedule: str) -> list[DueRun]:
+        """End the runs of a schedule that have not ended: they have failed. Those that were.
+
+        Their processes find out by `renew_run`.
+        """
+        ...
+
     def trigger(self, schedules: Iterable[str]) -> list[DueRun]:
         """Let each of these schedules be due now, besides its due times; the new runs."""
         ...

@@ -75,6 +75,16 @@ class Scheduler:
         """
         return DueRuns(run_module("scheduled").trigger(self._current(), names))
 
+    def cancel_schedules(self, *names: str) -> DueRuns:
+        """End the runs of schedules that have not ended, within seconds; which ones these were.
+
+        They count as failed. Nothing is half-written.
+
+        Raises:
+            ScheduleNotFoundError: the spec has no such schedule; names the nearest.
+        """
+        return DueRuns(run_module("scheduled").cancel(self._current(), names))
+
     def resume_schedules(self, *names: str) -> tuple[str, ...]:
         """Let runs of schedules start again; none: of all. Which ones were paused.
 

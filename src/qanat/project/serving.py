@@ -11,7 +11,7 @@ from pathlib import Path
 from qanat.errors import LedgerLostError, QanatError
 from qanat.frozen import Frozen
 from qanat.model.event import Event, ProjectRead, Warned
-from qanat.model.schedule import SCHEDULE_HISTORY, Changes, DueRun, RunState
+from qanat.model.schedule import CANCELLED, SCHEDULE_HISTORY, Changes, DueRun, RunState
 from qanat.project.continuous import Watch
 from qanat.project.crew import Crew
 from qanat.project.stamps import stamps_of
@@ -170,6 +170,10 @@ class Serving:
         """Tell how runs have ended whose processes have."""
         for worker in self._crew.done():
             ended = self._project.session().ledger.run(worker.run.schedule, worker.run.due)
+            if ended is not None and ended.error == CANCELLED:
+                self._tell(Told("failed", ended, CANCELLED, worker.log))
+                self._ended.append(ended)
+                continue
             if ended is None or ended.token != worker.run.token:
                 continue  # another scheduler has taken it over
             if ended.state is RunState.WAITING:

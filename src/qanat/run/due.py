@@ -139,7 +139,7 @@ def _signs_of_life(session: Session, run: DueRun, stop: _Stop) -> Iterator[None]
             except QanatError:
                 continue  # the ledger may answer the next time
             if not ours:
-                stop.reason = "another process has taken it over"
+                stop.reason = "it was cancelled, or another process has taken it over"
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 

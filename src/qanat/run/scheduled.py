@@ -75,6 +75,18 @@ def trigger(session: Session, names: Sequence[str]) -> Sequence[DueRun]:
     return session.ledger.trigger(found)
 
 
+def cancel(session: Session, names: Sequence[str]) -> Sequence[DueRun]:
+    """End the runs of schedules that have not ended, within seconds.
+
+    Raises:
+        ScheduleNotFoundError: one is not declared; names the nearest.
+    """
+    found = [_declared(session, name) for name in names]
+    if not session.has_ledger:
+        return []
+    return [run for name in found for run in session.ledger.cancel(name)]
+
+
 def resume(session: Session, names: Sequence[str]) -> Sequence[str]:
     """Let runs of schedules start again; which of them were paused.
 

@@ -13,8 +13,15 @@ from dataclasses import replace
 from qanat.ledgers.sql.database import Row, Transaction
 from qanat.ledgers.sql.process import Process, this_process
 from qanat.ledgers.sql.reader import SqlLedgerReader
-from qanat.model.name import Named, fold
-from qanat.model.schedule import Board, Changes, DueRun, RunState, ScheduleRecord
+from qanat.model.name import Named, fold, same
+from qanat.model.schedule import (
+    CANCELLED,
+    Board,
+    Changes,
+    DueRun,
+    RunState,
+    ScheduleRecord,
+)
 
 _RUN = (
     "schedule, due, state, attempt, token, not_before, started, ended, error, update_id, alerted"
@@ -170,6 +177,21 @@ class SqlRuns(SqlLedgerReader):
             " ELSE typical * ? + ? END WHERE scope = ? AND schedule_key = ?",
             (took, 1 - _WEIGHT, took * _WEIGHT, self.scope, fold(run.schedule)),
         )
+
+    def cancel(self, schedule: str) -> list[DueRun]:
+        """End the runs of a schedule that have not ended: they have failed. Those that were."""
+        with self._database.writing() as transaction:
+            self._lock_schedules(transaction)
+            board = self._board(transaction)
+            runs = [run for run in board.open if same(run.schedule, schedule)]
+            # With another token, whoever works on them begins and ends nothing more.
+            transaction.write_all(
+                "UPDATE qanat_runs SET state = 'failed', error = ?, ended = ?, token = token + 1"
+                f" WHERE {_OURS}",
+                [(CANCELLED, board.now, *self._key(run)) for run in runs],
+            )
+        state, ended = RunState.FAILED, board.now
+        return [replace(r, state=state, error=CANCELLED, ended=ended, lost=False) for r in runs]
 
     def trigger(self, schedules: Iterable[str]) -> list[DueRun]:
         """Let each of these schedules be due now, besides its due times; the new runs."""
