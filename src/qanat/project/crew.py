@@ -35,30 +35,48 @@ _IDLE = 60.0
 
 
 class Worker(Frozen):
-    """A process, and the run that it works on or was the last to work on.
+    """A process that carries out runs.
 
     Args:
-        tasks: what it is sent runs by, and answers by.
-        since: when it was given the run, or was done with it; by the monotonic clock.
+        tasks: what it is sent runs by; it answers whenever it is ready for one.
+        since: when it was started, or became ready; by the monotonic clock.
     """
 
-    run: DueRun
-    log: Path
     process: ForkServerProcess
     tasks: Connection
     since: float
 
 
+class Job(Frozen):
+    """A run in the hands of a process.
+
+    Args:
+        log: the file with what the run tells.
+    """
+
+    run: DueRun
+    log: Path
+    worker: Worker
+
+
 class Crew:
-    """The processes that this one has started."""
+    """The processes that this one has started: they come, are ready, or work."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._busy: list[Worker] = []
-        self._idle: list[Worker] = []
+        self._coming: list[Worker] = []
+        self._ready: list[Worker] = []
+        self._jobs: list[Job] = []
 
-    def __len__(self) -> int:
-        return len(self._busy)
+    @property
+    def busy(self) -> int:
+        """How many work on a run."""
+        return len(self._jobs)
+
+    @property
+    def ready(self) -> int:
+        """How many can begin a run at once."""
+        return len(self._ready)
 
     def prepare(self, project: ProjectSpec) -> None:
         """Start the process that others are forked from, if it is not there."""
@@ -71,76 +89,85 @@ class Crew:
         self._context.set_forkserver_preload(["qanat.project.forked", *modules])
         forkserver.ensure_running()
 
-    def start(self, project: ProjectSpec, run: DueRun) -> Worker:
-        """Give a process a run that was claimed."""
-        log = _log(project, run)
-        while self._idle:
-            idle = self._idle.pop()
-            # It may have died since.
-            with suppress(OSError):
-                idle.tasks.send((run, str(log)))
-                return self._at_work(replace(idle, run=run, log=log))
-            _dismiss(idle)
-        ours, theirs = self._context.Pipe()
-        arguments = (theirs, str(project.root), project.environment)
-        process = self._context.Process(target=work, args=arguments, name="qanat worker")
-        process.start()
-        theirs.close()
-        ours.send((run, str(log)))
-        return self._at_work(Worker(run, log, process, ours, 0.0))
+    def grow(self, project: ProjectSpec, number: int) -> None:
+        """Let so many processes come, unless they do already.
 
-    def _at_work(self, worker: Worker) -> Worker:
-        self._busy.append(replace(worker, since=time.monotonic()))
-        return self._busy[-1]
+        A run is claimed only for a process that is ready: on a machine that is busy, its claim
+        could end before a process has started.
+        """
+        for _ in range(number - len(self._coming)):
+            ours, theirs = self._context.Pipe()
+            arguments = (theirs, str(project.root), project.environment)
+            process = self._context.Process(target=work, args=arguments, name="qanat worker")
+            process.start()
+            theirs.close()
+            self._coming.append(Worker(process, ours, time.monotonic()))
+
+    def start(self, project: ProjectSpec, run: DueRun) -> Job:
+        """Give a process that is ready a run that was claimed."""
+        job = Job(run, _log(project, run), self._ready.pop())
+        # If it has died since, `done` finds out.
+        with suppress(OSError):
+            job.worker.tasks.send((run, str(job.log)))
+        self._jobs.append(job)
+        return job
 
     def wait(self, seconds: float) -> None:
-        """Wait until one of them is done, at most for so many seconds."""
-        if self._busy:
-            ends = [end for w in self._busy for end in (w.tasks, w.process.sentinel)]
+        """Wait until one of them is ready, or has ended; at most for so many seconds."""
+        workers = [*self._coming, *(job.worker for job in self._jobs)]
+        ends = [end for w in workers for end in (w.tasks, w.process.sentinel)]
+        if ends:
             connection.wait(ends, seconds)
         else:
             time.sleep(seconds)
 
-    def done(self) -> Iterator[Worker]:
-        """Those that are done with their runs, or have ended; each once."""
+    def done(self) -> Iterator[Job]:
+        """The jobs that are done, or whose processes have ended; each once."""
+        for worker in self._coming[:]:
+            if self._heard(worker):
+                self._coming.remove(worker)
+        for job in self._jobs[:]:
+            if self._heard(job.worker):
+                self._jobs.remove(job)
+                yield job
         now = time.monotonic()
-        for worker in self._busy[:]:
-            if _answered(worker):
-                self._idle.append(replace(worker, since=now))
-            elif worker.process.exitcode is not None:
-                _dismiss(worker)
-            else:
-                continue
-            self._busy.remove(worker)
-            yield worker
-        for worker in [w for w in self._idle if now - w.since > _IDLE]:
-            self._idle.remove(worker)
+        for worker in [w for w in self._ready if now - w.since > _IDLE]:
+            self._ready.remove(worker)
             _dismiss(worker)
+
+    def _heard(self, worker: Worker) -> bool:
+        """True if a process is ready, which it is then counted among, or has ended."""
+        if _answered(worker):
+            self._ready.append(replace(worker, since=time.monotonic()))
+            return True
+        if worker.process.exitcode is not None:
+            _dismiss(worker)
+            return True
+        return False
 
     def end(self, patience: float) -> None:
-        """Wait for all of them; those that go on after so many seconds are told to stop."""
+        """Wait for all jobs; those that go on after so many seconds are told to stop."""
         self.dismiss()
         self._wait_all(patience)
-        for worker in self._busy:
-            if not worker.tasks.poll():
-                worker.process.terminate()
+        for job in self._jobs:
+            if not job.worker.tasks.poll():
+                job.worker.process.terminate()
         self._wait_all(_LAST)
-        for worker in self._busy:
-            if not worker.tasks.poll():
-                worker.process.kill()
-                worker.process.join()
+        for job in self._jobs:
+            _dismiss(job.worker)
 
     def dismiss(self) -> None:
-        """Let those go that are done with their runs."""
-        for worker in self._idle:
+        """Let those go that work on no run."""
+        for worker in (*self._ready, *self._coming):
             _dismiss(worker)
-        self._idle.clear()
+        self._ready.clear()
+        self._coming.clear()
 
     def _wait_all(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        for worker in self._busy:
+        for job in self._jobs:
             left = max(0.0, deadline - time.monotonic())
-            connection.wait([worker.tasks, worker.process.sentinel], left)
+            connection.wait([job.worker.tasks, job.worker.process.sentinel], left)
 
 
 def _answered(worker: Worker) -> bool:

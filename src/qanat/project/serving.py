@@ -135,18 +135,21 @@ class Serving:
         if self._watch.changed() and (reopened := self._watch.taken()) is not None:
             self._project.take_up(reopened)
             self._take_up()
-        ledger, free = self._project.session().ledger, self._slots - len(self._crew)
+        ledger, free = self._project.session().ledger, self._slots - self._crew.busy
         if time.monotonic() - self._forgot > _DAY:
             self._forgot = time.monotonic()
             ledger.forget_runs(ledger.board().now - SCHEDULE_HISTORY)
-        board, changes = ledger.advance(lambda b: self._scheduling.decide(b, free, until), ALIVE)
+        ready = min(free, self._crew.ready)
+        board, changes = ledger.advance(lambda b: self._scheduling.decide(b, ready, until), ALIVE)
         self._tell_of(changes)
         for run in changes.starts:
-            worker = self._crew.start(self._project.session().project, run)
-            self._tell(Told("started", run, log=worker.log))
+            job = self._crew.start(self._project.session().project, run)
+            self._tell(Told("started", run, log=job.log))
         if changes:
             return False  # look at once what has come of it
-        if once and not len(self._crew):
+        waiting = len(self._scheduling.decide(board, free, until).starts) if ready < free else 0
+        self._crew.grow(self._project.session().project, waiting)
+        if once and not waiting and not self._crew.busy:
             return True
         wakes = self._scheduling.wakes(board)
         self._crew.wait(_LOOK if wakes is None else min(_LOOK, max(0.0, wakes - board.now)))
@@ -168,19 +171,19 @@ class Serving:
 
     def _collect(self) -> None:
         """Tell how runs have ended whose processes have."""
-        for worker in self._crew.done():
-            ended = self._project.session().ledger.run(worker.run.schedule, worker.run.due)
+        for job in self._crew.done():
+            ended = self._project.session().ledger.run(job.run.schedule, job.run.due)
             if ended is not None and ended.error == CANCELLED:
-                self._tell(Told("failed", ended, CANCELLED, worker.log))
+                self._tell(Told("failed", ended, CANCELLED, job.log))
                 self._ended.append(ended)
                 continue
-            if ended is None or ended.token != worker.run.token:
+            if ended is None or ended.token != job.run.token:
                 continue  # another scheduler has taken it over
             if ended.state is RunState.WAITING:
-                kind = "stopped" if ended.attempt == worker.run.attempt else "retried"
+                kind = "stopped" if ended.attempt == job.run.attempt else "retried"
             elif ended.state in (RunState.SUCCEEDED, RunState.FAILED):
                 kind = ended.state.value
             else:
                 continue  # its process ended before it could tell: `decide` deals with that
             self._ended.append(ended)
-            self._tell(Told(kind, ended, ended.error or "", worker.log))
+            self._tell(Told(kind, ended, ended.error or "", job.log))

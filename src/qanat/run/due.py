@@ -40,7 +40,7 @@ def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> D
     scheduler comes next.
 
     Returns:
-        The run as it ended; None if it is no longer ours to begin or to end.
+        The run as it ended; None if it did not begin, as the claim no longer held.
     """
     declared = {s.name: s for s in session.project.schedules}
     schedule = declared.get(run.schedule)
@@ -53,10 +53,10 @@ def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> D
     stop = _Stop()
     with _stoppable(stop, schedule.timeout), _signs_of_life(session, begun, stop):
         ended = _updated(session, schedule, begun, observers, stop)
-    if ended.state is RunState.SUCCEEDED:
-        followers = [s.name for s in declared.values() if s.trigger.follows == run.schedule]
-        return ended if session.ledger.end_run(ended, followers) else None
-    return ended if session.ledger.end_run(ended) else None
+    done = ended.state is RunState.SUCCEEDED
+    followers = [s.name for s in declared.values() if s.trigger.follows == run.schedule]
+    session.ledger.end_run(ended, followers if done else ())
+    return ended
 
 
 def _updated(
