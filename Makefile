@@ -30,7 +30,7 @@ help:
 	@echo "make kafka-crash-test   kills, restarts and cuts at each step of an update with Kafka (an hour; goes on)"
 	@echo "make kafka-crash-sample what forty seconds of that suffice for"
 	@echo "make soak           100,000 epochs of a continuous update: rows, memory, time to open (hours)"
-	@echo "make scheduler-test two schedulers over 10,000 due times, with kills, sleeps and jumps of clocks (7 minutes)"
+	@echo "make scheduler-test two schedulers over 10,000 due times, with kills, sleeps and jumps of clocks (a quarter of an hour)"
 	@echo "make side-by-side   eight processes over forty datasets, with kills and sleeps (half an hour)"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"

@@ -39,12 +39,14 @@ class Found:
         faults: what is wrong, in words.
         due: due times that were recorded.
         begins: attempts that began.
+        again: those of runs that had begun before.
         slowest: the longest real time between a due time and the first begin of its run.
     """
 
     faults: list[str] = field(default_factory=list)
     due: int = 0
     begins: int = 0
+    again: int = 0
     slowest: float = 0.0
     kills: int = 0
     sleeps: int = 0
@@ -121,7 +123,7 @@ def campaign(
             process.join()
             crew[place] = start(place)
             found.kills += 1
-        elif what < 0.6:
+        elif what < 0.6 and process.is_alive():
             assert process.pid is not None
             os.kill(process.pid, signal.SIGSTOP)
             time.sleep(CLAIM * 1.5)
@@ -142,13 +144,15 @@ def campaign(
 
 
 def _settle(ledger: Ledger) -> None:
-    """Wait until nothing that is due by now is left to do."""
-    now, deadline = ledger.board().now, time.monotonic() + 60.0
-    while time.monotonic() < deadline:
+    """Wait until nothing that is due by now is left to do, as long as there is any progress."""
+    now, left, progress = ledger.board().now, -1, time.monotonic()
+    while time.monotonic() < progress + 60.0:
         board = ledger.board()
-        cursors = [r.cursor for r in board.schedules.values()]
-        if min(cursors) >= now - 1.0 and not [r for r in board.open if r.due <= now]:
+        waiting = sum(run.due <= now for run in board.open)
+        if min(r.cursor for r in board.schedules.values()) >= now - 1.0 and not waiting:
             return
+        if waiting != left:
+            left, progress = waiting, time.monotonic()
         time.sleep(0.1)
 
 
@@ -179,12 +183,12 @@ def _judge(
         else:
             ends[key] += 1
     found.begins = begins.total()
+    found.again = found.begins - len(begins)
     found.faults += [f"{key} ended {n} times" for key, n in ends.items() if n > 1]
-    now = board.now
     found.faults += [
         f"{r.schedule} {r.due} is {r.state.value}"
         for r in runs
-        if r.state is not RunState.SUCCEEDED and r.due <= now - 5.0
+        if r.state is not RunState.SUCCEEDED and r.due <= end
     ]
     for key, number in begins.items():
         if known[key].attempt < number:

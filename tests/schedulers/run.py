@@ -15,8 +15,8 @@ from tests.schedulers.campaign import campaign
 def main() -> int:
     """Run the campaign on SQLite and on PostgreSQL; tell what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--schedules", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=200.0)
+    parser.add_argument("--schedules", type=int, default=25)
+    parser.add_argument("--seconds", type=float, default=400.0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--ledger", choices=["sqlite", "postgresql"])

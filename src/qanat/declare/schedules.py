@@ -10,6 +10,7 @@ from zoneinfo import available_timezones
 
 from qanat.declare.document import Entry
 from qanat.errors import QanatError, SpecError, nearest
+from qanat.model.name import Named
 from qanat.model.schedule import Catchup, Schedule, Window
 from qanat.model.trigger import After, Cron, Every, Trigger, check_cron, zone
 from qanat.model.upkeep import parse_duration
@@ -156,7 +157,7 @@ def _pools(entry: Entry, problems: list[QanatError]) -> dict[str, int]:
 def _schedules(
     entry: Entry, pools: Mapping[str, int], problems: list[QanatError]
 ) -> tuple[Schedule, ...]:
-    found: list[Schedule] = []
+    found, seen = list[Schedule](), Named[str]()
     example = '{cron: "0 1 * * *"}'
     entries = _mapping("schedules", entry, f"{{nightly: {example}}}", problems) or {}
     for name, each in entries.items():
@@ -168,6 +169,10 @@ def _schedules(
                     wanted="letters, digits, _ and -, beginning with a letter or digit",
                 )
             )
+        elif (other := seen.setdefault(name, name)) != name:
+            text = f"{other!r} and {name!r} are one name of a schedule"
+            hint = "names differ by more than their case"
+            problems.append(SpecError(text, location=each.key_at, hint=hint))
         elif (keys := _mapping(f"schedule {name!r}", each, example, problems)) is not None:
             schedule = _schedule(name, each, keys, pools, problems)
             found += [] if schedule is None else [schedule]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import FrameType
 
 from qanat.errors import QanatError
+from qanat.model.name import Named, same
 from qanat.model.schedule import DueRun, RunState, Schedule
 from qanat.ports.observer import Observer
 from qanat.run.results import Selection, UpdateResult
@@ -42,7 +43,7 @@ def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> D
     Returns:
         The run as it ended; None if it did not begin, as the claim no longer held.
     """
-    declared = {s.name: s for s in session.project.schedules}
+    declared = Named({s.name: s for s in session.project.schedules})
     schedule = declared.get(run.schedule)
     if schedule is None:
         return None  # it is no longer declared; the scheduler finds out, too
@@ -54,7 +55,7 @@ def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> D
     with _stoppable(stop, schedule.timeout), _signs_of_life(session, begun, stop):
         ended = _updated(session, schedule, begun, observers, stop)
     done = ended.state is RunState.SUCCEEDED
-    followers = [s.name for s in declared.values() if s.trigger.follows == run.schedule]
+    followers = [s.name for s in declared.values() if same(s.trigger.follows or "", run.schedule)]
     session.ledger.end_run(ended, followers if done else ())
     return ended
 

@@ -105,6 +105,7 @@ def test_an_environment_has_schedules_of_its_own(tmp_path: Path) -> None:
         ("a: {after: b}", "which is no schedule"),
         ("a: {after: c}\n  b: {after: a}\n  c: {after: b}", "a after c after b after a"),
         ("a: {after: a}", "a after a"),
+        ("a: {every: 1 hour}\n  A: {every: 1 hour}", "'a' and 'A' are one name of a schedule"),
         ("a b: {every: 1 hour}", "schedule name 'a b' cannot be used"),
         ("a: often", "schedule 'a' is not a mapping"),
     ],

@@ -7,7 +7,8 @@ clock goes wrong starts nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from qanat.ledgers.sql.database import Row, Transaction
@@ -46,19 +47,25 @@ class SqlRuns(SqlLedgerReader):
         board = self.board()
         if not (changes := decide(board)):
             return board, changes
-        with self._database.writing() as transaction:
-            self._lock_schedules(transaction)
+        with self._scheduling() as transaction:
             board = self._board(transaction)
             changes = decide(board)
             return board, self._write(transaction, board.now, changes, seconds)
 
-    def _lock_schedules(self, transaction: Transaction) -> None:
-        transaction.write(
-            "INSERT INTO qanat_serving (scope) VALUES (?) ON CONFLICT (scope) DO NOTHING",
-            (self.scope,),
-        )
-        locks = self._database.locks_rows
-        transaction.read(f"SELECT scope FROM qanat_serving WHERE scope = ? {locks}", (self.scope,))
+    @contextmanager
+    def _scheduling(self) -> Iterator[Transaction]:
+        """Begin a transaction that writes to several rows, while no other such one goes on.
+
+        Without a turn, PostgreSQL would end one of two that wait for each other's rows.
+        """
+        with self._database.writing() as transaction:
+            transaction.write(
+                "INSERT INTO qanat_serving (scope) VALUES (?) ON CONFLICT (scope) DO NOTHING",
+                (self.scope,),
+            )
+            locked = f"SELECT scope FROM qanat_serving WHERE scope = ? {self._database.locks_rows}"
+            transaction.read(locked, (self.scope,))
+            yield transaction
 
     def _board(self, transaction: Transaction) -> Board:
         now = transaction.now()
@@ -149,7 +156,7 @@ class SqlRuns(SqlLedgerReader):
 
     def end_run(self, run: DueRun, followers: Iterable[str] = ()) -> bool:
         """Record how an attempt has ended; False if the run is another's by now."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             now = transaction.now()
             over = run.state is not RunState.WAITING
             ended = transaction.write(
@@ -180,8 +187,7 @@ class SqlRuns(SqlLedgerReader):
 
     def cancel(self, schedule: str) -> list[DueRun]:
         """End the runs of a schedule that have not ended: they have failed. Those that were."""
-        with self._database.writing() as transaction:
-            self._lock_schedules(transaction)
+        with self._scheduling() as transaction:
             board = self._board(transaction)
             runs = [run for run in board.open if same(run.schedule, schedule)]
             # With another token, whoever works on them begins and ends nothing more.
@@ -195,7 +201,7 @@ class SqlRuns(SqlLedgerReader):
 
     def trigger(self, schedules: Iterable[str]) -> list[DueRun]:
         """Let each of these schedules be due now, besides its due times; the new runs."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             now = transaction.now()
             runs = [DueRun(name, now) for name in schedules]
             self._add(transaction, runs)
@@ -252,7 +258,7 @@ class SqlRuns(SqlLedgerReader):
 
     def resume_schedules(self, schedules: Iterable[str]) -> list[str]:
         """Let runs start again; those of these schedules that were paused."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             return [
                 name
                 for name in schedules
@@ -270,7 +276,7 @@ class SqlRuns(SqlLedgerReader):
 
     def forget_runs(self, before: float) -> None:
         """Forget runs that ended before a moment."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             transaction.write(
                 "DELETE FROM qanat_runs WHERE scope = ? AND ended < ?", (self.scope, before)
             )
