@@ -54,9 +54,10 @@ class SqlRuns(SqlLedgerReader):
 
     @contextmanager
     def _scheduling(self) -> Iterator[Transaction]:
-        """Begin a transaction that writes to several rows, while no other such one goes on.
+        """Begin a transaction that writes to runs, while no other such one goes on.
 
-        Without a turn, PostgreSQL would end one of two that wait for each other's rows.
+        Without taking turns in PostgreSQL, a run could begin after a scheduler has read that its
+        claim has expired, and two transactions could wait for each other's rows.
         """
         with self._database.writing() as transaction:
             transaction.write(
@@ -132,7 +133,7 @@ class SqlRuns(SqlLedgerReader):
 
     def begin_run(self, run: DueRun, seconds: float) -> DueRun | None:
         """Begin a claimed run in this process; None if the claim does not hold any more."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             now = transaction.now()
             owner = _owner_values(now + seconds, this_process())
             begun = transaction.write(
@@ -147,7 +148,7 @@ class SqlRuns(SqlLedgerReader):
 
     def renew_run(self, run: DueRun, seconds: float) -> bool:
         """Give a sign of life of a run that has begun; False if it is another's by now."""
-        with self._database.writing() as transaction:
+        with self._scheduling() as transaction:
             renewed = transaction.write(
                 f"UPDATE qanat_runs SET expires = ? WHERE {_OURS} AND state = 'running'",
                 (transaction.now() + seconds, *self._key(run)),
