@@ -7,7 +7,8 @@ import shlex
 
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)"
-    r"|export contract|import checks|run|validate|plan|test|backtest|query|show|lineage|diff"
+    r"|schedules (?:list|runs|trigger|cancel|pause|resume)|export contract|import checks"
+    r"|run|serve|validate|plan|test|backtest|query|show|lineage|diff"
     r"|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
