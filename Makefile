@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
 .PHONY: help demo test test-services crash-test crash-sample side-by-side lint format docs clean
-.PHONY: object-crash-test object-crash-sample kafka-crash-test kafka-crash-sample soak
+.PHONY: object-crash-test object-crash-sample kafka-crash-test kafka-crash-sample soak scheduler-test
 .PHONY: bench bench-peers bench-compare
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo "make kafka-crash-test   kills, restarts and cuts at each step of an update with Kafka (an hour; goes on)"
 	@echo "make kafka-crash-sample what forty seconds of that suffice for"
 	@echo "make soak           100,000 epochs of a continuous update: rows, memory, time to open (hours)"
+	@echo "make scheduler-test two schedulers over 10,000 due times, with kills, sleeps and jumps of clocks (a quarter of an hour)"
 	@echo "make side-by-side   eight processes over forty datasets, with kills and sleeps (half an hour)"
 	@echo "make lint           ruff and mypy"
 	@echo "make format         let ruff repair what it can"
@@ -106,6 +107,10 @@ kafka-crash-sample: $(VENV)/.dev
 # `make soak ARGS='--epochs 2000'` for fewer.
 soak: $(VENV)/.dev
 	@$(BIN)/python -m tests.soak.run $(ARGS)
+
+# `make scheduler-test ARGS='--ledger sqlite --seconds 20 --seed 7'` for a part of it.
+scheduler-test: $(VENV)/.dev
+	@$(BIN)/python -m tests.schedulers.run $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

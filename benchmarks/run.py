@@ -48,6 +48,7 @@ NAMES = (
     "kafka_latency",
     "nexmark",
     "state_keys",
+    "schedules",
 )
 
 

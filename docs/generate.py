@@ -33,6 +33,7 @@ from qanat.declare import (
     checks,
     columns,
     properties,
+    schedules,
     settings,
     types as column_types,
 )
@@ -183,6 +184,17 @@ def spec() -> Lines:
     rows.append([code("environments"), "", "name → any of these keys but `name`, and `from`"])
     yield from table(["Key", "Default", "Meaning"], rows)
     yield one_line(document(text.parse_size).split("\n\n")[1])
+    yield ""
+    yield "## Schedules"
+    yield ""
+    yield "`schedules` has a mapping for each schedule, with one of `cron`, `every` and `after`."
+    yield "[Update by schedules](../how-to/schedule.md) shows them at work."
+    yield ""
+    rows = [
+        [code(key), wanted, meaning]
+        for key, ((_, wanted), meaning) in schedules.SCHEDULE_KEYS.items()
+    ]
+    yield from table(["Key", "Value", "Meaning"], rows)
     yield ""
     yield "## Environments"
     yield ""

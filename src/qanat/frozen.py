@@ -97,6 +97,15 @@ class Frozen:
 setattr(Frozen, _LAST, _Later(_LAST))
 
 
+def compile_all() -> None:
+    """Compile all classes that are known by now, for processes that are forked from this one."""
+    waiting = [*Frozen.__subclasses__()]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        _compile(kind)
+
+
 def _compile(kind: type[Frozen]) -> None:
     if kind is Frozen:
         raise TypeError("Frozen is the base of dataclasses, and has no instances")

@@ -116,6 +116,16 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
         LedgerError: the ledger cannot be opened.
         TableTooNewError: a newer version of Qanat wrote the ledger.
     """
+    place = private / "ledger.db" if url is None else url
+    return cast("Ledger", imported(ledger_kind(url).ledger)(place, scope))
+
+
+def ledger_kind(url: str | None) -> LedgerKind:
+    """The kind of a ledger by its URL; None for a SQLite file.
+
+    Raises:
+        OptionError: the URL is of no supported database.
+    """
     scheme = "" if url is None else urlsplit(url).scheme
     fits = (k for k in ledgers() if (scheme in k.schemes if url else not k.schemes))
     kind = next(fits, None)
@@ -126,8 +136,7 @@ def open_ledger(url: str | None, private: Path, scope: str) -> Ledger:
             wanted=" or ".join(f"{s}://…" for s in schemes) + ", or no URL for SQLite",
             nearest=nearest(scheme, schemes),
         )
-    place = private / "ledger.db" if url is None else url
-    return cast("Ledger", imported(kind.ledger)(place, scope))
+    return kind
 
 
 def _adapter(kind: str, name: str) -> Any:

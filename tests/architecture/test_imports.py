@@ -81,6 +81,12 @@ except SystemExit as end:
     assert end.code == 0, end.code
 print(*{name.partition(".")[0] for name in sys.modules}, sep=",")
 """
+SPEC = """
+name: quick
+libraries: ['*.sql']
+schedules:
+  nightly: {cron: 0 1 * * *, between: 01:00-05:00, skip_dates: [2026-12-25], done_by: 06:00}
+"""
 SQL = """
 CREATE STREAMING TABLE bronze (
   CONSTRAINT positive EXPECT (amount > 0) ON VIOLATION QUARANTINE ROW
@@ -134,7 +140,7 @@ class Program:
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """In a project that is up to date."""
     project = tmp_path_factory.mktemp("project")
-    (project / "qanat.yml").write_text("name: quick\nlibraries: ['*.sql']\n")
+    (project / "qanat.yml").write_text(SPEC)
     (project / "tables.sql").write_text(SQL)
     (project / "data").mkdir()
     (project / "data" / "1.csv").write_text("id,amount\n1,2\n2,-1\n")

@@ -324,6 +324,37 @@ def test_pause(shop: Any) -> None:
     assert shop.type("qanat resume --output json") == 0
 
 
+SCHEDULES = """\
+name: shop
+schedules:
+  yearly: {cron: 0 0 1 1 *, select: silver_orders}
+  report: {after: yearly, timezone: Europe/Berlin, done_by: 06:00}
+"""
+WRONG_SCHEDULES = """\
+name: shop
+schedules:
+  a: {cron: 61 * * * *}
+  b: {evry: 1 hour}
+  c: {every: 1 hour, timezone: Europe/Berlim}
+  d: {after: e}
+"""
+
+
+def test_schedules(shop: Any) -> None:
+    assert shop.type("qanat schedules list") == 0
+    assert shop.type("qanat serve --once") == 0
+    shop.file("qanat.yml", SCHEDULES)
+    assert shop.type("qanat serve --once") == 0
+    assert shop.type("qanat schedules runs") == 0
+    assert shop.type("qanat schedules pause yearli") == 2
+    assert shop.type("qanat schedules pause yearly --reason 'the shop is being moved'") == 0
+    assert shop.type("qanat schedules list --output json") == 0
+    assert shop.type("qanat schedules resume yearly") == 0
+    assert shop.type("qanat schedules resume --output json") == 0
+    shop.file("qanat.yml", WRONG_SCHEDULES)
+    assert shop.type("qanat validate") == 2
+
+
 def test_doctor(terminal: Any) -> None:
     assert terminal.type("qanat doctor") == 0
     assert terminal.type("qanat init .") == 0

@@ -162,6 +162,8 @@ COMMANDS = {
     "validate": "Check the whole project without running it.",
     "plan": "Show what an update would do, and why.",
     "run": "Bring the datasets up to date.",
+    "serve": "Update datasets when their schedules are due.",
+    "schedules": "See when datasets are updated; pause and resume schedules.",
     "test": "Check expectations on the stored tables; run unit tests.",
     "backtest": "Try checks on the rows of past updates.",
     "suggest": "Suggest checks by what the tables have.",
@@ -190,7 +192,6 @@ COMMANDS = {
 
 LATER = {
     "backfill": "run a selection again with `qanat run --full-refresh TABLE`",
-    "serve": "look at results with `qanat show`, `qanat lineage` and `qanat history`",
 }
 """Commands of a later release, with what to do until then."""
 

@@ -2,8 +2,8 @@
 
 Read `files` (where the spec and the project's files are) and `spec` first (`document` is YAML with
 places, `settings` has the keys that it may have, `environments` what may differ by environment,
-`storages` where their tables are, `observers` who is told of updates), then `library`, which loads
-the files.
+`storages` where their tables are, `observers` who is told of updates, `schedules` when datasets
+are updated), then `library`, which loads the files.
 
 SQL: `statements` moves a `cursor` over the words of a statement and parses its parts with
 `columns`, `checks` (with `rules`), `properties`, `types`, `auto_cdc` and `merge_into`. Python:

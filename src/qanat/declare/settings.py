@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from qanat.declare.document import Entry
 from qanat.declare.files import DEFAULT_LIBRARIES
@@ -12,6 +13,9 @@ from qanat.errors import Location, OptionError, QanatError, SpecError
 from qanat.frozen import Frozen
 from qanat.model.adapter import Option, OptionTable, ValueType
 from qanat.model.pipeline import Drift, ProjectSpec
+
+if TYPE_CHECKING:
+    from qanat.model.schedule import Schedule
 
 
 class Settings(Frozen):
@@ -37,6 +41,8 @@ class Settings(Frozen):
     observers: Mapping[str, Any] = field(default_factory=dict)
     reports: str | None = None
     keep_reports: int = ProjectSpec.keep_reports
+    schedules: tuple[Schedule, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
 
 
 SETTINGS = OptionTable(
@@ -110,6 +116,8 @@ SETTINGS = OptionTable(
             type=ValueType.COUNT,
             least=1,
         ),
+        Option("schedules", "when which datasets are updated by `qanat serve`"),
+        Option("pools", "how many runs of schedules may work at a time, by name of a pool"),
     ),
 )
 """All keys that an author may write."""
@@ -119,6 +127,9 @@ MAPPINGS = ("configuration", "storage_options")
 """The keys whose values are mappings of texts."""
 SECTIONS = ("observers",)
 """The keys whose values are mappings that a module of their own reads."""
+_SCHEDULING = ("schedules", "pools")
+NESTED = (*MAPPINGS, *SECTIONS, *_SCHEDULING)
+"""The keys whose values do not fit into one text."""
 
 
 def validated(
@@ -136,17 +147,14 @@ def validated(
     """
     found: dict[str, Any] = {}
     before = len(problems)
-    for key, entry in entries.items():
-        if entry.value is None or key in SECTIONS:
-            continue
-        if key == "libraries":
-            found[key] = _globs(entry, problems)
-        elif key == "allowed_folders":
-            found[key] = _folders(entry, problems)
-        elif key in MAPPINGS:
-            found[key] = _texts(key, entry, problems)
-        else:
-            found[key] = _checked(key, entry, problems)
+    given = {key: entry for key, entry in entries.items() if entry.value is not None}
+    for key, entry in given.items():
+        if key not in (*SECTIONS, *_SCHEDULING):
+            found[key] = _value(key, entry, problems)
+    if any(key in given for key in _SCHEDULING):
+        # Imported only here: few projects have schedules, and most commands do without.
+        scheduling = import_module("qanat.declare.schedules").scheduling
+        found |= scheduling(given.get("schedules"), given.get("pools"), problems)
     for option in SETTINGS.options:
         if option.required and option.name not in found:
             text = f"{option.name!r} is missing"
@@ -156,6 +164,16 @@ def validated(
     if "schema_drift" in found:
         found["schema_drift"] = Drift(found["schema_drift"])
     return Settings(**found)
+
+
+def _value(key: str, entry: Entry, problems: list[QanatError]) -> Any:
+    if key == "libraries":
+        return _globs(entry, problems)
+    if key == "allowed_folders":
+        return _folders(entry, problems)
+    if key in MAPPINGS:
+        return _texts(key, entry, problems)
+    return _checked(key, entry, problems)
 
 
 def _checked(key: str, entry: Entry, problems: list[QanatError]) -> Any:

@@ -19,7 +19,7 @@ from qanat.declare.environments import (
 )
 from qanat.declare.files import SDP_SPECS
 from qanat.declare.observers import observers_of
-from qanat.declare.settings import KEYS, MAPPINGS, SECTIONS, Settings, validated
+from qanat.declare.settings import KEYS, NESTED, SECTIONS, Settings, validated
 from qanat.declare.storages import check_apart, check_storage, check_storages, location
 from qanat.errors import Location, OptionError, ProblemsError, QanatError, SpecError, nearest
 from qanat.model.anomaly import ANOMALIES, OnAnomaly
@@ -169,6 +169,8 @@ def load_project(
         observers=told,
         reports=None if chosen.reports is None else spec.parent / chosen.reports,
         keep_reports=chosen.keep_reports,
+        schedules=chosen.schedules,
+        pools=chosen.pools,
     )
 
 
@@ -239,11 +241,10 @@ def _overrides(environ: Mapping[str, str], merged: Entries, problems: list[Qanat
             names = present.value if present and isinstance(present.value, dict) else {}
             spelled = rest if rest in names else Names(names).find(rest) or rest
             configuration[spelled] = entry
-        elif key in KEYS and key not in (*MAPPINGS, *SECTIONS) and not rest:
+        elif key in KEYS and key not in NESTED and not rest:
             found[key] = entry
         else:
-            single = (k for k in KEYS if k not in (*MAPPINGS, *SECTIONS))
-            known = [f"{_OVERRIDE}{k.upper()}" for k in single]
+            known = [f"{_OVERRIDE}{k.upper()}" for k in KEYS if k not in NESTED]
             known.append(f"{_OVERRIDE}CONFIGURATION__NAME")
             problems.append(
                 SpecError(

@@ -17,6 +17,7 @@
     │   ├── CommandLineError            Q1013
     │   ├── UpdateNotFoundError         Q1014
     │   ├── BreakingChangeError         Q1015
+    │   ├── ScheduleNotFoundError       Q1016
     │   └── ProblemsError               Q1099
     ├── ContractError                   Q2000  the data broke a declared promise
     │   ├── ExpectationFailedError      Q2001
@@ -114,6 +115,7 @@ from qanat.errors.declaration import (
     ProblemsError,
     PythonFileError,
     QueryError,
+    ScheduleNotFoundError,
     SpecError,
     SpecNotFoundError,
     SqlSyntaxError,
@@ -192,6 +194,7 @@ __all__ = [
     "ResetError",
     "RowsLostError",
     "RunError",
+    "ScheduleNotFoundError",
     "SchemaDriftError",
     "SchemaMismatchError",
     "SelectionError",

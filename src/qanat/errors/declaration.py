@@ -107,6 +107,12 @@ class BreakingChangeError(DeclarationError):
     code = "Q1015"
 
 
+class ScheduleNotFoundError(DeclarationError):
+    """The command line names a schedule that the spec does not have."""
+
+    code = "Q1016"
+
+
 class ProblemsError(DeclarationError):
     """Several problems, reported together.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qanat.errors import Location
@@ -20,6 +20,9 @@ from qanat.model.name import Named, Names, fold, same
 from qanat.model.observer import DeclaredObserver
 from qanat.model.query import Query
 from qanat.model.schema import NO_COLUMNS, Schema
+
+if TYPE_CHECKING:
+    from qanat.model.schedule import Schedule
 
 TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
@@ -232,6 +235,8 @@ class ProjectSpec(Frozen):
         senders: by name, the configuration of each other environment that sends to sinks.
         observers: who else is told of what updates do.
         reports: the folder for pages of updates, of which the newest `keep_reports` stay.
+        schedules: when which datasets are updated by `qanat serve`.
+        pools: how many runs of schedules may work at a time, by name of a pool.
     """
 
     name: str
@@ -260,6 +265,8 @@ class ProjectSpec(Frozen):
     observers: tuple[DeclaredObserver, ...] = ()
     reports: Path | None = None
     keep_reports: int = 30
+    schedules: tuple[Schedule, ...] = ()
+    pools: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def tables(self) -> str:

@@ -25,12 +25,13 @@ from qanat.ports.outbox import Outbox
 from qanat.ports.pauses import Pauses
 from qanat.ports.requests import Requests
 from qanat.ports.retention import Retention
+from qanat.ports.runs import Runs
 
 BUSY_SECONDS = 30.0
 """Seconds that a ledger waits for another process's transaction; each takes milliseconds."""
 
 
-class Ledger(Pauses, Requests, MetricsHistory, Outbox, Retention, Protocol):
+class Ledger(Pauses, Requests, Runs, MetricsHistory, Outbox, Retention, Protocol):
     """What is recorded of one project and environment.
 
     Every method that writes is durable on return, except `keep`.

@@ -95,7 +95,7 @@ class Continuous:
         asked, stop = selection(select), stop or threading.Event()
         self._current()
         reload = reload or threading.Event()
-        watch = _Watch(lambda: stamps_of(self.session), self._reopened, reload, observers)
+        watch = Watch(lambda: stamps_of(self.session), self._reopened, reload, observers)
         module, begun, pause = run_module("continuous"), _Begun(), _FIRST_PAUSE
         ending, totals = module.Ending(stop, patience, watch.changed), dict[str, Any]()
         first = time.monotonic()
@@ -138,7 +138,7 @@ class _Begun:
         self.seen = self.seen or isinstance(event, UpdateStarted)
 
 
-class _Watch:
+class Watch:
     """Looks whether the files of a project declare something else by now."""
 
     def __init__(

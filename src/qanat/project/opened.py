@@ -13,6 +13,7 @@ from qanat.project.continuous import Continuous
 from qanat.project.pages import keep_page
 from qanat.project.quality import Quality
 from qanat.project.relation import Query
+from qanat.project.schedules import Scheduler
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import (
     Events,
@@ -37,7 +38,7 @@ _FRESH = 1.0
 """Seconds for which declarations of Python files count without running the files again."""
 
 
-class Project(Continuous, Quality, Upkeep):
+class Project(Continuous, Scheduler, Quality, Upkeep):
     """A project with one environment's settings. `qanat.open` makes it.
 
     Where datasets are selected, a name may be a glob; `+name` adds all upstream, `name+` all

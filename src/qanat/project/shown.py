@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qanat.model import comparison, profile, upkeep as model
 from qanat.model.backtest import Backtest
@@ -29,6 +29,10 @@ from qanat.run.results import (
     ReplayResult,
     UpdateEvents,
 )
+
+if TYPE_CHECKING:
+    from qanat.model.schedule import DueRun
+    from qanat.run.scheduled import Scheduled
 
 Shown = TypeVar("Shown")
 
@@ -317,6 +321,26 @@ class Paused(tuple[Pause, ...]):
 
     def _repr_html_(self) -> str:
         return str(report("pauses").pauses_html(self))
+
+
+class Schedules(tuple["Scheduled", ...]):
+    """The schedules of a spec, each with `schedule`, `next`, `last`, `paused`, `reason`."""
+
+    def __str__(self) -> str:
+        return str(report("schedules").schedules_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("schedules").schedules_html(self))
+
+
+class DueRuns(tuple["DueRun", ...]):
+    """Due runs of schedules, each with `schedule`, `due`, `state`, `attempt`, `error` and more."""
+
+    def __str__(self) -> str:
+        return str(report("schedules").runs_text(self))
+
+    def _repr_html_(self) -> str:
+        return str(report("schedules").runs_html(self))
 
 
 class Renaming(results.MoveResult):

@@ -6,10 +6,10 @@ writes errors, `aim` completes the commands in their hints. Then one module for 
 its shapes, its text and its HTML: `validation`, `plan`, `update`, `checks` (with `unit_tests`),
 `backtest`, `suggest`, `contract`, `table`, `overview`, `lineage`, `diff`, `profile`, `history`,
 `metrics`, `anomalies`, `events` (in the words of `narrative`), `openlineage` (for catalogs),
-`quarantine`, `promotion`, `upkeep`, `state`, `pauses`, `move` and `doctor`. `account` is the page
-of an update (`severity` orders the rules in both). `html` has the pieces that notebooks show,
-`page` the frame of HTML files, `plots` what is drawn there, `drawing` the picture of a graph,
-`delimited` writes CSV.
+`quarantine`, `promotion`, `upkeep`, `state`, `pauses`, `schedules`, `move` and `doctor`. `account`
+is the page of an update (`severity` orders the rules in both). `html` has the pieces that
+notebooks show, `page` the frame of HTML files, `plots` what is drawn there, `drawing` the picture
+of a graph, `delimited` writes CSV.
 
 `report.document(name, value)` and `report.schema(name)` are what a program outside calls. They are
 imported when first used: a command that only prints text needs neither.

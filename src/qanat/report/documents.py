@@ -29,6 +29,7 @@ from qanat.report import (
     plan,
     promotion,
     quarantine,
+    schedules,
     state,
     suggest,
     table,
@@ -102,6 +103,8 @@ DOCUMENTS: dict[str, Shape] = {
     "maintenance": upkeep.MAINTENANCE,
     "pauses": pauses.PAUSES,
     "resumed": pauses.RESUMED,
+    "schedules": schedules.SCHEDULES,
+    "due_runs": schedules.DUE_RUNS,
     "doctor": doctor.DOCTOR,
 }
 """What a command prints, by name; `qanat.crash` has one of its own."""
@@ -129,6 +132,7 @@ SHAPES = Shapes(
     *doctor.PARTS,
     *upkeep.PARTS,
     *pauses.PARTS,
+    *schedules.PARTS,
 )
 """Everything that may stand in a document."""
 

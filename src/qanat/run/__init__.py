@@ -27,9 +27,8 @@ quarantines and states. `commits` numbers epochs, makes one visible or takes hal
 quarantine, `pausing` a dataset of which too much has (`windows`: or of which too many break a
 check; `sums` is what epochs add up to); `watching` looks for what is out of the ordinary with one,
 `silence` for what has not come, and `clocked` checks rules that time alone violates; `replay` is
-an epoch whose rows come out of it. `recovery`
-deals with what a crash left; `defined` is what the ledger is to know of a dataset by an epoch that
-is not its update's last.
+an epoch whose rows come out of it. `recovery` deals with what a crash left; `defined` is what the
+ledger is to know of a dataset by an epoch that is not its update's last.
 
 `promote` is an epoch whose rows another environment has computed: `handover` says what is taken
 over with them, `carry` adds the rows that wait there in quarantine.
@@ -43,16 +42,17 @@ go through its `diary` to the ledger, to whoever watches, and to the observers o
 (`observing`), each of which has a `courier`; `portraits` are what these may ask about datasets.
 `update` takes all datasets, in parallel. `continuous` is an update that does not end: it looks at
 datasets again and again, in the order of its `agenda` (`looks` are what it looks at besides;
-`lending` lets other updates in). `quarantine` shows quarantined rows and replays them, `discard`
-throws them away; `origins` finds out which lines of source files they were, `export` has them for
-other programs. `rename` and `drop` give things other names or remove them: `names` says by which
-ones they are known, `moves` carries out what was decided. The rest answers questions without
-writing: `validate`, `look` (at what is `known`), `keeping` (what flows keep), `overview`,
-`accounting` (an `account` of one update), `query`, `diff`, `lineage`, `profile` (both of a
-`subject`; `profiles` has those that updates keep), `contract` (for others), `expectations` (which
-makes what is `checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes them
-from live data), `backtest` (checks on the rows that past epochs have `brought`: `trying` one
-epoch, comparing it `among` others), `suggest` (checks by the `evidence` of older rows, tried on
-what is `held_out`), `doctor` and `installation`; `stored` finds the tables they ask about,
-`results` is what they return.
+`lending` lets other updates in). `scheduling` decides which runs of schedules are due (by a
+`timetable`) and start, `due` carries one out, and `scheduled` shows them. `quarantine` shows
+quarantined rows and replays them, `discard` throws them away; `origins` finds out which lines of
+source files they were, `export` has them for other programs. `rename` and `drop` give things other
+names or remove them: `names` says by which ones they are known, `moves` carries out what was
+decided. The rest answers questions without writing: `validate`, `look` (at what is `known`),
+`keeping` (what flows keep), `overview`, `accounting` (an `account` of one update), `query`,
+`diff`, `lineage`, `profile` (both of a `subject`; `profiles` has those that updates keep),
+`contract` (for others), `expectations` (which makes what is `checked`), `unit_tests` (on a
+`stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the rows
+that past epochs have `brought`: `trying` one epoch, comparing it `among` others), `suggest`
+(checks by the `evidence` of older rows, tried on what is `held_out`), `doctor` and `installation`;
+`stored` finds the tables they ask about, `results` is what they return.
 """

@@ -17,6 +17,7 @@ from collections import UserDict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import field, fields, is_dataclass
+from datetime import date, time
 from functools import cache
 from hashlib import blake2b
 from importlib import import_module
@@ -314,6 +315,13 @@ def decode(data: bytes) -> object:
     return _Decoder(BytesIO(data)).load()
 
 
+_PLAIN: Mapping[tuple[str, str], type] = {
+    ("pathlib", "Path"): Path,
+    ("datetime", "date"): date,
+    ("datetime", "time"): time,
+}
+
+
 class _Encoder(Pickler):
     def reducer_override(self, value: Any) -> Any:
         """How to make a value again: pickle's own way with dataclasses is three times slower."""
@@ -326,9 +334,9 @@ class _Encoder(Pickler):
 
 class _Decoder(Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """A class of the model, or of paths."""
-        if (module, name) == ("pathlib", "Path"):
-            return Path
+        """A class of the model, of paths, or of moments."""
+        if (known := _PLAIN.get((module, name))) is not None:
+            return known
         # Only what this program itself writes: a file must not choose what is imported.
         named = getattr(import_module(module), name) if f"{module}.".startswith(_OURS) else None
         if not isinstance(named, type) or named.__module__ != module:

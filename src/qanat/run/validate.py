@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from qanat.errors import Problems
+from qanat.errors import Problems, SelectionError
 from qanat.model.name import Named
+from qanat.model.schedule import Schedule
 from qanat.model.schema import Schema
+from qanat.planning.graph import select
 from qanat.run.kept import problems_of_kept_rows
 from qanat.run.mistakes import check, place
 from qanat.run.results import Validation
@@ -30,6 +32,9 @@ def validate(session: Session) -> Validation:
         if checked.schema is not None:
             known[name] = checked.schema
     problems += problems_of_kept_rows(session, wrong)
+    for schedule in session.project.schedules:
+        with problems.collecting():
+            check_selection(session, schedule)
     problems.sort(key=place)
     stored = [session.pipeline.dataset(n) for n in session.graph.order]
     return Validation(
@@ -39,6 +44,19 @@ def validate(session: Session) -> Validation:
         expectations=sum(len(d.expectations) for d in session.pipeline.datasets),
         notes=tuple(map(str, session.pipeline.notes)),
     )
+
+
+def check_selection(session: Session, schedule: Schedule) -> None:
+    """Check that a schedule selects something.
+
+    Raises:
+        SelectionError: a name matches nothing; says where the schedule is.
+    """
+    try:
+        select(session.graph, session.pipeline, schedule.select)
+    except SelectionError as error:
+        error.location = schedule.location
+        raise
 
 
 def _knows_functions(session: Session, problems: Problems) -> bool:

@@ -46,6 +46,13 @@ def odd(columns: dict[str, list[Any]]) -> Callable[[Path], None]:
     return write
 
 
+def scheduled(hint: str, wrong: str, right: str) -> Case:
+    """Schedules that the hint says how to write."""
+    spec = "name: shop\nschedules: {}\n"
+    wrongly, rightly = {"qanat.yml": spec.format(wrong)}, {"qanat.yml": spec.format(right)}
+    return Case("qanat validate", hint, before=(wrongly,), follow=rightly)
+
+
 CASES = {
     # -- observers -------------------------------------------------------------------------------
     "certificates are verified": Case(
@@ -59,6 +66,17 @@ CASES = {
         "an event is posted until it is taken: see `keep`",
         before=({"qanat.yml": HOOKED.format("retries: 5")},),
         follow={"qanat.yml": HOOKED.format("keep: 2 days")},
+    ),
+    # -- schedules -------------------------------------------------------------------------------
+    "schedules in a circle": scheduled(
+        "give one of them a cron or an interval",
+        "{a: {after: b}, b: {after: a}}",
+        "{a: {after: b}, b: {every: 1 hour}}",
+    ),
+    "schedules of one name": scheduled(
+        "names differ by more than their case",
+        "{a: {every: 1 hour}, A: {every: 1 hour}}",
+        "{a: {every: 1 hour}, b: {every: 1 hour}}",
     ),
     # -- promotions ------------------------------------------------------------------------------
     "promote what is behind": Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ import qanat
 from qanat.cli.template import contents
 from qanat.errors import Location, ProblemsError, QanatError, SpecError
 from qanat.model.anomaly import Anomaly
+from qanat.model.schedule import DueRun, RunState, Schedule
+from qanat.model.trigger import Cron
 from qanat.model.unit_test import WrittenTest
-from qanat.project import Anomalies, doctor
+from qanat.project import Anomalies, DueRuns, Schedules, doctor
 from qanat.report.documents import DOCUMENTS, FACTS, document, schema
 from qanat.report.failure import dumps, failure
 from qanat.run.results import ExportResult
+from qanat.run.scheduled import Scheduled
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,8 @@ def kept_profiles(project: qanat.Project) -> Any:
     return found
 
 
+RUN = DueRun("nightly", 60.0, RunState.FAILED, 2, 3, 61.0, 62.0, 63.5, "it rained", "u")
+SCHEDULED = Scheduled(Schedule("nightly", Cron("0 1 * * *"), ("a+",)), None, RUN, 1.0, "a move")
 ANOMALY = Anomaly("silver", "silver", "nulls(id)", "u", 1.0, 0.5, 0.01, 0.0, 0.02)
 
 RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
@@ -122,6 +128,8 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
     "update": (lambda p: p.run(), lambda p: p.run(full_refresh=True), lambda p: p.run()),
     "pauses": (lambda p: p.pause("ranking", reason="to look"), lambda p: p.pause()),
     "resumed": (lambda p: p.resume(), lambda p: p.resume()),
+    "schedules": (lambda p: p.schedules(), lambda _: Schedules([SCHEDULED])),
+    "due_runs": (lambda p: p.due_runs(), lambda _: DueRuns([RUN, replace(RUN, ended=None)])),
     "validation": (lambda p: p.validate(),),
     "test": (lambda p: p.test(), unit_tested),
     "backtest": (lambda p: p.backtest(), lambda p: p.backtest(updates=1)),

@@ -4,8 +4,8 @@ Read `tables` (what is stored), `database` (what the ledger needs of a database)
 as rows), `reader` (the ledger's queries), `answers` (what is read once while a lease is held),
 `lease` (who may write what) with `process` (who lives) and `refusal` (of a lease), `ledger` (its
 writes), `moves` (renamings and removals among them), `metrics` (their history), `pauses` (of
-datasets), `requests` (for leases), `outbox` (events that others have still to get) and `retention`
-(of history), then the two databases: `sqlite` and `postgresql`.
+datasets), `requests` (for leases), `runs` (of schedules), `outbox` (events that others have still
+to get) and `retention` (of history), then the two databases: `sqlite` and `postgresql`.
 
 The ledger uses DB-API drivers, not SQLAlchemy: importing SQLAlchemy takes more than half of the
 time that an unchanged run may take.

@@ -32,6 +32,7 @@ from qanat.ledgers.sql.rows import (
     schemas_to_text,
     update_row,
 )
+from qanat.ledgers.sql.runs import SqlRuns
 from qanat.model.event import EventRecord
 from qanat.model.name import fold
 from qanat.model.outbox import CLAIM_SECONDS
@@ -47,7 +48,9 @@ from qanat.model.record import (
 )
 
 
-class SqlLedger(SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlMetrics, SqlOutbox, SqlRetention):
+class SqlLedger(
+    SqlLeases, SqlMoves, SqlPauses, SqlRequests, SqlRuns, SqlMetrics, SqlOutbox, SqlRetention
+):
     """The ledger of one project and environment, in a relational database.
 
     Args:

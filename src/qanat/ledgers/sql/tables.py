@@ -268,6 +268,46 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # How long a continuous update lasted: its rows are compared by the hour. 0 until it ends.
         "ALTER TABLE qanat_metrics ADD COLUMN lasted DOUBLE PRECISION",
     ),
+    (
+        # Schedulers lock the row of their scope. Of a schedule, all due times up to `due_until`
+        # are recorded as runs, or left out for good.
+        "CREATE TABLE qanat_serving (scope TEXT PRIMARY KEY)",
+        """CREATE TABLE qanat_schedules (
+            scope TEXT NOT NULL,
+            schedule_key TEXT NOT NULL,
+            schedule TEXT NOT NULL,
+            due_until DOUBLE PRECISION NOT NULL,
+            paused DOUBLE PRECISION,
+            reason TEXT NOT NULL,
+            typical DOUBLE PRECISION NOT NULL,
+            PRIMARY KEY (scope, schedule_key)
+        )""",
+        # Who claims a run, or carries it out, has it until `expires`; the token grows with claims.
+        """CREATE TABLE qanat_runs (
+            scope TEXT NOT NULL,
+            schedule_key TEXT NOT NULL,
+            due DOUBLE PRECISION NOT NULL,
+            schedule TEXT NOT NULL,
+            state TEXT NOT NULL,
+            attempt BIGINT NOT NULL,
+            token BIGINT NOT NULL,
+            not_before DOUBLE PRECISION NOT NULL,
+            started DOUBLE PRECISION,
+            ended DOUBLE PRECISION,
+            error TEXT,
+            update_id TEXT,
+            alerted DOUBLE PRECISION,
+            expires DOUBLE PRECISION NOT NULL,
+            host TEXT NOT NULL,
+            machine TEXT NOT NULL,
+            pid BIGINT NOT NULL,
+            process_started BIGINT NOT NULL,
+            PRIMARY KEY (scope, schedule_key, due)
+        )""",
+        "CREATE INDEX qanat_runs_by_time ON qanat_runs (scope, due)",
+        """CREATE INDEX qanat_runs_open ON qanat_runs (scope, due)
+            WHERE state IN ('waiting', 'starting', 'running')""",
+    ),
 )
 """The statements from each version of the tables to the next. Append only: never change one."""
 

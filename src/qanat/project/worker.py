@@ -1,0 +1,85 @@
+"""A process that carries out due runs, one after the other.
+
+It keeps the project open in between, so that a run which finds nothing new costs some
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from qanat.declare.files import library_files
+from qanat.errors import QanatError
+from qanat.model.schedule import DueRun, RunState
+from qanat.observe.logs import to_stream
+from qanat.project.opened import Project
+from qanat.project.stamps import Stamps, stamps_of
+from qanat.run.due import carry_out
+from qanat.run.session import Session
+
+MOST_RUNS = 100
+"""Runs of one process; the next one begins with a fresh memory."""
+
+
+class _Working(Project):
+    """An opened project that carries out due runs."""
+
+    _seen: Stamps | None = None
+
+    def _unchanged(self) -> Session:
+        """The session, opened anew if the project's files have changed since the last run."""
+        seen = stamps_of(self.session)
+        # What a Python file declares may change without the file.
+        stays = not any(f.suffix == ".py" for f in library_files(self.session.project))
+        if seen is None or seen != self._seen or not stays:
+            self._seen = seen
+            return self._current()
+        return self.session.look_again()
+
+    def carry_out(self, run: DueRun) -> bool:
+        """Carry out a run; True if this process is fit for another one."""
+        try:
+            ended = carry_out(self._unchanged(), run, (to_stream(sys.stderr, "json", "info"),))
+        except QanatError as error:
+            sys.stderr.write(f"{error}\n")
+            self.close()
+            return True
+        # One that was stopped may leave threads behind.
+        return ended is None or ended.state is RunState.SUCCEEDED
+
+
+def work(tasks: Connection, root: str, environment: str) -> None:
+    """Carry out what comes: runs with the paths of their logs. Says so whenever it is ready.
+
+    Args:
+        root: where the search for the spec begins.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `forked` ignores it
+    project: _Working | None = None
+    # The scheduler ends, or needs this process no more: it closes its end.
+    with suppress(EOFError, OSError):
+        for _ in range(MOST_RUNS):
+            tasks.send(None)
+            run, log = tasks.recv()
+            _redirect(log)
+            try:
+                project = project or _Working(Path(root), environment)
+            except QanatError as error:
+                sys.stderr.write(f"{error}\n")
+                continue
+            if not project.carry_out(run):
+                break
+    if project is not None:
+        project.close()
+
+
+def _redirect(log: str) -> None:
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
