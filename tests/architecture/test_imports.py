@@ -26,6 +26,7 @@ OPTIONAL = {
     "google": frozenset({"descriptors.py", "engines/duckdb/files/protobuf.py"}),
     "grpc_tools": frozenset[str](),
     "ibis": frozenset[str](),
+    "luigi": frozenset({"orchestrate/luigi.py"}),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
     "obstore": frozenset(
@@ -39,6 +40,7 @@ OPTIONAL = {
     "pandas": frozenset({"project/relation.py"}),
     "polars": frozenset({"engines/duckdb/files/avro.py", "project/relation.py"}),
     "ptars": frozenset({"connectors/kafka/protobuf.py", "engines/duckdb/files/protobuf.py"}),
+    "prefect": frozenset({"orchestrate/prefect.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset(
         {

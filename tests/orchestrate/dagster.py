@@ -114,6 +114,9 @@ def dagster(folder: Path, parity: Parity, more: str = "") -> Iterator[Dagster]:
     port = free_port()
     with Servers(home, variables("dagster", **settings)) as servers:
         code = ("-f", "parity.py")
+        # Two servers that make the databases at the same time get in each other's way.
+        made = servers.start("instance", "dagster", "instance", "migrate")
+        assert made.wait(120) == 0, servers.logs()
         servers.start("webserver", "dagster-webserver", "-h", "127.0.0.1", "-p", str(port), *code)
         servers.start("daemon", "dagster-daemon", "run", *code)
         try:

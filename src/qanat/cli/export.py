@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from qanat.cli import screen
 from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, project_ref, selection
 from qanat.cli.program import Group
+from qanat.errors import CommandLineError
+from qanat.orchestrate.manifest import manifest_of
+from qanat.orchestrate.written import Export, written
 from qanat.report.documents import document
 from qanat.report.failure import dumps
 
 
 @click.group(
-    "export", cls=Group, short_help="Write a data contract, or a file of an orchestrator."
+    "export", cls=Group, short_help="Write a data contract, or the file of an orchestrator."
 )
 def command() -> None:
     """Write what the project declares in the form of other tools."""
@@ -52,3 +57,83 @@ def manifest(select: tuple[str, ...], ref: ProjectRef, debug: bool) -> int:
         found = project.manifest(select)
     screen.write(dumps(document("manifest", found)))
     return 0
+
+
+def _orchestrator(name: str, title: str, what: str) -> None:
+    """Add the command that writes a file of an orchestrator."""
+
+    @command.command(name, short_help=f"Write {what}.")
+    @selection
+    @click.option(
+        "--granularity",
+        type=click.Choice(["dataset", "group", "project"]),
+        default="dataset",
+        help="A task for each dataset, for each group, or one for all.  [default: dataset]",
+    )
+    @click.option("--schedule", metavar="CRON", help="When it runs.  [default: only by hand]")
+    @click.option("--retries", type=click.IntRange(min=0), default=2, metavar="N")
+    @click.option(
+        "--to",
+        "file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Write to this file.  [default: standard output]",
+    )
+    @click.option("--overwrite", is_flag=True, help="Replace a file that was changed.")
+    @project_ref
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    def write(
+        select: tuple[str, ...],
+        granularity: str,
+        schedule: str | None,
+        retries: int,
+        file: Path | None,
+        overwrite: bool,
+        ref: ProjectRef,
+        debug: bool,
+    ) -> int:
+        del debug
+        with ref.open() as project:
+            found = document("manifest", project.manifest(select))
+        text = written(
+            name,
+            Export(
+                manifest=manifest_of(found),
+                root=found["root"],
+                environment=ref.environment,
+                select=select,
+                granularity=granularity,
+                schedule=schedule,
+                retries=retries,
+            ),
+        )
+        if file is None:
+            screen.write(text.rstrip("\n"))
+        else:
+            _keep(file, text, overwrite)
+        return 0
+
+    write.help = (
+        f"Write {what}.\n\n"
+        f"It is ordinary code, and yours to change. {title} needs `qanat.orchestrate.{name}`,"
+        " which `pip install --no-deps qanat` installs. The same project gives the same text."
+    )
+
+
+def _keep(file: Path, text: str, overwrite: bool) -> None:
+    """Write a file, unless somebody has changed it.
+
+    Raises:
+        CommandLineError: it is there, with something else in it.
+    """
+    if file.exists() and not overwrite and file.read_text(encoding="utf-8") != text:
+        raise CommandLineError(f"{file} is there and has other content; --overwrite replaces it")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    screen.note(f"Wrote {file}")
+
+
+_orchestrator("airflow", "Airflow", "an Airflow DAG")
+_orchestrator("dagster", "Dagster", "Dagster definitions")
+_orchestrator("luigi", "Luigi", "Luigi tasks")
+_orchestrator("prefect", "Prefect", "a Prefect flow")

@@ -172,7 +172,7 @@ COMMANDS = {
     "report": "Write an update as an HTML page.",
     "quarantine": "Look at rows in quarantine, replay or discard them.",
     "anomalies": "See what was out of the ordinary, and say whether it was expected.",
-    "export": "Write a data contract for a dataset.",
+    "export": "Write a data contract, or the file of an orchestrator.",
     "import": "Take over checks of dbt, Great Expectations, Soda or Pandera.",
     "promote": "Take over tables that another environment has computed.",
     "maintain": "Compact tables, and delete old files and log entries.",

@@ -4,8 +4,7 @@ What an update counts is the metadata of the materialization, and the table's ve
 version.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: Dagster reads the type of a step's context.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetCheckSpec,
+    AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSpec,
@@ -81,7 +81,8 @@ def pipeline_assets(
 
         defs = Definitions(assets=pipeline_assets("/srv/shop", retry_policy=RetryPolicy(2)))
     """
-    caller = Qanat(str(path), environment, called(qanat), {}, wait)
+    fixed = {} if variables is None or callable(variables) else dict(variables)
+    caller = Qanat(str(path), environment, called(qanat), fixed, wait)
     found = read_manifest(caller, select, manifest)
     return [
         task_assets(
@@ -121,7 +122,7 @@ def task_assets(
         config_schema=CONFIG,
         **asset_arguments,
     )
-    def update(context: Any) -> Iterator[Any]:
+    def update(context: AssetExecutionContext) -> Iterator[Any]:
         config = context.op_execution_context.op_config
         given = variables(context) if callable(variables) else variables
         outcome = Qanat(

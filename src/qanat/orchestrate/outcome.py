@@ -80,7 +80,7 @@ def _error(code: int, document: Mapping[str, Any], rest: str) -> QanatError:
     reasons = list(_reasons(document))
     if not reasons:
         ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return UpdateFailedError("\n".join([f"qanat {ended}", *rest.splitlines()[-20:]]))
+        reasons = [f"qanat {ended}", *rest.splitlines()[-20:]]
     text = "\n".join(reasons)
     if document.get("error", {}).get("code") == UpdateRunningError.code:
         return UpdateRunningError(text)

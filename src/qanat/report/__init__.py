@@ -4,9 +4,10 @@
 `version` and `keys` have what all documents share, `documents` knows them all by name, `failure`
 writes errors, `aim` completes the commands in their hints. Then one module for each result, with
 its shapes, its text and its HTML: `validation`, `plan`, `update`, `checks` (with `unit_tests`),
-`backtest`, `table`, `overview`, `lineage`, `manifest`, `diff`, `history`, `metrics`, `anomalies`, `events` (in
-the words of `narrative`), `quarantine`, `promotion`, `upkeep`, `state`, `pauses`, `move` and
-`doctor`. `account` is the page of an update. `html` has the pieces that notebooks show, `page` the
+`backtest`, `table`, `overview`, `lineage`, `manifest`, `diff`, `history`, `metrics`, `anomalies`,
+`events` (in the words of `narrative`), `quarantine`, `promotion`, `upkeep`, `state`, `pauses`,
+`move` and `doctor`. `account` is the page of an update. `html` has the pieces that notebooks
+show, `page` the
 frame of HTML files, `plots` what is drawn there, `drawing` the picture of a graph, `delimited`
 writes CSV.
 

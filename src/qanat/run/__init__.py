@@ -44,8 +44,9 @@ rows and replays them, `discard` throws them away; `origins` finds out which lin
 they were, `export` has them for other programs. `rename` and `drop` give things other names or
 remove them: `names` says by which ones they are known, `moves` carries out what was decided. The
 rest answers questions without writing: `validate`, `look` (at what is `known`), `keeping` (what
-flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`, `manifest`,
-`profile`, `contract` (for others), `expectations` (which makes what is `checked`), `unit_tests`
+flows keep), `overview`, `accounting` (an `account` of one update), `query`, `diff`, `lineage`,
+`manifest` (for orchestrators), `profile`, `contract` (for others), `expectations` (which makes
+what is `checked`), `unit_tests`
 (on a `stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the
 rows that past epochs have `brought`), `doctor` and `installation`; `stored` finds the tables they
 ask about, `results` is what they return.
