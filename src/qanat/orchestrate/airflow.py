@@ -64,7 +64,7 @@ class QanatOperator(BaseOperator):
         wait: seconds to wait for other updates of the datasets; default: as long as it takes.
         deferrable: give the worker's slot back while another update works on the datasets.
         poll: seconds between two looks whether it is done, if deferrable.
-        assets: by dataset, its asset.
+        project_name: as the spec has it; then the assets of the selected datasets are outlets.
     """
 
     template_fields: Sequence[str] = ("project", "select", "environment", "variables")
@@ -81,10 +81,11 @@ class QanatOperator(BaseOperator):
         wait: float | None = None,
         deferrable: bool = False,
         poll: float = 10.0,
-        assets: Mapping[str, Asset] | None = None,
+        project_name: str | None = None,
         **arguments: Any,
     ) -> None:
-        self.assets = dict(assets or {})
+        named = select if project_name else ()
+        self.assets = {n: dataset_asset(project_name or "", n, environment) for n in named}
         arguments.setdefault("outlets", list(self.assets.values()))
         # A dataset that was not selected is skipped; those that read it are not.
         arguments.setdefault("trigger_rule", TriggerRule.NONE_FAILED)
@@ -225,10 +226,7 @@ def pipeline_dag(
                 variables=variables,
                 wait=wait,
                 deferrable=deferrable,
-                assets={
-                    name: dataset_asset(found.project, name, found.environment)
-                    for name in task.select
-                },
+                project_name=found.project,
                 **{"doc_md": _doc(task), **given},
             )
             for other in task.after:

@@ -102,18 +102,20 @@ class Qanat(Frozen):
         logs = ("--log-format", "json", "--output", "json")
         arguments = self.arguments("run", *options, wait, *logs)
         log(_INFO, shlex.join(arguments))
-        process = subprocess.Popen(  # noqa: S603 - the command line is the author's
-            arguments,
-            env=self._environ(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
-        started(process)
-        with _stopped_if_interrupted(process):
+        with (
+            subprocess.Popen(  # noqa: S603 - the command line is the author's
+                arguments,
+                env=self._environ(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+            _stopped_if_interrupted(process),
+        ):
+            started(process)
             printed, rest = _follow(process, log)
         return outcome_of(process.returncode, printed, rest)
 

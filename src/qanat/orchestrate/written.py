@@ -46,7 +46,7 @@ class Export(Frozen):
 
 
 _TAKEN = frozenset(
-    ("DAG", "PARAMS", "PROJECT", "QanatOperator", "UTC", "dataset_asset", "datetime", "luigi")
+    ("DAG", "PARAMS", "PROJECT", "QanatOperator", "UTC", "datetime", "luigi", "timedelta")
 )
 """Names that the files themselves use."""
 
@@ -83,9 +83,12 @@ def _head(orchestrator: str, export: Export) -> list[str]:
 def _text(value: str) -> str:
     """A text as Python has it, with the quotes that formatters choose."""
     plain = repr(value)
-    if '"' in value or not plain.startswith("'"):
+    if plain.startswith('"'):
         return plain
-    return '"' + plain[1:-1].replace("\\'", "'") + '"'
+    body = plain[1:-1].replace("\\'", "'")
+    if body.count('"') > body.count("'"):
+        return plain
+    return '"' + body.replace('"', '\\"') + '"'
 
 
 def _list(values: Sequence[str]) -> str:
@@ -99,7 +102,7 @@ def _airflow(export: Export) -> Iterator[str]:
         "",
         "from airflow.sdk import DAG",
         "",
-        "from qanat.orchestrate.airflow import PARAMS, QanatOperator, dataset_asset",
+        "from qanat.orchestrate.airflow import PARAMS, QanatOperator",
         "",
         f"PROJECT = {_text(export.root)}",
         "",
@@ -117,13 +120,9 @@ def _airflow(export: Export) -> Iterator[str]:
         yield f"    {_variable(task.identifier)} = QanatOperator("
         yield f"        task_id={_text(task.identifier)},"
         yield "        project=PROJECT,"
+        yield f"        project_name={_text(project)},"
         yield from (f"        environment={each}," for each in where)
         yield from _sequence("        select=", task.select)
-        yield "        assets={"
-        for name in task.select:
-            asset = ", ".join([_text(project), _text(name), *where])
-            yield f"            {_text(name)}: dataset_asset({asset}),"
-        yield "        },"
         yield "    )"
     waits = [task for task in export.tasks if task.after]
     yield from [""] if waits else []
@@ -143,7 +142,7 @@ _WIDTH = 88
 
 def _sequence(head: str, names: Sequence[str]) -> list[str]:
     line = f"{head}{_list(names)},"
-    if len(line) <= _WIDTH or len(names) == 1:
+    if len(line) <= _WIDTH:
         return [line]
     indent = " " * (len(head) - len(head.lstrip()) + 4)
     return [f"{head}[", *(f"{indent}{_text(n)}," for n in names), f"{indent[4:]}],"]
@@ -170,7 +169,8 @@ def _arguments(export: Export, *more: str) -> list[str]:
 
 def _dagster(export: Export) -> Iterator[str]:
     name = export.variable
-    yield "from dagster import AssetSelection, Definitions, RetryPolicy, ScheduleDefinition"
+    scheduled = ("AssetSelection, ", ", ScheduleDefinition") if export.schedule else ("", "")
+    yield f"from dagster import {scheduled[0]}Definitions, RetryPolicy{scheduled[1]}"
     yield from ("", "from qanat.orchestrate.dagster import pipeline_assets", "")
     yield from _graph(export)
     yield "assets = pipeline_assets("
