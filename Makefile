@@ -77,7 +77,8 @@ test-services: $(VENV)/.crash
 
 # `make orchestrator-test ARGS='-k luigi'` for one of them. They take turns: each starts servers.
 orchestrator-test: $(VENV)/.dev
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m orchestrators tests/orchestrate $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m orchestrators \
+		-o faulthandler_timeout=1800 tests/orchestrate $(ARGS)
 
 $(VENV)/.crash: $(VENV)/.dev
 	@test -n "$(COMPILER)" || $(PIP) install ziglang
