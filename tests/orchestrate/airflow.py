@@ -134,8 +134,8 @@ class AirflowRuns:
 
     def __init__(self, airflow: Airflow) -> None:
         self.airflow = airflow
-        self.last = ""
-        self.attempts: dict[str, int] = {}
+        self.runs: list[str] = []
+        self.attempts: list[dict[str, int]] = []
 
     def add(self, parity: Parity, more: str = "") -> None:
         """The DAG of a project."""
@@ -146,7 +146,9 @@ class AirflowRuns:
     def run(self, parity: Parity, select: Sequence[str] = ()) -> Mapping[str, str]:
         """Trigger a run and wait for its end."""
         del parity
-        self.last = self.airflow.trigger("parity", select=list(select))
-        found = self.airflow.ended("parity", self.last)
-        self.attempts = {name: task["try_number"] for name, task in found.items()}
+        run = self.airflow.trigger("parity", select=list(select))
+        found = self.airflow.ended("parity", run)
+        attempts = {name: task["try_number"] for name, task in found.items()}
+        self.runs.append(run)
+        self.attempts.append(attempts)
         return {name: STATES[task["state"]] for name, task in found.items()}

@@ -131,15 +131,17 @@ class DagsterRuns:
 
     def __init__(self, dagster: Dagster) -> None:
         self.dagster = dagster
-        self.last = ""
-        self.attempts: dict[str, int] = {}
+        self.runs: list[str] = []
+        self.attempts: list[dict[str, int]] = []
 
     def run(self, parity: Parity, select: Sequence[str] = ()) -> Mapping[str, str]:
         """Launch a run and wait for its end."""
         del parity
-        self.last = self.dagster.launch([("parity", name) for name in select])
-        found = self.dagster.ended(self.last)
-        self.attempts = {name: len(step["attempts"]) for name, step in found.items()}
+        run = self.dagster.launch([("parity", name) for name in select])
+        found = self.dagster.ended(run)
+        attempts = {name: len(step["attempts"]) for name, step in found.items()}
+        self.runs.append(run)
+        self.attempts.append(attempts)
         every = self.dagster.ask("{ assetNodes { opNames } }")["assetNodes"]
         steps = {name for node in every for name in node["opNames"]}
         states = {name: STATES[step["status"]] for name, step in found.items()}

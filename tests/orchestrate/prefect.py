@@ -100,14 +100,16 @@ class PrefectRuns:
 
     def __init__(self, prefect: Prefect) -> None:
         self.prefect = prefect
-        self.last = ""
-        self.attempts: dict[str, int] = {}
+        self.runs: list[str] = []
+        self.attempts: list[dict[str, int]] = []
 
     def run(self, parity: Parity, select: Sequence[str] = ()) -> Mapping[str, str]:
         """Trigger a run and wait for its end."""
         del parity
-        self.last = self.prefect.trigger(select=list(select))
-        found = self.prefect.ended(self.last)
-        self.attempts = {name: task["run_count"] for name, task in found.items()}
+        run = self.prefect.trigger(select=list(select))
+        found = self.prefect.ended(run)
+        attempts = {name: task["run_count"] for name, task in found.items()}
+        self.runs.append(run)
+        self.attempts.append(attempts)
         states = {name: STATES[task["state_type"]] for name, task in found.items()}
         return {name: states.get(name, LEFT_OUT) for name in DATASETS}

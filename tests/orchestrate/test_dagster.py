@@ -18,4 +18,22 @@ def test_parity(tmp_path: Path) -> None:
     with dagster(tmp_path / "site", ours) as site:
         runs = DagsterRuns(site)
         assert play(ours, runs) == expected
+        events = site.events(runs.runs[0])
     assert state_of(ours.folder) == state_of(plain.folder)
+    # A failed expectation is tried again, a mistake of the author's is not.
+    assert [runs.attempts[0][n] for n in ("killed", "strict", "unsteady")] == [2, 2, 1]
+    checks = {
+        (e["evaluation"]["assetKey"]["path"][1], e["evaluation"]["checkName"]): (
+            e["evaluation"]["success"],
+            e["evaluation"]["severity"],
+        )
+        for e in events
+        if "evaluation" in e
+    }
+    assert checks["silver", "positive"] == (False, "WARN")
+    assert checks["strict", "no_paris"] == (False, "ERROR")
+    (silver,) = (e for e in events if e.get("assetKey") == {"path": ["parity", "silver"]})
+    numbers = {m["label"]: m.get("intValue", m.get("text")) for m in silver["metadataEntries"]}
+    assert (numbers["status"], numbers["written"], numbers["violations"]) == ("updated", 3, 3)
+    failures = [e["error"]["message"] for e in events if e.get("error")]
+    assert any("no_paris" in text for text in failures), failures

@@ -71,7 +71,14 @@ def _orchestrator(name: str, title: str, what: str) -> None:
         help="A task for each dataset, for each group, or one for all.  [default: dataset]",
     )
     @click.option("--schedule", metavar="CRON", help="When it runs.  [default: only by hand]")
-    @click.option("--retries", type=click.IntRange(min=0), default=2, metavar="N")
+    @click.option(
+        "--retries", type=click.IntRange(min=0), default=2, metavar="N", help="[default: 2]"
+    )
+    @click.option(
+        "--qanat",
+        metavar="PROGRAM",
+        help="What runs updates, as /opt/qanat/bin/qanat.  [default: what the orchestrator finds]",
+    )
     @click.option(
         "--to",
         "file",
@@ -87,6 +94,7 @@ def _orchestrator(name: str, title: str, what: str) -> None:
         granularity: str,
         schedule: str | None,
         retries: int,
+        qanat: str | None,
         file: Path | None,
         overwrite: bool,
         ref: ProjectRef,
@@ -105,6 +113,7 @@ def _orchestrator(name: str, title: str, what: str) -> None:
                 granularity=granularity,
                 schedule=schedule,
                 retries=retries,
+                qanat=qanat,
             ),
         )
         if file is None:

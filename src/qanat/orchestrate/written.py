@@ -24,6 +24,7 @@ class Export(Frozen):
         granularity: `dataset`, `group` or `project`.
         schedule: a cron expression; None: only by hand.
         retries: how often a task is tried again.
+        qanat: the program that runs updates; None: that of the orchestrator's environment.
     """
 
     manifest: Manifest
@@ -33,6 +34,7 @@ class Export(Frozen):
     granularity: str = "dataset"
     schedule: str | None = None
     retries: int = 2
+    qanat: str | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -115,13 +117,13 @@ def _airflow(export: Export) -> Iterator[str]:
         f'    default_args={{"retries": {export.retries}, "retry_delay": timedelta(minutes=1)}},',
         "):",
     )
-    where = [_text(export.environment)] if export.environment else []
+    where = [("environment", export.environment), ("qanat", export.qanat)]
     for task in export.tasks:
         yield f"    {_variable(task.identifier)} = QanatOperator("
         yield f"        task_id={_text(task.identifier)},"
         yield "        project=PROJECT,"
         yield f"        project_name={_text(project)},"
-        yield from (f"        environment={each}," for each in where)
+        yield from (f"        {key}={_text(value)}," for key, value in where if value)
         yield from _sequence("        select=", task.select)
         yield "    )"
     waits = [task for task in export.tasks if task.after]
@@ -161,6 +163,8 @@ def _arguments(export: Export, *more: str) -> list[str]:
     given = [f"    {_text(export.root)},"]
     if export.environment:
         given.append(f"    environment={_text(export.environment)},")
+    if export.qanat:
+        given.append(f"    qanat={_text(export.qanat)},")
     given.append(f"    granularity={_text(export.granularity)},")
     if export.select:
         given += _sequence("    select=", export.select)

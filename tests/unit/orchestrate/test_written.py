@@ -30,7 +30,14 @@ SHOP = Manifest(
 EXPORTS = {
     "plain": Export(SHOP, "/srv/shop"),
     "all": Export(
-        SHOP, "/srv/it's", "prod", ("a+", "class"), "group", schedule="0 3 * * *", retries=0
+        SHOP,
+        "/srv/it's",
+        "prod",
+        ("a+", "class"),
+        "group",
+        schedule="0 3 * * *",
+        retries=0,
+        qanat="/opt/q",
     ),
     "one": Export(SHOP, "/srv/shop", granularity="project"),
 }
