@@ -8,7 +8,8 @@ import shlex
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)"
     r"|export (?:contract|manifest|airflow|dagster|luigi|prefect)|import checks"
-    r"|run|validate|plan|test|backtest|query|show|lineage|diff|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
+    r"|run|validate|plan|test|backtest|query|show|lineage|diff"
+    r"|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
 
