@@ -46,6 +46,7 @@ NAMES = (
     "kafka_latency",
     "nexmark",
     "state_keys",
+    "orchestrators",
 )
 
 

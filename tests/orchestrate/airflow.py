@@ -75,7 +75,7 @@ class Airflow:
         self.ask(f"dags/{dag}/dagRuns", document)
         return run
 
-    def ended(self, dag: str, run: str, seconds: float = 300) -> dict[str, Any]:
+    def ended(self, dag: str, run: str, seconds: float = 900) -> dict[str, Any]:
         """The task instances of a run, by task, once it has ended."""
 
         def over() -> bool | None:

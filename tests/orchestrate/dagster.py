@@ -86,7 +86,7 @@ class Dagster:
         assert found["__typename"] == "LaunchRunSuccess", found
         return str(found["run"]["runId"])
 
-    def ended(self, run: str, seconds: float = 300) -> dict[str, dict[str, Any]]:
+    def ended(self, run: str, seconds: float = 900) -> dict[str, dict[str, Any]]:
         """What became of each step, once the run has ended."""
 
         def over() -> Any:

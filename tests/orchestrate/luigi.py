@@ -54,7 +54,7 @@ class Luigi:
         found: dict[str, dict[str, Any]] = ask(f"{self.url}/api/task_list?data={question}")
         return found["response"]
 
-    def build(self, workers: int = 4, seconds: float = 240, **arguments: Any) -> None:
+    def build(self, workers: int = 4, seconds: float = 900, **arguments: Any) -> None:
         """One worker, until it has nothing more to do."""
         python = str(programs("luigi") / "python")
         command = [python, "-c", WORKER, self.url, str(workers), json.dumps(arguments)]

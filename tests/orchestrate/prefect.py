@@ -51,7 +51,7 @@ class Prefect:
         found = self.ask(path, {"parameters": parameters, "state": {"type": "SCHEDULED"}})
         return str(found["id"])
 
-    def ended(self, run: str, seconds: float = 300) -> dict[str, dict[str, Any]]:
+    def ended(self, run: str, seconds: float = 900) -> dict[str, dict[str, Any]]:
         """The task runs of a flow run by name, once it has ended."""
 
         def over() -> bool | None:

@@ -66,6 +66,8 @@ class DatasetTarget(Target):
         done = self._done()
         if self.dataset in done or self.anew:
             return self.dataset in done
+        if not done:
+            return False  # Nothing has moved since it was found to have something to do.
         # An update that found nothing new is in no ledger.
         return all(step in _IDLE or name in done for name, step in self._steps().items())
 
