@@ -27,7 +27,7 @@ defs = Definitions(
     )
 )
 """
-STATES = {"SUCCESS": SUCCEEDED, "FAILURE": FAILED, "SKIPPED": SKIPPED}
+STATES = {"SUCCESS": SUCCEEDED, "FAILURE": FAILED}
 LOCATION = """
 { workspaceOrError { ... on Workspace { locationEntries { name loadStatus
   locationOrLoadError { __typename ... on PythonError { message }
@@ -145,4 +145,6 @@ class DagsterRuns:
         every = self.dagster.ask("{ assetNodes { opNames } }")["assetNodes"]
         steps = {name for node in every for name in node["opNames"]}
         states = {name: STATES[step["status"]] for name, step in found.items()}
-        return {name: states.get(name, LEFT_OUT) for name in steps}
+        # Of a step whose inputs have failed, Dagster tells nothing.
+        wanted = set(select) or steps
+        return {n: states.get(n, SKIPPED if n in wanted else LEFT_OUT) for n in steps}
