@@ -70,8 +70,13 @@ def test_groups_that_wait_for_one_another(shop: Path) -> None:
     again = "CREATE MATERIALIZED VIEW again TBLPROPERTIES ('qanat.group' = 'bronze')"
     file.write_text(f"{text}\n{again} AS SELECT * FROM silver_orders;\n", encoding="utf-8")
     found = read_manifest(Qanat(str(shop), None, QANAT))
-    with pytest.raises(CycleError, match="bronze"):
+    with pytest.raises(CycleError, match="bronze") as told:
         tasks(found, "group")
+    assert told.value.hint is not None
+    assert "TBLPROPERTIES ('qanat.group' = 'NAME')" in told.value.hint
+    file.write_text(file.read_text(encoding="utf-8").replace("'bronze'", "'other'"))
+    found = read_manifest(Qanat(str(shop), None, QANAT))
+    assert "other" in [task.identifier for task in tasks(found, "group")]
 
 
 def test_a_project_is_asked_again_when_a_file_has_changed(shop: Path) -> None:
