@@ -349,8 +349,8 @@ class Project(Continuous, Quality, Upkeep):
             ProblemsError: the declarations are wrong.
             SelectionError: a name matches nothing.
 
-        >>> [(each.dataset, each.reads) for each in project.manifest().datasets][1]
-        ('silver_orders', ('bronze_orders',))
+        >>> [(each.dataset, each.reads) for each in project.manifest().datasets][2]
+        ('silver_orders', ('bronze_orders', 'customers'))
         """
         return manifest(self._current(), selection(select).select)
 
