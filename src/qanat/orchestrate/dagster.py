@@ -5,6 +5,7 @@ version.
 """
 
 # No `from __future__ import annotations`: Dagster reads the type of a step's context.
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dagster import (
     multi_asset,
 )
 
-from qanat.errors import DeclarationError
+from qanat.errors import DeclarationError, ExpectationFailedError
 from qanat.orchestrate.manifest import DatasetEntry, read_manifest
 from qanat.orchestrate.outcome import Outcome
 from qanat.orchestrate.program import Qanat, called
@@ -137,6 +138,9 @@ def task_assets(
             refresh=config["refresh"],
             full_refresh=config["full_refresh"],
         )
+        if outcome.error is not None:
+            # After the last try, Dagster tells how many there were, and no longer why.
+            context.log.error(str(outcome.error))
         yield from _results(project, outcome, checks)
 
     return update
@@ -168,7 +172,9 @@ def _results(
     """
     for dataset in outcome.datasets:
         key = _key(project, dataset["dataset"])
-        yield from _checked(key, dataset, checks.get(dataset["dataset"], {}))
+        names = checks.get(dataset["dataset"], {})
+        yield from _checked(key, dataset, names)
+        yield from _broken(key, dataset, names)
         if dataset["status"] in ("updated", "unchanged"):
             version = dataset["version"]
             yield MaterializeResult(
@@ -196,6 +202,24 @@ def _checked(
                 check_name=names[rule["rule"]],
                 severity=AssetCheckSeverity.ERROR if error else AssetCheckSeverity.WARN,
                 metadata={k: v for k, v in rule.items() if v is not None and k != "dataset"},
+            )
+
+
+def _broken(
+    key: AssetKey, dataset: Mapping[str, Any], names: Mapping[str, str]
+) -> Iterator[AssetCheckResult]:
+    """The expectations that have failed a dataset: its counts are those of what was published."""
+    counted = {rule["rule"] for rule in dataset["rules"]}
+    said = [p["message"] for p in dataset["problems"] if p["code"] == ExpectationFailedError.code]
+    for rule, name in names.items():
+        told = [text for text in said if re.search(rf"(?<!\w){re.escape(rule)}(?!\w)", text)]
+        if told and rule not in counted:
+            yield AssetCheckResult(
+                passed=False,
+                asset_key=key,
+                check_name=name,
+                severity=AssetCheckSeverity.ERROR,
+                metadata={"message": "\n".join(told)},
             )
 
 
