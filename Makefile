@@ -15,7 +15,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 # What compiles the fault injector of the crash test; zig's comes from PyPI where there is none.
 COMPILER := $(shell command -v cc || command -v gcc || command -v clang)
 
-.PHONY: help demo test test-services crash-test crash-sample side-by-side lint format docs clean
+.PHONY: help demo test test-services orchestrator-test crash-test crash-sample side-by-side lint format docs clean
 .PHONY: object-crash-test object-crash-sample kafka-crash-test kafka-crash-sample soak scheduler-test
 .PHONY: bench bench-peers bench-compare
 
@@ -23,6 +23,7 @@ help:
 	@echo "make demo           watch real, dirty data become tested tables"
 	@echo "make test           all tests that need no service (3 minutes on 2 cores)"
 	@echo "make test-services  tests against PostgreSQL, object stores and broken disks, all brought along"
+	@echo "make orchestrator-test  the same project under Airflow, Dagster, Prefect and Luigi (half an hour)"
 	@echo "make crash-test     kill, starve and lie to updates at every call (hours; goes on where it was)"
 	@echo "make crash-sample   what five minutes of that suffice for, drawn by a printed seed"
 	@echo "make object-crash-test  the same at every request to an object store (hours; it goes on, too)"
@@ -70,10 +71,15 @@ MEMORY := $(shell test -w /dev/shm && \
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2
 
 test: $(VENV)/.dev
-	@$(MEMORY) $(PYTEST) --dist worksteal -m "not services and not crash"
+	@$(MEMORY) $(PYTEST) --dist worksteal -m "not services and not crash and not orchestrators"
 
 test-services: $(VENV)/.crash
 	@$(PYTEST) -m "services or crash"
+
+# `make orchestrator-test ARGS='-k luigi'` for one of them. They take turns: each starts servers.
+orchestrator-test: $(VENV)/.dev
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m orchestrators \
+		-o faulthandler_timeout=1800 tests/orchestrate $(ARGS)
 
 $(VENV)/.crash: $(VENV)/.dev
 	@test -n "$(COMPILER)" || $(PIP) install ziglang

@@ -1,11 +1,11 @@
 """Measure the figures Qanat promises, each beside its baseline, in one run.
 
-    python benchmarks/run.py                 all of them (about fifteen minutes)
-    python benchmarks/run.py startup plan_1000
+python benchmarks/run.py all of them (about fifteen minutes) python benchmarks/run.py startup
+plan_1000
 
 Prints a table, writes benchmarks/results/<name>.json, and exits with 1 when a figure misses its
-target. Data and other people's tools are made once in $XDG_CACHE_HOME/qanat-bench
-(~/.cache/qanat-bench): 6 GB for all.
+target. Data and other people's tools are made once in $XDG_CACHE_HOME/qanat-bench (~/.cache/qanat-
+bench): 6 GB for all.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ NAMES = (
     "nexmark",
     "state_keys",
     "schedules",
+    "orchestrators",
 )
 
 

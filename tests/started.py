@@ -26,7 +26,13 @@ from typing import NoReturn
 import qanat
 
 LIBRARIES = ("deltalake", "duckdb", "pyarrow", "sqlglot.dialects.duckdb", "sqlglot.dialects.spark")
-APART = ("qanat.__main__", "qanat.testing", "qanat.crash", "qanat.storage.iceberg")
+APART = (
+    "qanat.__main__",
+    "qanat.testing",
+    "qanat.crash",
+    "qanat.orchestrate",
+    "qanat.storage.iceberg",
+)
 """What commands seldom need."""
 
 # It imports as little as it can: it runs once for each command.

@@ -90,6 +90,9 @@ NOT_FOLLOWED = {
         "run/recording.py: its query uses the time",
         "run/recording.py: give another condition: --where",
     ),
+    "is of a command that prints code, and no document; tests/unit/orchestrate follows it": (
+        "orchestrate/tasks.py: give the datasets other groups",
+    ),
     "is about a crash test or a test's server; tests/unit/crash has what they refuse": (
         "crash/",
         "testing/",

@@ -19,11 +19,14 @@ HEAVY = frozenset(
 OPTIONAL = {
     "adbc_driver_manager": frozenset({"connectors/postgres/drivers.py"}),
     "adbc_driver_postgresql": frozenset({"connectors/postgres/drivers.py"}),
+    "airflow": frozenset({"orchestrate/airflow.py"}),
     "confluent_kafka": frozenset({"connectors/kafka/drivers.py", "testing/kafka.py"}),
+    "dagster": frozenset({"orchestrate/dagster.py"}),
     "fastavro": frozenset({"connectors/kafka/avro.py", "engines/duckdb/files/avro.py"}),
     "google": frozenset({"descriptors.py", "engines/duckdb/files/protobuf.py"}),
     "grpc_tools": frozenset[str](),
     "ibis": frozenset[str](),
+    "luigi": frozenset({"orchestrate/luigi.py"}),
     "lz4": frozenset[str](),
     "numpy": frozenset[str](),
     "obstore": frozenset(
@@ -37,6 +40,7 @@ OPTIONAL = {
     "pandas": frozenset({"project/relation.py"}),
     "polars": frozenset({"engines/duckdb/files/avro.py", "project/relation.py"}),
     "ptars": frozenset({"connectors/kafka/protobuf.py", "engines/duckdb/files/protobuf.py"}),
+    "prefect": frozenset({"orchestrate/prefect.py"}),
     "psycopg": frozenset({"connectors/postgres/drivers.py", "ledgers/sql/postgresql.py"}),
     "pyarrow": frozenset(
         {
@@ -68,8 +72,8 @@ OPTIONAL = {
         )
     ),
 }
-"""Packages of extras, and the modules that name them: those that are nothing without them, and
-`project/relation.py`, which imports them for type checkers alone."""
+"""Packages of extras and orchestrators, and the modules that name them: those that are nothing
+without them, and `project/relation.py`, which imports them for type checkers alone."""
 PARSERS = frozenset(("pydantic", "rich", "sqlglot", "yaml"))
 
 PROGRAM = """

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engines", "storage", "ledgers", "connectors", "observe"),
     ("run",),
     ("report",),
+    ("orchestrate",),
     ("crash", "project"),
     ("cli",),
     ("testing",),

@@ -28,6 +28,7 @@ from qanat.model.limit import (
 )
 from qanat.model.name import Named, Names, fold, same
 from qanat.model.pipeline import (
+    GROUP,
     ON_ROW_ERROR,
     RESET_ALLOWED,
     TAGS,
@@ -69,6 +70,17 @@ def _words(text: str) -> list[str]:
     return words
 
 
+def _word(text: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+        ValueError: it is.
+    """
+    if not text.strip():
+        raise ValueError(text)
+    return text
+
+
 _OURS: Mapping[str, tuple[str, ...]] = Named(
     {
         DRIFT: tuple(d.value for d in Drift),
@@ -86,6 +98,7 @@ _READ: Mapping[str, tuple[Callable[[str], object], str]] = Named(
         **READ,
         QUARANTINE_LIMIT: (parse_limit, LIMIT),
         QUARANTINE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
+        GROUP: (_word, "a word"),
         TAGS: (_words, "words with commas in between"),
         TOLERANCE_WINDOW: (parse_duration, "a duration, as in 10 minutes"),
         TRIGGER_INTERVAL: (parse_duration, "a duration, as in 10 seconds"),

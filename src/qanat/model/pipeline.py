@@ -28,6 +28,8 @@ TRIGGER_INTERVAL = "pipelines.trigger.interval"
 """The table property that says how much time lies between two epochs of a continuous update."""
 TAGS = "qanat.tags"
 """The table property that has the words by which a dataset is found, with commas in between."""
+GROUP = "qanat.group"
+"""The table property that says with which other datasets an orchestrator updates a dataset."""
 RESET_ALLOWED = "pipelines.reset.allowed"
 """The table property that, with the value `false`, protects a table from full refreshes."""
 

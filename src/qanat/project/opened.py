@@ -32,6 +32,7 @@ from qanat.project.shown import (
 from qanat.project.stamps import Stamps, stamps_of
 from qanat.project.table import Quarantine, Table
 from qanat.project.upkeep import Upkeep, run_module
+from qanat.run.manifest import Manifest, manifest
 from qanat.run.session import Session
 
 _FRESH = 1.0
@@ -344,6 +345,21 @@ class Project(Continuous, Scheduler, Quality, Upkeep):
         2...
         """
         return shown(Events, run_module("look").update_events(self._current(), update, dataset))
+
+    def manifest(self, select: Names = ()) -> Manifest:
+        """What an orchestrator needs to know: the datasets, what they read, and their rules.
+
+        Args:
+            select: only these; default: all.
+
+        Raises:
+            ProblemsError: the declarations are wrong.
+            SelectionError: a name matches nothing.
+
+        >>> [(each.dataset, each.reads) for each in project.manifest().datasets][2]
+        ('silver_orders', ('bronze_orders', 'customers'))
+        """
+        return manifest(self._current(), selection(select).select)
 
     def lineage(self, target: str | None = None) -> Lineage:
         """What `table` or `table.column` is made from; without a target: every table.

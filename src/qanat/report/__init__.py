@@ -4,12 +4,12 @@
 `version` and `keys` have what all documents share, `documents` knows them all by name, `failure`
 writes errors, `aim` completes the commands in their hints. Then one module for each result, with
 its shapes, its text and its HTML: `validation`, `plan`, `update`, `checks` (with `unit_tests`),
-`backtest`, `suggest`, `contract`, `table`, `overview`, `lineage`, `diff`, `profile`, `history`,
-`metrics`, `anomalies`, `events` (in the words of `narrative`), `openlineage` (for catalogs),
-`quarantine`, `promotion`, `upkeep`, `state`, `pauses`, `schedules`, `move` and `doctor`. `account`
-is the page of an update (`severity` orders the rules in both). `html` has the pieces that
-notebooks show, `page` the frame of HTML files, `plots` what is drawn there, `drawing` the picture
-of a graph, `delimited` writes CSV.
+`backtest`, `suggest`, `contract`, `table`, `overview`, `lineage`, `manifest`, `diff`, `profile`,
+`history`, `metrics`, `anomalies`, `events` (in the words of `narrative`), `openlineage` (for
+catalogs), `quarantine`, `promotion`, `upkeep`, `state`, `pauses`, `schedules`, `move` and
+`doctor`. `account` is the page of an update (`severity` orders the rules in both). `html` has the
+pieces that notebooks show, `page` the frame of HTML files, `plots` what is drawn there, `drawing`
+the picture of a graph, `delimited` writes CSV.
 
 `report.document(name, value)` and `report.schema(name)` are what a program outside calls. They are
 imported when first used: a command that only prints text needs neither.

@@ -49,10 +49,10 @@ source files they were, `export` has them for other programs. `rename` and `drop
 names or remove them: `names` says by which ones they are known, `moves` carries out what was
 decided. The rest answers questions without writing: `validate`, `look` (at what is `known`),
 `keeping` (what flows keep), `overview`, `accounting` (an `account` of one update), `query`,
-`diff`, `lineage`, `profile` (both of a `subject`; `profiles` has those that updates keep),
-`contract` (for others), `expectations` (which makes what is `checked`), `unit_tests` (on a
-`stand_in` of the project; `recording` writes them from live data), `backtest` (checks on the rows
-that past epochs have `brought`: `trying` one epoch, comparing it `among` others), `suggest`
-(checks by the `evidence` of older rows, tried on what is `held_out`), `doctor` and `installation`;
-`stored` finds the tables they ask about, `results` is what they return.
+`diff`, `lineage`, `manifest` (for orchestrators), `profile` (both of a `subject`; `profiles` has
+those that updates keep), `contract` (for others), `expectations` (which makes what is `checked`),
+`unit_tests` (on a `stand_in` of the project; `recording` writes them from live data), `backtest`
+(checks on the rows that past epochs have `brought`: `trying` one epoch, comparing it `among`
+others), `suggest` (checks by the `evidence` of older rows, tried on what is `held_out`), `doctor`
+and `installation`; `stored` finds the tables they ask about, `results` is what they return.
 """

@@ -145,6 +145,7 @@ RESULTS: dict[str, tuple[Callable[[qanat.Project], Any], ...]] = {
         lambda p: p.query("FROM range(3)").head(2),
     ),
     "state": (kept,),
+    "manifest": (lambda p: p.manifest(), lambda p: p.manifest("+silver_orders")),
     "lineage": (lambda p: p.lineage(), lambda p: p.lineage("revenue_by_city.revenue")),
     "diff": (
         lambda p: p.diff("silver_orders", "silver_orders@0"),
