@@ -8,7 +8,7 @@ import shlex
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)"
     r"|export (?:contract|openlineage|manifest|airflow|dagster|luigi|prefect)|import checks"
-    r"|run|serve|validate|plan|test|backtest|suggest|query"
+    r"|contract diff|run|serve|validate|plan|test|backtest|suggest|query"
     r"|schedules (?:list|runs|trigger|cancel|pause|resume)"
     r"|show|lineage|diff|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
 )

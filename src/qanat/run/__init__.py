@@ -41,18 +41,19 @@ old it deletes.
 go through its `diary` to the ledger, to whoever watches, and to the observers of the spec
 (`observing`), each of which has a `courier`; `portraits` are what these may ask about datasets.
 `update` takes all datasets, in parallel. `continuous` is an update that does not end: it looks at
-datasets again and again, in the order of its `agenda` (`looks` are what it looks at besides;
-`lending` lets other updates in). `scheduling` decides which runs of schedules are due (by a
-`timetable`) and start, `due` carries one out, and `scheduled` shows them. `quarantine` shows
-quarantined rows and replays them, `discard` throws them away; `origins` finds out which lines of
-source files they were, `export` has them for other programs. `rename` and `drop` give things other
-names or remove them: `names` says by which ones they are known, `moves` carries out what was
-decided. The rest answers questions without writing: `validate`, `look` (at what is `known`),
-`keeping` (what flows keep), `overview`, `accounting` (an `account` of one update), `query`,
-`diff`, `lineage`, `manifest` (for orchestrators), `profile` (both of a `subject`; `profiles` has
-those that updates keep), `contract` (for others), `expectations` (which makes what is `checked`),
-`unit_tests` (on a `stand_in` of the project; `recording` writes them from live data), `backtest`
-(checks on the rows that past epochs have `brought`: `trying` one epoch, comparing it `among`
-others), `suggest` (checks by the `evidence` of older rows, tried on what is `held_out`), `doctor`
-and `installation`; `stored` finds the tables they ask about, `results` is what they return.
+datasets again and again, in the order of its `agenda` (which knows `entries`; `looks` are what it
+looks at besides; `lending` lets other updates in). `scheduling` decides which runs of schedules
+are due (by a `timetable`) and start, `due` carries one out, and `scheduled` shows them.
+`quarantine` shows quarantined rows and replays them, `discard` throws them away; `origins` finds
+out which lines of source files they were, `export` has them for other programs. `rename` and
+`drop` give things other names or remove them: `names` says by which ones they are known, `moves`
+carries out what was decided. The rest answers questions without writing: `validate`, `look` (at
+what is `known`), `keeping` (what flows keep), `overview`, `accounting` (an `account` of one
+update), `query`, `diff`, `lineage`, `manifest` (for orchestrators), `profile` (both of a
+`subject`; `profiles` has those that updates keep), `contract` (for others), `expectations` (which
+makes what is `checked`), `unit_tests` (on a `stand_in` of the project; `recording` writes them
+from live data), `backtest` (checks on the rows that past epochs have `brought`: `trying` one
+epoch, comparing it `among` others), `suggest` (checks by the `evidence` of older rows, tried on
+what is `held_out`), `doctor` and `installation`; `stored` finds the tables they ask about,
+`results` is what they return.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,19 +22,17 @@ from qanat.errors import QanatError, UpdateRunningError
 from qanat.frozen import Frozen
 from qanat.model.event import DatasetEnded, DatasetProgress, DatasetStarted, Retried
 from qanat.model.name import Names
-from qanat.model.pipeline import TRIGGER_INTERVAL, Dataset, DatasetKind
+from qanat.model.pipeline import Dataset, DatasetKind
 from qanat.model.record import CONTINUOUS, UpdateStatus
-from qanat.model.upkeep import parse_duration
-from qanat.planning.graph import writers
 from qanat.ports.observer import Observer
-from qanat.run.agenda import Agenda, Entry, Outcome
+from qanat.run.agenda import Agenda, Outcome
 from qanat.run.attempt import RunningUpdate
 from qanat.run.clocked import Clock
 from qanat.run.dataset import Around, DatasetRun
+from qanat.run.entries import entries_of
 from qanat.run.entry import LedgerEntry, failure_of, open_update
 from qanat.run.lending import Lending
 from qanat.run.looks import Looks
-from qanat.run.memo import CompiledFlow
 from qanat.run.recovery import start_clean
 from qanat.run.results import Chosen, DatasetResult, Selection, UpdateResult, choose_datasets
 from qanat.run.session import Session
@@ -268,7 +266,7 @@ def _go_on(turns: _Turns, ending: Ending) -> None:
     """Give datasets their turns until the update is to end."""
     running = turns.running
     session, names = running.session, turns.chosen.datasets
-    agenda = Agenda(_entries(session, names))
+    agenda = Agenda(entries_of(session, names))
     for name in names:
         running.tell(DatasetStarted(name, str(turns.totals[name].dataset.kind)))
     finished: SimpleQueue[Future[Turn]] = SimpleQueue()
@@ -373,40 +371,6 @@ def _impatient(running: RunningUpdate, ending: Ending) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-# -- the timetable ---------------------------------------------------------------------------
-
-
-def _entries(session: Session, names: Sequence[str]) -> Mapping[str, Entry]:
-    inside = Names(names)
-    return {name: _entry(session, name, inside) for name in names}
-
-
-def _entry(session: Session, name: str, inside: Names) -> Entry:
-    dataset = session.pipeline.dataset(name)
-    flows = session.analysis.flows_into(name)
-    read = {d for flow in flows for d in _read(session, flow)}
-    # Where two read each other's quarantine, one of them has to come first.
-    upstream = session.graph.upstream
-    above = {d for d in read - {name} if d in inside and name not in upstream(d)}
-    asks = any(not r.source.dataset for f in flows for r in f.reads) or bool(read - above - {name})
-    whole = dataset.kind is DatasetKind.MATERIALIZED_VIEW
-    written = dataset.table_property(TRIGGER_INTERVAL)
-    default = session.project.configuration.get(TRIGGER_INTERVAL)
-    interval = parse_duration(written or default or "0 seconds")
-    return Entry(tuple(sorted(above)), asks or _functions(flows), whole, interval)
-
-
-def _read(session: Session, flow: CompiledFlow) -> set[str]:
-    """The datasets of the project that fill what a flow reads, and what its rules refer to."""
-    named = [r.source.dataset for r in flow.reads if r.source.dataset]
-    return {w for n in (*named, *flow.references) for w in writers(session.pipeline, n)}
-
-
-def _functions(flows: Sequence[CompiledFlow]) -> bool:
-    """True if a flow has no source that could tell news: a function gives its rows."""
-    return any(not f.reads for f in flows)
 
 
 def _foreign(session: Session, name: str) -> bool:
