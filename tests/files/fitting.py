@@ -150,10 +150,18 @@ class Spelled(float):
     """A double whose text is wanted, however it is written."""
 
 
+_SHORT = re.compile(r"^\s*(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
+"""A day as people write it, maybe without the zeros that Python asks for."""
+
+
+def _padded(day: re.Match[str]) -> str:
+    return f"{day[1]}-{day[2]:0>2}-{day[3]:0>2}"
+
+
 def _moment(value: Any, zoned: bool) -> Any:
     if isinstance(value, str):
         try:
-            value = datetime.fromisoformat(value)
+            value = datetime.fromisoformat(_SHORT.sub(_padded, value))
         except ValueError:
             return MISFIT
     elif type(value) is date:
