@@ -3,10 +3,10 @@
 `opening` opens one. `opened` has the object and its functions (those that keep it in order are in
 `upkeep`, those that tell of its data in `quality`, what keeps its datasets up to date in
 `continuous`, what updates them when it is time in `schedules`: `serving` is the loop, `crew` its
-processes, `worker` what each of them does, `forked` what they are forked from), `relation` what
-can be read as a data frame, `table` the tables and quarantines among these, `shown` the results,
-which show themselves in a notebook. `selecting` turns arguments into what is selected, `stamps`
-tells whether files have changed, `pages` keeps pages of updates.
+processes, `worker` what each of them does, `forked` what they are forked from; both are
+`followed`), `relation` what can be read as a data frame, `table` the tables and quarantines among
+these, `shown` the results, which show themselves in a notebook. `selecting` turns arguments into
+what is selected, `stamps` tells whether files have changed, `pages` keeps pages of updates.
 """
 
 from qanat.project.opened import Project

@@ -12,6 +12,7 @@ from typing import Any
 from qanat.errors import LedgerLostError, QanatError, UpdateRunningError
 from qanat.model.event import Event, ProjectRead, UpdateStarted, Warned
 from qanat.ports.observer import Observer
+from qanat.project.followed import Followed
 from qanat.project.pages import keep_page
 from qanat.project.selecting import Names, selection
 from qanat.project.shown import Update, shown
@@ -28,26 +29,8 @@ _LASTED = 60.0
 """An update that ran for so many seconds could go on: the next pause is the first again."""
 
 
-class Continuous:
+class Continuous(Followed):
     """The part of an opened project that keeps its datasets up to date."""
-
-    @property
-    def session(self) -> Session:
-        """The opened project and its adapters as they are."""
-        raise NotImplementedError
-
-    def _current(self) -> Session:
-        raise NotImplementedError
-
-    def _reopened(self) -> Session:
-        raise NotImplementedError
-
-    def _take_up(self, reopened: Session) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close what was opened."""
-        raise NotImplementedError
 
     def run_continuously(
         self,

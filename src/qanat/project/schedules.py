@@ -6,34 +6,16 @@ import threading
 from collections.abc import Callable
 from importlib import import_module
 
+from qanat.project.followed import Followed
 from qanat.project.shown import DueRuns, Schedules
 from qanat.project.upkeep import run_module
-from qanat.run.session import Session
 
 WORKERS = 4
 """Runs that one scheduler lets work at a time."""
 
 
-class Scheduler:
+class Scheduler(Followed):
     """The part of an opened project that updates it by itself."""
-
-    @property
-    def session(self) -> Session:
-        """The opened project and its adapters as they are."""
-        raise NotImplementedError
-
-    def _current(self) -> Session:
-        raise NotImplementedError
-
-    def _reopened(self) -> Session:
-        raise NotImplementedError
-
-    def _take_up(self, reopened: Session) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close what was opened."""
-        raise NotImplementedError
 
     def schedules(self) -> Schedules:
         """The schedules of the spec, with when they are due next and what came of the last run.
