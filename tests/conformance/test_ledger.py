@@ -1433,7 +1433,8 @@ def _by_flow_alone(transaction: Transaction) -> None:
     transaction.write("DROP INDEX qanat_epochs_by_flow_and_dataset")
     transaction.write("DROP TABLE qanat_pauses")
     transaction.write("ALTER TABLE qanat_epochs DROP COLUMN columns")
-    for table in ("metrics", "watched", "anomalies", "outbox"):
+    newer = ("metrics", "watched", "anomalies", "requests", "outbox")
+    for table in (*newer, "serving", "schedules", "runs"):
         transaction.write(f"DROP TABLE qanat_{table}")
     transaction.write("ALTER TABLE qanat_updates DROP COLUMN origin")
 
