@@ -312,8 +312,10 @@ def _quarantine(found: UpdateAccount) -> Iterator[Part]:
         listed = table(("Broke", "From", *own), rows, f"Rows of {sample.dataset}")
         yield section(sample.dataset, listed, level=3, remark=remark)
     if found.samples and not found.values:
+        shown = f"qanat report {found.entry.update.id} --values"
         yield paragraph(
-            "Values may be personal data, so they are left out; --values shows them.", "soft"
+            f"Values may be personal data, so they are left out: {shown} writes a page with them.",
+            "soft",
         )
 
 

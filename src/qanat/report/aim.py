@@ -7,8 +7,8 @@ import shlex
 
 _COMMAND = re.compile(
     r"\bqanat (?:quarantine (?:list|show|replay|discard|export)|anomalies (?:list|mark)"
-    r"|export (?:contract|openlineage)|import checks|run|validate|plan|test|backtest|suggest|query"
-    r"|show|lineage|diff|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
+    r"|export (?:contract|openlineage)|import checks|contract diff|run|validate|plan|test|backtest"
+    r"|suggest|query|show|lineage|diff|report|history|promote|maintain|pause|resume|rename|drop|profile|doctor)\b"
 )
 _END = re.compile(r"[;`\n]|\bqanat ")
 

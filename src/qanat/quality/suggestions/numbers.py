@@ -114,6 +114,9 @@ def _with_room(
     if far_low and far_high:
         return
     reason = f"{seen}; the bounds leave as much room again"
+    if far_low or far_high:
+        end = "below" if far_low else "above"
+        reason = f"{seen}; the bound leaves room; none {end}, where outliers are far off"
     yield _between(column, None if far_low else lowest, None if far_high else highest, reason)
 
 
