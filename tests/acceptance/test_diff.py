@@ -81,6 +81,9 @@ def test_two_versions_share_files_which_are_not_read(shop: Shop) -> None:
 
 
 def test_environments(shop: Shop) -> None:
+    with pytest.raises(TableNotFoundError, match="environment prod has no table orders") as told:
+        compared(shop, "orders", "prod:orders")
+    assert told.value.hint == "environment dev there has it: dev:orders"
     shop.run("prod")
     assert compared(shop, "orders", "prod:orders").same
     shop.file("in/3.csv", "id,city,amount\n5,Shiraz,50\n")

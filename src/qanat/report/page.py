@@ -63,7 +63,7 @@ nav ul { list-style: none; padding: 0; margin: 1.2rem 0 0; display: flex; flex-w
   gap: .2rem 1.2rem; }
 /* On a phone, a long name breaks, so that what is said of it is in sight without scrolling. */
 @media (max-width: 640px) { th, td { padding-right: .8rem; }
-  .wide td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; } }
+  .name { display: inline-block; max-width: 10rem; white-space: normal; } }
 """
 # Neither scripts nor anything from elsewhere, also where a name or a message contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -163,6 +163,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Value | Inline]], labe
         label: what screen readers call it.
     """
     return scrolling(html.table(headers, rows), label)
+
+
+def name(value: str) -> Inline:
+    """A cell with a name, which may be long: on a phone, it breaks wherever it has to."""
+    return Inline(Part(f'<span class="name">{text(value)}</span>'))
 
 
 def scrolling(part: Part, label: str) -> Part:
