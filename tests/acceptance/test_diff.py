@@ -80,6 +80,16 @@ def test_two_versions_share_files_which_are_not_read(shop: Shop) -> None:
         compared(shop, "orders", "orders@99")
 
 
+def test_titles_say_where_rows_are_left_out(shop: Shop) -> None:
+    some = "SELECT * FROM orders WHERE id = 1"
+    assert "\n2 rows only in orders, the first 1\n" in str(
+        compared(shop, "orders", some, samples=1)
+    )
+    assert "\n2 rows only in orders\n" in str(compared(shop, "orders", some))
+    changed = "SELECT id, 'x' AS city, amount FROM orders"
+    assert "city: 3 rows changed, the first 2" in str(compared(shop, "orders", changed, samples=2))
+
+
 def test_environments(shop: Shop) -> None:
     with pytest.raises(TableNotFoundError, match="environment prod has no table orders") as told:
         compared(shop, "orders", "prod:orders")

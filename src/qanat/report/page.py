@@ -63,7 +63,8 @@ nav ul { list-style: none; padding: 0; margin: 1.2rem 0 0; display: flex; flex-w
   gap: .2rem 1.2rem; }
 /* On a phone, a long name breaks, so that what is said of it is in sight without scrolling. */
 @media (max-width: 640px) { th, td { padding-right: .8rem; }
-  .name { display: inline-block; max-width: 10rem; white-space: normal; } }
+  .name { display: inline-block; width: max-content; max-width: 10rem; white-space: normal;
+    vertical-align: top; } }
 """
 # Neither scripts nor anything from elsewhere, also where a name or a message contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -166,8 +167,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Value | Inline]], labe
 
 
 def name(value: str) -> Inline:
-    """A cell with a name, which may be long: on a phone, it breaks wherever it has to."""
-    return Inline(Part(f'<span class="name">{text(value)}</span>'))
+    """A cell with a name, which may be long: on a phone, it breaks, best between its words."""
+    shown = text(value).replace("_", "_<wbr>").replace(".", ".<wbr>")
+    return Inline(Part(f'<span class="name">{shown}</span>'))
 
 
 def scrolling(part: Part, label: str) -> Part:
