@@ -289,7 +289,7 @@ def clip(text: str, width: int) -> str:
 
 GAP = "  "
 WIDEST = 40
-"""Columns of a terminal that one value may take."""
+"""Columns of a terminal that one value may take where there is no room for all of them."""
 
 
 class Cell(Frozen):
@@ -321,8 +321,8 @@ def grid(
     Args:
         spare: headers of columns to leave out first, where the width does not do for all.
         rows: whole numbers get thousands separators; None becomes a dash.
-        layout: where it has a width, long values are cut first; columns that do not fit are
-            left out, and a last line names them.
+        layout: where it has a width, long values are cut, to 40 columns at least; columns that do
+            not fit then are left out, and a last line names them.
 
     >>> print("\\n".join(grid(["Table", "Rows"], [["bronze", 1200], ["silver", 7]])))
     Table    Rows
@@ -330,12 +330,12 @@ def grid(
     silver      7
     """
     width = layout.width
-    widest = None if width is None else min(width, WIDEST)
-    head = [_cut(Cell(h, "bold"), widest) for h in headers]
-    body = [[_cut(cell_of(value), widest) for value in row] for row in rows]
+    head = [_cut(Cell(h, "bold"), width) for h in headers]
+    body = [[_cut(cell_of(value), width) for value in row] for row in rows]
     columns = range(len(head))
     right = [bool(body) and all(row[i].right for row in body) for i in columns]
-    sizes = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
+    whole = [max(cells(row[i].text) for row in [head, *body]) for i in columns]
+    sizes = whole if width is None else [min(each, width, WIDEST) for each in whole]
     kept, left_out = [*columns], list[str]()
     for header in spare:
         if _fitting([sizes[i] for i in kept], width) < len(kept):
@@ -344,6 +344,11 @@ def grid(
     shown = kept[: _fitting([sizes[i] for i in kept], width)]
     left_out = [*(headers[i] for i in kept[len(shown) :]), *left_out]
     wide, aligned = [sizes[i] for i in shown], [right[i] for i in shown]
+    if width is not None:
+        room = width - sum(wide) - len(GAP) * (len(wide) - 1)
+        for place, i in enumerate(shown):
+            more = min(room, whole[i] - sizes[i])
+            wide[place], room = sizes[i] + more, room - more
     lines = [_line([row[i] for i in shown], wide, aligned, layout.paint) for row in [head, *body]]
     if left_out:
         more = count(len(left_out), "more column")
@@ -368,10 +373,9 @@ def cell_of(value: Value) -> Cell:
 
 
 def _cut(cell: Cell, widest: int | None) -> Cell:
-    if widest is None:
-        return Cell(printable(cell.text), cell.style, cell.right)
     # A value may be megabytes long: what cannot be seen need not be made printable.
-    return Cell(clip(printable(cell.text[: widest + 1]), widest), cell.style, cell.right)
+    text = printable(cell.text if widest is None else cell.text[: widest + 1])
+    return Cell(text if widest is None else clip(text, widest), cell.style, cell.right)
 
 
 def _fitting(sizes: Sequence[int], width: int | None) -> int:
@@ -389,7 +393,8 @@ def _fitting(sizes: Sequence[int], width: int | None) -> int:
 def _line(row: Sequence[Cell], sizes: Sequence[int], right: Sequence[bool], paint: Paint) -> str:
     parts = []
     for cell, size, to_right in zip(row, sizes, right, strict=False):
-        space = " " * (size - cells(cell.text))
-        text = cell.text if cell.style is None else paint(cell.text, cell.style)
+        text = clip(cell.text, size)
+        space = " " * (size - cells(text))
+        text = text if cell.style is None else paint(text, cell.style)
         parts.append(space + text if to_right else text + space)
     return GAP.join(parts).rstrip()

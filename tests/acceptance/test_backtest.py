@@ -170,6 +170,19 @@ def test_epochs_whose_files_are_gone_are_told(shop: Shop) -> None:
     assert "deleted" in found.unseen[0].reason
 
 
+def test_rows_that_updates_dropped_are_counted_as_not_tried(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.sql(SQL.replace("QUARANTINE ROW", "DROP ROW"))
+    for day, missing in enumerate((1, 0)):
+        shop.file(f"in/{day}.csv", HEAD + "1,Oslo,1\n" + "2,,2\n" * missing)
+        shop.run()
+    with qanat.open(shop.folder) as project:
+        (found,) = project.backtest("orders")
+        assert (found.rows, found.dropped) == (2, 1)
+        text = "tried on 2 updates with 2 rows; 1 row was dropped and is gone: not tried"
+        assert text in str(project.backtest("orders"))
+
+
 def test_rows_that_maintenance_wrote_again_are_read_where_they_were(shop: Shop) -> None:
     before = tried(shop, predicate("amount < 15"), check("one", Unique(("id",))))
     with Session.open(shop.folder) as session:
@@ -254,6 +267,14 @@ def test_a_plan_shows_what_changed_checks_would_have_done(shop: Shop) -> None:
     shop.run()
     with qanat.open(shop.folder) as project:
         assert project.plan().backtests == ()
+
+
+def test_a_plan_names_the_command_that_replays_rows_that_would_pass(shop: Shop) -> None:
+    shop.sql(SQL.replace("city IS NOT NULL", "city IS NOT NULL OR id > 100"))
+    with qanat.open(shop.folder) as project:
+        hint = "1 row in quarantine would pass now (qanat quarantine replay orders)"
+        assert hint in str(project.plan())
+        assert hint in str(project.backtest("orders"))
 
 
 def test_the_command_shows_the_same(shop: Shop, capfd: pytest.CaptureFixture[str]) -> None:

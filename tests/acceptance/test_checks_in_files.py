@@ -256,6 +256,16 @@ def test_a_contract_binds_its_dataset(shop: Shop) -> None:
     ]
 
 
+def test_a_property_of_a_contract_may_say_what_becomes_of_its_rows(shop: Shop) -> None:
+    table(shop)
+    said = "customProperties: [{property: qanat.action, value: quarantine}]"
+    contract = CONTRACT.replace("primaryKey: true}", f"primaryKey: true, {said}}}")
+    shop.file("contracts/orders.odcs.yaml", contract)
+    found = {name: str(each.action) for name, each in declared(shop).items()}
+    assert found["id_not_null"] == found["id_unique"] == "quarantine"
+    assert found["price_not_null"] == found["contract_columns"] == "fail"
+
+
 def test_a_contract_is_as_the_standard_has_it(shop: Shop) -> None:
     table(shop)
     wrong = CONTRACT.replace("logicalType: number", "logicaltype: number")

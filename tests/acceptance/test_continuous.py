@@ -29,6 +29,7 @@ from qanat.model.event import (
     DatasetProgress,
     EpochCommitted,
     Event,
+    LeaseAwaited,
     ProjectRead,
     Retried,
     UpdateStarted,
@@ -287,7 +288,9 @@ def test_who_stands_by_can_be_stopped(live: Live) -> None:
         live.has(range(10))
         with live.running() as second:
             assert second.stderr is not None
-            assert second.stderr.readline().startswith("waiting for update")
+            waiting = second.stderr.readline()
+            assert waiting.startswith("waiting for update")
+            assert waiting.endswith("it runs continuously, until it is stopped\n")
             second.send_signal(signal.SIGTERM)
             second.communicate(timeout=LONG)
         assert second.returncode == 0
@@ -539,7 +542,9 @@ def test_others_get_their_turn_between_two_epochs(live: Live) -> None:
         live.has(range(20))
         live.put("2", range(20, 30))
         # What it did not know when it began: others have read the file, and it goes on after it.
-        assert other.run(wait=True).status == "succeeded"
+        asking = Heard()
+        assert other.run(wait=True, observers=[asking]).status == "succeeded"
+        assert [e.endless for e in asking.of(LeaseAwaited)] == [False]
         assert other.run(full_refresh=["silver"], wait=True).status == "succeeded"
         live.put("3", range(30, 40))
         live.has(range(40))

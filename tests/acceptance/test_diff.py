@@ -80,7 +80,20 @@ def test_two_versions_share_files_which_are_not_read(shop: Shop) -> None:
         compared(shop, "orders", "orders@99")
 
 
+def test_titles_say_where_rows_are_left_out(shop: Shop) -> None:
+    some = "SELECT * FROM orders WHERE id = 1"
+    assert "\n2 rows only in orders, the first 1\n" in str(
+        compared(shop, "orders", some, samples=1)
+    )
+    assert "\n2 rows only in orders\n" in str(compared(shop, "orders", some))
+    changed = "SELECT id, 'x' AS city, amount FROM orders"
+    assert "city: 3 rows changed, the first 2" in str(compared(shop, "orders", changed, samples=2))
+
+
 def test_environments(shop: Shop) -> None:
+    with pytest.raises(TableNotFoundError, match="environment prod has no table orders") as told:
+        compared(shop, "orders", "prod:orders")
+    assert told.value.hint == "environment dev there has it: dev:orders"
     shop.run("prod")
     assert compared(shop, "orders", "prod:orders").same
     shop.file("in/3.csv", "id,city,amount\n5,Shiraz,50\n")

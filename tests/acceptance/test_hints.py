@@ -69,7 +69,7 @@ NOT_FOLLOWED = {
         "declare/spark/",
     ),
     "says what to weigh; tests/acceptance/test_checks_in_files.py has what leads to it": (
-        "declare/check/breaking.py: keep the contract, or change it",
+        "declare/check/breaking.py: keep the contract",
         "quality/contracts.py: keep the contract, or change it",
         "declare/check/selected.py: TBLPROPERTIES ('qanat.tags' = 'gold, pii')",
         "declare/functions.py: leave one of them out; @expect_all takes checks",

@@ -130,6 +130,17 @@ def test_everything_fits_a_terminal() -> None:
         assert all(cells(line) <= width for line in grid(headers, rows, Layout(width=width)))
 
 
+def test_long_values_take_the_room_that_is_left() -> None:
+    name, why = "orders." + "x" * 43, "y" * 100
+    wide, narrow = (
+        grid(["Check", "Rows", "Why"], [[name, 7, why]], Layout(width=n)) for n in (120, 90)
+    )
+    assert wide[1] == f"{name}     7  {'y' * 61}…"
+    # Both are cut before a column is left out.
+    assert narrow[1] == f"{name[:41]}…     7  {'y' * 39}…"
+    assert grid(["n"], [["z" * 50]], Layout(width=60))[1] == "z" * 50
+
+
 def test_nothing_is_cut_elsewhere() -> None:
     long = "x" * 10_000
     assert grid(["a"], [[long]])[1] == long

@@ -166,7 +166,7 @@ COMMANDS = {
     "schedules": "See when datasets are updated; pause and resume schedules.",
     "test": "Check expectations on the stored tables; run unit tests.",
     "backtest": "Try checks on the rows of past updates.",
-    "suggest": "Suggest checks by what the tables have.",
+    "suggest": "Suggest checks that the rows of tables keep.",
     "query": "Ask the project's tables by SQL.",
     "show": "Look at all tables, or at the rows and columns of one.",
     "diff": "Compare two tables, versions, environments or files by keys.",

@@ -13,7 +13,7 @@ from qanat.report.failure import dumps
 from qanat.report.suggest import suggestions_text
 
 
-@click.command("suggest", short_help="Suggest checks by what the tables have.")
+@click.command("suggest", short_help="Suggest checks that the rows of tables keep.")
 @click.argument("datasets", nargs=-1, shell_complete=dataset_names)
 @click.option("--apply", is_flag=True, help="Write the checks into the project's files.")
 @click.option(
@@ -41,10 +41,10 @@ def command(
     ref: ProjectRef,
     json: bool,
 ) -> int:
-    """Suggest checks by the older rows of tables, each tried on the newest rows before it is said.
+    """Suggest checks that the older rows of tables keep, each tried on the newest rows first.
 
-    With DATASETS: only for these. Shows the change to checks/DATASET.yml; only with --apply it is
-    written. What the declared checks say already is not suggested.
+    With DATASETS: only for these. Shows the change to checks/DATASET.yml; --apply writes it. What
+    the declared checks say already is not suggested.
     """
     with ref.open() as project:
         found = project.suggest(datasets, action=action, held_out=held_out, apply=apply)

@@ -99,6 +99,7 @@ class Backtest(Frozen):
         updates: how many were asked for.
         looked: how many were looked at; an update is an epoch here, one commit of the table.
         rows: of these.
+        dropped: rows that these updates dropped: they are gone, so no check was tried on them.
         bytes: of files that were read for it.
         checks: in the order in which they were given.
         unseen: those that could not be looked at, by reason.
@@ -111,3 +112,4 @@ class Backtest(Frozen):
     checks: tuple[CheckTrials, ...]
     unseen: tuple[Unseen, ...] = ()
     bytes: int = 0
+    dropped: int = 0

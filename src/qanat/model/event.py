@@ -39,7 +39,8 @@ class LeaseAwaited(Frozen):
         holder: the identifier of the other one.
         datasets: all that it works on; empty: all that there are.
         since: when it took its lease, seconds since 1970 (UTC).
-        endless: whether it is known not to end by itself: it runs continuously.
+        endless: whether waiting is known to be in vain until somebody stops the other one: it runs
+            continuously, and was not asked to make room.
     """
 
     holder: str

@@ -23,6 +23,7 @@ from qanat.report.page import (
     folded,
     frame,
     head,
+    name,
     paragraph,
     scrolling,
     section,
@@ -219,26 +220,27 @@ def _datasets(found: UpdateAccount) -> Iterator[Part]:
     ended = {e.dataset: e for e in found.ended}
     headers = ("Dataset", "Status", "Written", "Quarantined", "Dropped", "Size", "Time")
     lines: list[list[Value | Inline]] = []
-    for name in dict.fromkeys(e.dataset for e in found.entry.epochs):
-        epochs = [e for e in found.entry.epochs if e.dataset == name]
+    for dataset in dict.fromkeys(e.dataset for e in found.entry.epochs):
+        epochs = [e for e in found.entry.epochs if e.dataset == dataset]
         counts = _total(epochs)
-        status = ended[name].status if name in ended else str(epochs[-1].status)
+        status = ended[dataset].status if dataset in ended else str(epochs[-1].status)
         took = sum(elapsed(e.started, e.ended) or 0.0 for e in epochs)
         colour = {"updated": "green", "failed": "red"}.get(status, _COLOURS.get(status))
         lines.append(
             [
-                name,
+                name(dataset),
                 Cell(status, colour),
                 counts.written,
                 counts.set_aside,
                 counts.dropped,
                 Cell(size(sum(e.bytes_written or 0 for e in epochs)), right=True),
                 Cell(duration(took), right=True),
-                _trend(found, name),
+                _trend(found, dataset),
             ]
         )
     yield from _tables((*headers, "Rows, last updates"), lines, "Datasets")
-    others = [e for e in ended.values() if all(e.dataset != n for n, *_ in lines)]
+    brought = {e.dataset for e in found.entry.epochs}
+    others = [e for e in ended.values() if e.dataset not in brought]
     if others:
         rows: list[list[Value]] = [
             [e.dataset, Cell(e.status, _COLOURS.get(e.status)), e.reason] for e in others
@@ -271,8 +273,8 @@ def _rules(found: UpdateAccount) -> Iterator[Part]:
     lines: list[list[Value | Inline]] = []
     for rule in rules:
         violations = rule.violations if rule.of_rows else None
-        name = f"{rule.dataset}.{rule.rule}"
-        line: list[Value | Inline] = [name, _result(rule), violations, severity_cell(rule)]
+        line: list[Value | Inline] = [name(f"{rule.dataset}.{rule.rule}"), _result(rule)]
+        line += [violations, severity_cell(rule)]
         line += [rule.action, rule.value or ""] if measured else [rule.action]
         lines.append([*line, _past(found, rule)])
     yield from _tables(headers, lines, "Rules")
@@ -312,8 +314,10 @@ def _quarantine(found: UpdateAccount) -> Iterator[Part]:
         listed = table(("Broke", "From", *own), rows, f"Rows of {sample.dataset}")
         yield section(sample.dataset, listed, level=3, remark=remark)
     if found.samples and not found.values:
+        shown = f"qanat report {found.entry.update.id} --values"
         yield paragraph(
-            "Values may be personal data, so they are left out; --values shows them.", "soft"
+            f"Values may be personal data, so they are left out: {shown} writes a page with them.",
+            "soft",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from qanat.model.backtest import Backtest, CheckTrials, Trial, Unseen
@@ -41,9 +42,10 @@ UNSEEN = Shape(
 BACKTEST = Shape(
     "Backtest",
     Backtest,
-    ("dataset", "updates", "looked", "rows", "checks", "unseen"),
+    ("dataset", "updates", "looked", "rows", "dropped", "checks", "unseen"),
     "What checks of one dataset would have done with its past updates, each an epoch: `updates`\n"
-    "were asked for, `looked` were looked at.",
+    "were asked for, `looked` were looked at. `dropped` are rows that these updates dropped:\n"
+    "they are gone, so no check was tried on them.",
 )
 BACKTESTS = Shape(
     "BacktestDocument",
@@ -54,6 +56,7 @@ BACKTESTS = Shape(
 PARTS = (BACKTEST, CHECK, TRIAL, UNSEEN)
 
 _HEADERS = ("Check", "Action", "Violations", "Share", "In updates", "Blocked")
+_SPARE = ("Action", "Share", "In updates")
 _NONE = "No chosen dataset has both checks and past updates to try them on."
 _DONE = {
     Action.WARN: "warned of",
@@ -67,10 +70,12 @@ def backtests_text(found: Sequence[Backtest], layout: Layout = PLAIN) -> str:
     """A table of all checks, and what could not be looked at."""
     if not found:
         return _NONE
-    lines = grid(_HEADERS, [_row(b, c) for b in found for c in b.checks], layout)
+    lines = grid(_HEADERS, [_row(b, c) for b in found for c in b.checks], layout, _SPARE)
     lines.append("")
     for each in found:
-        lines += [f"{_name(each, c)}: {note}" for c in each.checks for note in _notes(c)]
+        lines += [
+            f"{_name(each, c)}: {note}" for c in each.checks for note in _notes(c, replay_of(each))
+        ]
         lines.append(_sum(each))
     return "\n".join(map(printable, lines))
 
@@ -83,8 +88,11 @@ def backtests_html(found: Sequence[Backtest]) -> str:
     return page(*parts, *(heading(_sum(each), "plain") for each in found))
 
 
-def outcome(check: CheckTrials) -> str:
+def outcome(check: CheckTrials, replay: str) -> str:
     """What a check would have done, as half a sentence.
+
+    Args:
+        replay: the command that moves rows in quarantine that pass now into the table.
 
     >>> from qanat.errors import Location
     >>> from qanat.model.expectation import Expectation
@@ -92,7 +100,7 @@ def outcome(check: CheckTrials) -> str:
     >>> here = Location("a.sql")
     >>> paid = Expectation("paid", Predicate("amount > 0", "duckdb"), Action.FAIL, here)
     >>> trials = [Trial("f", n, "u", 0.0, 50, n == 1, n == 1) for n in range(3)]
-    >>> outcome(CheckTrials(paid, tuple(trials)))
+    >>> outcome(CheckTrials(paid, tuple(trials)), "qanat quarantine replay orders")
     'would have blocked 1 of 3 updates (1 row of 150 violates it)'
     """
     tried = count(len(check.trials), "update")
@@ -114,13 +122,18 @@ def outcome(check: CheckTrials) -> str:
         share = f"{_share(check)} of the rows ({check.violations:,} of {rows:,})"
         said = f"would have {_DONE[action]} {share} in {check.violated:,} {of}"
         said += f", and blocked {check.blocked:,}" if check.blocked else ""
-    return "; ".join([said, *_notes(check)])
+    return "; ".join([said, *_notes(check, replay)])
 
 
-def _notes(check: CheckTrials) -> Iterator[str]:
+def replay_of(backtest: Backtest) -> str:
+    """The command that moves rows in quarantine that pass now into the table."""
+    return f"qanat quarantine replay {shlex.quote(backtest.dataset)}"
+
+
+def _notes(check: CheckTrials, replay: str) -> Iterator[str]:
     if check.released:
         rows = count(check.released, "row")
-        yield f"{rows} in quarantine would pass now (qanat quarantine replay)"
+        yield f"{rows} in quarantine would pass now ({replay})"
     if check.problem:
         yield check.problem
 
@@ -154,4 +167,7 @@ def _sum(backtest: Backtest) -> str:
     looked = f"{count(backtest.looked, 'update')} with {count(backtest.rows, 'row')}"
     said = f"{backtest.dataset}: tried on {looked}"
     left = [f"{count(u.epochs, 'update')} left out: {u.reason}" for u in backtest.unseen]
+    if backtest.dropped:
+        gone = "was dropped and is gone" if backtest.dropped == 1 else "were dropped and are gone"
+        left.append(f"{count(backtest.dropped, 'row')} {gone}: not tried")
     return "; ".join([said, *left])

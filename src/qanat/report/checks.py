@@ -11,7 +11,7 @@ from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
 from qanat.report.unit_tests import PARTS as UNIT_PARTS, units_html, units_text
 from qanat.run.checked import RuleCheck
-from qanat.text import PLAIN, Cell, Layout, Value, count, grid
+from qanat.text import PLAIN, Cell, Layout, Value, count, grid, printable
 
 CHECK = Shape(
     "Check",
@@ -39,6 +39,8 @@ TEST = Shape(
 PARTS = (CHECK, *UNIT_PARTS)
 
 _HEADERS = ("Expectation", "Result", "Violations", "Rows", "Action", "Condition")
+_ALL = 120
+"""Columns of a terminal in which most conditions can be read in the table."""
 
 
 def violated(check: RuleCheck) -> bool:
@@ -66,6 +68,9 @@ def checks_text(checks: Sequence[RuleCheck], layout: Layout = PLAIN) -> str:
     """A table of all expectations, and how many are violated."""
     units = units_of(checks)
     lines = [*grid(_HEADERS, [_row(c) for c in checks], layout), ""] if checks else []
+    if layout.width is not None and layout.width < _ALL:
+        # The condition, and with it what was measured, has no room in the table.
+        lines += [line for c in checks if violated(c) for line in _beneath(c)]
     if checks or not units:
         lines.append(_verdict(checks))
     if units:
@@ -87,9 +92,17 @@ def _row(check: RuleCheck) -> list[Value]:
     word = "violated" if violated(check) else "tolerated" if check.violations else "holds"
     name, of_rows = f"{check.dataset}.{check.rule}", check.value is None
     violations = check.violations if of_rows else None
-    text = check.text if check.value is None else f"{check.text}: {check.value}"
     shown: list[Value] = [name, Cell(word, colour), violations, check.rows if of_rows else None]
-    return [*shown, check.action, text]
+    return [*shown, check.action, _condition(check)]
+
+
+def _beneath(check: RuleCheck) -> list[str]:
+    return [f"{check.dataset}.{check.rule}:", f"  {_condition(check)}", ""]
+
+
+def _condition(check: RuleCheck) -> str:
+    """What a rule asks for and, if it is about the table, what was measured."""
+    return printable(check.text if check.value is None else f"{check.text}: {check.value}")
 
 
 def _verdict(checks: Sequence[RuleCheck]) -> str:

@@ -165,8 +165,14 @@ def _tables(found: Diff) -> Iterator[tuple[str, Sequence[str], list[list[Value]]
             for c in each.samples
         ]
         title = f"{printable(each.column)}: {count(each.rows, 'row')} changed"
+        title += _first(rows, each.rows)
         yield title, (*differences.keys, left, right), rows
     for name, side in ((left, differences.left), (right, differences.right)):
         if side.only:
-            title = f"{count(side.only, 'row')} only in {name}"
+            title = f"{count(side.only, 'row')} only in {name}{_first(side.samples, side.only)}"
             yield title, differences.shown, [[*map(value_cell, row)] for row in side.samples]
+
+
+def _first(shown: Sequence[object], total: int) -> str:
+    """What a title says where its table has only the first of all rows."""
+    return f", the first {len(shown):,}" if 0 < len(shown) < total else ""

@@ -30,7 +30,7 @@ _STYLE = """
   --q-grey: #9aa7b8; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
-  max-width: 1040px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; overflow-wrap: break-word; }
+  max-width: 1200px; margin: 2.5rem auto 5rem; padding: 0 1.25rem; overflow-wrap: break-word; }
 h1 { font-size: 1rem; font-weight: 600; color: var(--soft); margin: 0 0 .4rem; }
 h2 { font-size: 1.15rem; margin: 2.8rem 0 .5rem; }
 h3 { font-size: .95rem; margin: 1.3rem 0 .2rem; }
@@ -61,6 +61,10 @@ pre { background: var(--faint); padding: .7rem .9rem; border-radius: 6px; margin
   white-space: pre-wrap; overflow-wrap: anywhere; }
 nav ul { list-style: none; padding: 0; margin: 1.2rem 0 0; display: flex; flex-wrap: wrap;
   gap: .2rem 1.2rem; }
+/* On a phone, a long name breaks, so that what is said of it is in sight without scrolling. */
+@media (max-width: 640px) { th, td { padding-right: .8rem; }
+  .name { display: inline-block; width: max-content; max-width: 10rem; white-space: normal;
+    vertical-align: top; } }
 """
 # Neither scripts nor anything from elsewhere, also where a name or a message contains HTML.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -160,6 +164,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Value | Inline]], labe
         label: what screen readers call it.
     """
     return scrolling(html.table(headers, rows), label)
+
+
+def name(value: str) -> Inline:
+    """A cell with a name, which may be long: on a phone, it breaks, best between its words."""
+    shown = text(value).replace("_", "_<wbr>").replace(".", ".<wbr>")
+    return Inline(Part(f'<span class="name">{shown}</span>'))
 
 
 def scrolling(part: Part, label: str) -> Part:

@@ -10,7 +10,7 @@ from itertools import compress
 from qanat.model.backtest import Backtest
 from qanat.model.name import Named
 from qanat.report.aim import aimed
-from qanat.report.backtest import outcome
+from qanat.report.backtest import outcome, replay_of
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import PROBLEMS_KEY, VERSION_KEY
 from qanat.report.shape import Key, Shape
@@ -143,8 +143,9 @@ def _tried(backtest: Backtest | None, options: str) -> Iterator[str]:
     """What checks that are new or changed would have done with past updates."""
     if backtest is None:
         return
+    replay = aimed(replay_of(backtest), options)
     for check in backtest.checks:
-        yield f"check {check.expectation.name} {outcome(check)}"
+        yield f"check {check.expectation.name} {outcome(check, replay)}"
     if left := sum(each.epochs for each in backtest.unseen):
         reason = backtest.unseen[0].reason
         command = aimed(f"qanat backtest {shlex.quote(backtest.dataset)}", options)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from qanat.model.suggestion import DatasetSuggestions, Suggestion
 from qanat.report.html import Part, heading, page, preformatted, table
 from qanat.report.keys import VERSION_KEY
 from qanat.report.shape import Key, Shape
-from qanat.text import PLAIN, Cell, Layout, Value, clip, count, grid, listed, printable
+from qanat.text import PLAIN, Cell, Layout, Value, cell_of, clip, count, grid, listed, printable
 
 SUGGESTION = Shape(
     "Suggestion",
@@ -52,6 +53,8 @@ _HEADERS = ("Check", "Condition", "Held out", "Why")
 _REFUSED_HEADERS = ("Not offered", "Condition", "Held out", "Why not")
 _LONGEST = 60
 """Columns of a condition: the change to the file has all of it."""
+_WIDE = 160
+"""Columns of a terminal in which a table of checks can be read."""
 _NONE = "No chosen dataset has a table."
 
 
@@ -69,10 +72,10 @@ def suggestions_text(
     for each in found:
         lines += [printable(headline(each)), ""]
         if each.offered:
-            lines += [*map(printable, grid(_HEADERS, [_row(s) for s in each.offered], layout)), ""]
+            lines += [*_listed(_HEADERS, [_row(s) for s in each.offered], layout), ""]
         if everything and each.refused:
             rows = [_refused_row(s) for s in each.refused]
-            lines += [*map(printable, grid(_REFUSED_HEADERS, rows, layout)), ""]
+            lines += [*_listed(_REFUSED_HEADERS, rows, layout), ""]
         if each.edit is not None and not each.applied:
             lines += [*(layout.paint(line, style) for line, style in _diff(each)), ""]
     return "\n".join([*lines, _ending(found)]).rstrip("\n")
@@ -113,6 +116,20 @@ def headline(found: DatasetSuggestions) -> str:
     said = f"{found.dataset}: {what} {by}"
     refused = count(len(found.refused), "other") if found.refused else ""
     return f"{said}; {refused} did not hold there" if refused else said
+
+
+def _listed(
+    headers: Sequence[str], rows: Sequence[Sequence[Value]], layout: Layout
+) -> Iterator[str]:
+    """A table of checks; where a terminal has no room for it, each check is a paragraph."""
+    if layout.width is None or layout.width >= _WIDE:
+        yield from grid(headers, rows, layout)
+        return
+    yield layout.paint(headers[0], "bold")
+    for name, condition, held, why in ([cell_of(value) for value in row] for row in rows):
+        tried = printable(f"  held out: {held.text}; {why.text}")
+        yield clip(printable(f"{name.text}: {condition.text}"), layout.width)
+        yield from wrap(tried, layout.width, subsequent_indent="  ")
 
 
 def _ending(found: Sequence[DatasetSuggestions]) -> str:

@@ -121,9 +121,12 @@ def failure(compiled: CompiledFlow, failed: tuple[RuleCount, ...]) -> Expectatio
     one = "s" if first.violations == 1 else ""
     message = f"{count(first.violations, 'row')} of {first.dataset} violate{one} {first.rule}"
     broken = "; ".join(f"{r.rule}: {_found(r)}" for r in failed) if len(failed) > 1 else None
+    # In the words of the file that declares the rule: a contract has no ON VIOLATION.
+    in_sql = rule.location.file.endswith(".sql")
+    quarantine = "ON VIOLATION QUARANTINE ROW" if in_sql else "the action quarantine"
     hint = (
-        "nothing was published; mend the data or the rule and run again (ON VIOLATION"
-        " QUARANTINE ROW instead would keep such rows aside, to be looked at)"
+        "nothing was published; mend the data or the rule and run again"
+        f" ({quarantine} instead would keep such rows aside, to be looked at)"
     )
     if not first.of_rows:
         message = f"{first.dataset} violates {first.rule}"

@@ -114,6 +114,7 @@ def _tried(trying: Trying, updates: int, waiting: bool = True) -> Backtest:
         updates=updates,
         looked=len(looked),
         rows=sum(each.rows for each in looked),
+        dropped=sum(each.epoch.counts.dropped for each in looked if each.epoch.counts),
         checks=tuple(
             CheckTrials(
                 declared,

@@ -114,7 +114,8 @@ def patience(
     def tell_of(other: Lease) -> None:
         works_on = tuple(other.datasets or ())
         place = other.holder, other.host, other.pid
-        tell(LeaseAwaited(*place, works_on, other.since, other.endless))
+        # A continuous update that is asked lets this one work between two epochs.
+        tell(LeaseAwaited(*place, works_on, other.since, other.endless and not asks))
 
     seconds = math.inf if wait is True else float(wait)
     return Patience(seconds, tell_of, stop or threading.Event(), asks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -85,8 +85,15 @@ def _opened(folder: Path, neighbour: Neighbour) -> ProjectSpec:
         ) from error
 
 
-def find_table(session: Reading, neighbour: Neighbour) -> Readable:
+def find_table(
+    session: Reading,
+    neighbour: Neighbour,
+    written: Callable[[str], str] = "environment => '{}'".format,
+) -> Readable:
     """The table of a dataset of another project, as a query there would read it.
+
+    Args:
+        written: how another environment would be named where this one was, for a hint.
 
     Raises:
         TableNotFoundError: there is no project in that folder, or no such table.
@@ -112,7 +119,7 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
     holder = next(_holders(session, folder, other, neighbour.dataset), None)
     there = _typed(folder, neighbour.environment)
     if holder is not None:
-        hint = f"environment {holder} there has it: environment => '{holder}'"
+        hint = f"environment {holder} there has it: {written(holder)}"
     elif known:
         hint = (
             f"if it was renamed there, change the name here, and then `qanat plan` says how the"
@@ -120,9 +127,9 @@ def find_table(session: Reading, neighbour: Neighbour) -> Readable:
         )
     else:
         hint = f"run it there first: qanat run{there}"
+    place = "" if neighbour.project == "." else f" of the project in {neighbour.project}"
     raise TableNotFoundError(
-        f"environment {other.environment} of the project in {neighbour.project} has no table"
-        f" {neighbour.dataset}",
+        f"environment {other.environment}{place} has no table {neighbour.dataset}",
         wanted=listed(names) if 0 < len(names) <= _FEW else None,
         nearest=nearest(neighbour.dataset, list(known)),
         hint=hint,

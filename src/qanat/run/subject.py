@@ -107,7 +107,8 @@ def _table(
         table = stored(session, name, version)
         name, snapshot = table.name, table.snapshot
     else:
-        found = find_table(session, Neighbour(".", name, environment or ""))
+        there = Neighbour(".", name, environment or "")
+        found = find_table(session, there, lambda holder: f"{holder}:{name}")
         newest = found.version
         if version is not None and newest is not None and version > newest:
             raise TableNotFoundError(

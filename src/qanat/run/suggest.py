@@ -1,4 +1,4 @@
-"""Suggests checks: by the older rows of each dataset, tried on the newest ones before it is said.
+"""Suggests checks that the older rows of a dataset keep, each tried on the newest rows first.
 
 Everything is deterministic: the same tables give the same suggestions. Those that are offered
 come as a change to a file of checks, which can be written.

@@ -37,7 +37,8 @@ def kept_promises(
                     location=mine.location,
                     wanted=f"{each.text} ({each.origin})",
                     got=f"{mine.text}, {mine.action}",
-                    hint=f"keep the contract, or change it and its version: {each.location}",
+                    hint="keep the contract (without a rule of this name, its own is checked),"
+                    f" or change it and its version: {each.location}",
                 )
             )
     return rest

@@ -133,22 +133,23 @@ class _Reader:
         said = {**self._said, **_custom(entry)}
         written: list[Written] = []
         columns: list[PromisedColumn] = []
-        keyed: list[tuple[int, str, Location]] = []
+        keyed: list[tuple[int, str, Location, Mapping[str, Any]]] = []
         for each in items(entry, "properties"):
             column = _text(each, "physicalName") or _text(each, "name") or ""
             columns.append(self._column(each, column))
+            own = {**said, **_custom(each)}
             if _true(each, "primaryKey"):
                 at = field(each, "primaryKey")
                 position = field(each, "primaryKeyPosition")
                 number = position.value if position and isinstance(position.value, int) else 0
-                keyed.append((number, column, at.key_at if at else each.at))
+                keyed.append((number, column, at.key_at if at else each.at, own))
             for check, place in self._of_column(each, column):
-                written.append(self._written(check, place, said))
-            written += self._quality(each, name, column, said)
-        keys = tuple(column for _, column, _ in sorted(keyed, key=lambda k: k[0]))
+                written.append(self._written(check, place, own))
+            written += self._quality(each, name, column, own)
+        keys = tuple(column for _, column, *_ in sorted(keyed, key=lambda k: k[0]))
         if keys:
             unique = Check("unique", (("columns", keys),))
-            written.append(self._written(unique, keyed[0][2], said))
+            written.append(self._written(unique, *keyed[0][2:]))
         if columns:
             given = {c.name: str(c.type) if c.type else None for c in columns}
             has = Check("columns", (("columns", given),)).named("contract_columns")

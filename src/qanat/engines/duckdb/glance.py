@@ -1,8 +1,9 @@
 """Find the rows of a small batch that break conditions on single rows, by one statement.
 
-Of a thousand rows, planning a statement takes longer than looking at all rows. So one statement
-brings everything that is to be known, also the conditions of each row that breaks one; and each
-condition and filter stands in it once, under a name, as binding them is most of the work.
+With a thousand rows, DuckDB takes longer to plan a statement than to read the rows. So one
+statement returns all that is needed: how many rows each filter is about, and for each row that
+breaks a condition, which ones. Every condition and filter stands in it once, under a name, because
+binding them is most of the work.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from qanat.model.expectation import Action, Expectation
 from qanat.model.rule import Predicate
 
 _MOST = 10_000
-"""Rows that break a condition; of more, lists of Python's take too much memory."""
+"""Rows that break a condition, at most: they come as Python lists, which take memory."""
 _HOLDS, _ABOUT = "__qanat_holds_", "__qanat_about_"
 
 
@@ -29,8 +30,9 @@ class Glance(Frozen):
 
     Args:
         total: rows of the batch.
-        about: how many each expectation is about.
-        broken: rows that break a condition: identifier, and the numbers of the expectations.
+        about: for each expectation, how many rows it is about (those that pass its WHERE).
+        broken: for each row that breaks a condition, its identifier and the indexes of the
+            expectations that it breaks.
     """
 
     expectations: Sequence[Expectation]
@@ -48,14 +50,16 @@ class Glance(Frozen):
         return counts
 
     def remember(self, con: DuckDBPyConnection, table: str) -> None:
-        """Make a temporary table of all that break a condition: identifier and masks."""
+        """Make a temporary table of all rows that break a condition: identifier and masks."""
         self._create(con, table, self.broken)
 
     def remove(self, con: DuckDBPyConnection, table: str) -> tuple[int, int]:
-        """Make a temporary table of those that do not go into the dataset's.
+        """Make a temporary table of the rows that are not written to the dataset's table.
+
+        A row that one rule drops and another one quarantines goes to quarantine.
 
         Returns:
-            How many go to quarantine, and how many are dropped; without any there is no table.
+            How many go to quarantine, and how many are dropped. If both are 0, no table is made.
         """
         drop, quarantine = (
             {n for n, e in enumerate(self.expectations) if e.action is action}
@@ -94,31 +98,35 @@ def glance(
 ) -> Glance | None:
     """Look once at all rows of a relation.
 
+    The statement has three levels: filters are computed and named in the innermost, conditions
+    (which use the filters' names) in the middle, and both are counted in the outermost.
+
     Returns:
-        None if a condition cannot be computed (only the passes of `Splitter` tell which), or if
-        the rows that break one are too many: a join makes many rows of few.
+        None if a condition cannot be computed (`Splitter`, which tries one after the other, finds
+        out which), or if more than 10,000 rows break one, as a join makes many rows of few.
     """
     filters = list(dict.fromkeys(filter(None, map(about, expectations))))
-    named = {sql: f"{_ABOUT}{n}" for n, sql in enumerate(filters)}
+    names = {sql: f"{_ABOUT}{n}" for n, sql in enumerate(filters)}
     conditions = {
-        n: holds(e, named.get(about(e)))
+        n: holds(e, names.get(about(e)))
         for n, e in enumerate(expectations)
         if isinstance(e.rule, Predicate)
     }
     rows = f"({relation}) AS r"
-    if named:
-        asked = ", ".join(f"coalesce({sql}, false) AS {name}" for sql, name in named.items())
+    if names:
+        asked = ", ".join(f"coalesce({sql}, false) AS {name}" for sql, name in names.items())
         rows = f"(SELECT *, {asked} FROM {rows}) AS r"
-    each = ", ".join(
-        (RID, *named.values(), *(f"{sql} AS {_HOLDS}{n}" for n, sql in conditions.items()))
+    computed = ", ".join(
+        (RID, *names.values(), *(f"{sql} AS {_HOLDS}{n}" for n, sql in conditions.items()))
     )
-    kept = " AND ".join(f"{_HOLDS}{n}" for n in conditions) or "true"
-    counts = "".join(f", count(*) FILTER ({name})" for name in named.values())
+    all_hold = " AND ".join(f"{_HOLDS}{n}" for n in conditions) or "true"
+    counts = "".join(f", count(*) FILTER ({name})" for name in names.values())
     values = ", ".join((RID, *(f"{_HOLDS}{n}" for n in conditions)))
-    broken = f"arg_min(row({values}), {RID}, {_MOST + 1}) FILTER (({kept}) IS NOT TRUE)"
+    # One more than the limit tells that there are too many.
+    broken = f"arg_min(row({values}), {RID}, {_MOST + 1}) FILTER (({all_hold}) IS NOT TRUE)"
     try:
         ((total, *found, listed),) = con.execute(
-            f"SELECT count(*){counts}, {broken} FROM (SELECT {each} FROM {rows})"
+            f"SELECT count(*){counts}, {broken} FROM (SELECT {computed} FROM {rows})"
         ).fetchall()
     except duckdb.InterruptException:
         raise
@@ -126,13 +134,13 @@ def glance(
         return None
     if len(listed or ()) > _MOST:
         return None
-    of = dict(zip(filters, found, strict=True))
+    passed = dict(zip(filters, found, strict=True))
     return Glance(
         expectations,
         total,
-        [of.get(about(e), total) for e in expectations],
+        [passed.get(about(e), total) for e in expectations],
         [
-            (rid, [n for n, kept in zip(conditions, outcomes, strict=True) if not kept])
+            (rid, [n for n, held in zip(conditions, outcomes, strict=True) if not held])
             for rid, *outcomes in listed or ()
         ],
     )

@@ -1,10 +1,12 @@
-"""Which checks a profile makes one think of: rules without I/O, from figures to candidates.
+"""From the figures of a profile to candidates for checks: pure functions, no I/O.
 
-`evidence` is what they go by, `likely` what numbers may mean: confidence, round numbers, chance.
-One module for each family: `complete` (NULL and empty), `keys`, `numbers`, `moments`, `texts`,
-`order` (of two columns), `references` (to other datasets), `history` (volume and freshness).
-`rules` lists them all. `said` tells what declared checks say already.
+`evidence` holds the figures, and `likely` says what they mean: confidence, chance, round numbers.
+Each family of checks has a module: `complete` (NULL and empty texts), `keys`, `numbers`, `moments`
+(dates and times), `texts`, `order` (one column never greater than another), `references` (to other
+datasets), `history` (volume and freshness). `rules` runs them all, and drops what `said` finds in
+the declared checks.
 
-A rule gives ladders: candidates for the same thing, the strictest first; the first that holds is
-offered. So a rule may be bold where another step would catch it.
+A rule yields ladders: candidates about the same thing, the strictest first. The caller tries them
+on rows (`qanat.run.held_out`) and offers the first of each ladder that holds. So a rule may guess:
+a wrong guess is refused there, and the next step of its ladder is tried.
 """

@@ -14,6 +14,7 @@ from qanat.quality.suggestions.texts import texts
 from qanat.text import count, percent
 
 _MOST_NULLS = 0.1
+"""The share of NULLs beyond which nothing is said of NULL."""
 
 
 def complete(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
@@ -29,9 +30,9 @@ def complete(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
             yield (_not_null(column, f"{share}; {most}", tolerance),)
         return
     steps = [_not_null(column, f"none of {rows} is NULL")]
-    # What says which texts there are leaves out the empty one.
-    known = next(texts(evidence, column), None)
-    if column.texts is not None and not column.texts.empty and known is None:
+    # A set, form or pattern of the texts forbids the empty one anyway.
+    described = next(texts(evidence, column), None)
+    if column.texts is not None and not column.texts.empty and described is None:
         arguments = (("column", column.name), ("values", [""]))
         steps.insert(
             0, Candidate("not_missing", arguments, f"none of {rows} is NULL or an empty text")

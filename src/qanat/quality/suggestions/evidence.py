@@ -11,7 +11,7 @@ from qanat.model.profile import ColumnProfile, Profiled
 from qanat.model.suggestion import Candidate
 
 LEAST_VALUES = 30
-"""Values below which a column says nothing."""
+"""A column with fewer values that are not NULL suggests nothing."""
 FEW = 20
 """Different values of a column up to which they are listed."""
 
@@ -39,7 +39,7 @@ class Evidence(Frozen):
 
     Args:
         profiled: of these rows.
-        typical: rows of an epoch in the middle, which shares are estimated for.
+        typical: the median of the rows that an epoch brought; tolerated shares are for that many.
         ended: when the newest of these epochs ended, seconds since 1970 (UTC).
         values: by column, all its values with how many rows have each, most frequent first; only
             of columns that have few.

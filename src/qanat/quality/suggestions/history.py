@@ -13,11 +13,16 @@ _LEAST_EPOCHS = 8
 _MOST_APART = 4.0
 """How many times as many rows as the smallest epoch the one in the middle may have."""
 _OLDEST = 7 * 86_400.0
+"""Seconds: a column that is ever older than that at the end of an epoch has no freshness."""
 _STEADY = 4.0
+"""How many times the usual age the greatest may be: beyond that, the ages follow no rhythm."""
 
 
 def volume(evidence: Evidence) -> Iterator[Ladder]:
-    """Each epoch brings at least half of what the smallest did (a view has so many rows)."""
+    """Each epoch brings at least half the rows that the smallest one did.
+
+    Of a materialized view, which each epoch writes anew, the same is said of the whole table.
+    """
     volumes = evidence.volumes
     if len(volumes) < _LEAST_EPOCHS or median(volumes) > _MOST_APART * min(volumes):
         return
@@ -32,13 +37,13 @@ def volume(evidence: Evidence) -> Iterator[Ladder]:
 
 
 def _floor(number: int) -> int:
-    """A number with one digit that is not 0, or less."""
+    """A number rounded down to its first digit: 148 to 100."""
     unit = int(10 ** (len(str(number)) - 1))
     return number // unit * unit
 
 
 def freshness(evidence: Evidence) -> Iterator[Ladder]:
-    """The newest value is hardly older than it has been."""
+    """The newest value is at most three times as old as it ever was at the end of an epoch."""
     for column, lags in evidence.lags.items():
         if len(lags) < _LEAST_EPOCHS or max(lags) > _OLDEST:
             continue

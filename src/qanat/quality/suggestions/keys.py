@@ -26,11 +26,13 @@ def keys(evidence: Evidence) -> Iterator[Ladder]:
     declared = bool(evidence.keys) or any(c.kind == "unique" for c in evidence.known)
     together = [k for k in profiled.keys if len(k.columns) > 1 and _compound(evidence, k)]
     if not single and not declared and together:
-        # Several of the same length are mostly one, and columns that say the same as one of its.
+        # Several keys of one length are mostly the same one, in which a column is exchanged for
+        # another that says the same (a customer's name for the customer's number): one is enough.
         yield (_unique(evidence, min(together, key=lambda k: _doubt(evidence, k))),)
 
 
 def _single(evidence: Evidence, key: CandidateKey) -> bool:
+    """True if a column whose values all differ is meant to identify rows."""
     column = evidence.profiled[key.columns[0]]
     if moment(column):
         return False
@@ -49,12 +51,13 @@ def _prose(column: ColumnProfile) -> bool:
 
 
 def _compound(evidence: Evidence, key: CandidateKey) -> bool:
+    """True if columns without a repeated combination would have had some by chance."""
     known = [evidence.profiled[name] for name in key.columns]
     return beyond_chance(evidence.profiled.rows, prod(c.distinct for c in known))
 
 
 def _doubt(evidence: Evidence, key: CandidateKey) -> tuple[int, int]:
-    """By which of several keys to choose: by their names, then by how few values there are."""
+    """Sorts keys, the likeliest first: names that identify, then few different values."""
     known = [evidence.profiled[name] for name in key.columns]
     return -sum(map(identifies, known)), prod(c.distinct for c in known)
 

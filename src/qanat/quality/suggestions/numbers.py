@@ -14,7 +14,9 @@ from qanat.text import count
 _FREQUENT = 3
 """Rows that each value must have, if others are to be unlikely."""
 _PER_VALUE = 10
+"""Rows for each different value that a set needs."""
 _MOST_LISTED = 10
+"""Whole numbers with gaps between them are listed up to so many, else they have a range."""
 _FAR = 10
 """How many times as far as all others lie apart, a value lies away that belongs to no range."""
 _MEANING: tuple[tuple[frozenset[str], int, int], ...] = (
@@ -90,6 +92,7 @@ def _by_meaning(
 ) -> Iterator[Candidate]:
     words = set(column.name.lower().split("_"))
     for known, least, most in _MEANING:
+        # A percentage that never exceeds 1 is a share.
         if words & known and low >= least and high <= most and (high > 1 or most != 100):
             yield _between(column, Decimal(least), Decimal(most), f"{seen}, by its name")
             return
@@ -114,6 +117,9 @@ def _with_room(
     if far_low and far_high:
         return
     reason = f"{seen}; the bounds leave as much room again"
+    if far_low or far_high:
+        end = "below" if far_low else "above"
+        reason = f"{seen}; the bound leaves room; none {end}, where outliers are far off"
     yield _between(column, None if far_low else lowest, None if far_high else highest, reason)
 
 

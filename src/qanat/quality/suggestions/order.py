@@ -12,12 +12,19 @@ from qanat.quality.suggestions.moments import parsed
 from qanat.text import count, percent
 
 _MOST_COLUMNS = 12
+"""Columns that are compared, each with each other."""
 _SURPRISING = 0.05
 """The share of rows that would break it if the columns had nothing to do with each other."""
-_SPREAD = ((0.01, 0.03), (0.05, 0.12), (0.25, 0.22), (0.5, 0.26), (0.75, 0.22), (0.95, 0.12))
-_LAST = (0.99, 0.03)
-_AROUND = (*_SPREAD, _LAST)
-"""By quantile, the share of values around it."""
+_WEIGHTS = (
+    (0.01, 0.03),
+    (0.05, 0.12),
+    (0.25, 0.22),
+    (0.5, 0.26),
+    (0.75, 0.22),
+    (0.95, 0.12),
+    (0.99, 0.03),
+)
+"""Quantiles of a profile, each with the share of values that it stands for; together all."""
 
 
 def order(evidence: Evidence) -> Iterator[Ladder]:
@@ -30,9 +37,10 @@ def order(evidence: Evidence) -> Iterator[Ladder]:
     columns = [c for c in evidence.columns if _comparable(c)][:_MOST_COLUMNS]
     points = {c.name: _points(c) for c in columns}
     for one, other in permutations(columns, 2):
-        if (one.type != other.type) if moment(one) or moment(other) else False:
+        if (moment(one) or moment(other)) and one.type != other.type:
             continue
         mine, theirs = points[one.name], points[other.name]
+        # Columns with the same quantiles are copies, more likely than an order.
         if not mine or not theirs or not _below(mine, theirs) or mine == theirs:
             continue
         chance = by_chance(mine, theirs)
@@ -53,7 +61,7 @@ def _comparable(column: ColumnProfile) -> bool:
 
 def _points(column: ColumnProfile) -> tuple[float, ...]:
     """The lowest value, the quantiles, and the highest value; none if some are unknown."""
-    quantiles = [column.quantile(share) for share, _ in _AROUND]
+    quantiles = [column.quantile(share) for share, _ in _WEIGHTS]
     found = []
     for value in (column.low, *quantiles, column.high):
         if value is None:
@@ -69,7 +77,10 @@ def _points(column: ColumnProfile) -> tuple[float, ...]:
 
 
 def _below(mine: Sequence[float], theirs: Sequence[float]) -> bool:
-    """True if every quantile is: else some row is out of order, if no value is NULL."""
+    """True if no quantile of one column is greater than the other's.
+
+    If one is, some row must break the order (where no value is NULL), so no row need be read.
+    """
     return all(a <= b for a, b in zip(mine, theirs, strict=True))
 
 
@@ -81,8 +92,8 @@ def by_chance(mine: Sequence[float], theirs: Sequence[float]) -> float:
     """
     pairs = [
         (share * other, a > b)
-        for (_, share), a in zip(_AROUND, mine[1:-1], strict=True)
-        for (_, other), b in zip(_AROUND, theirs[1:-1], strict=True)
+        for (_, share), a in zip(_WEIGHTS, mine[1:-1], strict=True)
+        for (_, other), b in zip(_WEIGHTS, theirs[1:-1], strict=True)
     ]
     return sum(weight for weight, broken in pairs if broken)
 

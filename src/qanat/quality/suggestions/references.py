@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from qanat.model.name import same
 from qanat.model.profile import ColumnProfile
@@ -12,12 +11,17 @@ from qanat.quality.suggestions.evidence import Evidence, Ladder, Target, values_
 from qanat.text import count
 
 _LEAST_KEYS = 3
+"""Rows of another dataset below which it is no list of keys."""
 
 
 def references(evidence: Evidence, column: ColumnProfile) -> Iterator[Ladder]:
-    """Values that lie between the bounds of a key of a name that fits."""
+    """The key of another dataset that a column refers to, by its name and by its bounds.
+
+    That the values are among the keys is only assumed here, though the reason says so: like every
+    candidate, this one is offered only if all rows pass it.
+    """
     found = [t for t in evidence.targets if _fits(column, t)]
-    # One of the same name is meant more likely than one of a name that only fits.
+    # `carrier` means `airlines (carrier)` rather than `carriers (id)`.
     found.sort(key=lambda t: (not same(t.column, column.name), t.dataset))
     for target in found[:1]:
         reason = (
@@ -42,10 +46,10 @@ def _fits(column: ColumnProfile, target: Target) -> bool:
 
 
 def _alike(column: ColumnProfile, target: Target) -> bool:
-    numbers: tuple[type[Any], ...] = (int,)
-    return isinstance(column.low, str) == isinstance(target.low, str) and (
-        isinstance(column.low, str) or isinstance(target.low, numbers)
-    )
+    """True of two columns of texts (or dates), and of numbers if the key is a whole number."""
+    if isinstance(column.low, str) or isinstance(target.low, str):
+        return isinstance(column.low, str) and isinstance(target.low, str)
+    return isinstance(target.low, int)
 
 
 def fitting(column: str, dataset: str, key: str) -> bool:

@@ -23,14 +23,14 @@ COLUMN_RULES: Sequence[Callable[[Evidence, ColumnProfile], Iterator[Ladder]]] = 
     texts,
     references,
 )
-TABLE_RULES: Sequence[Callable[[Evidence], Iterator[Ladder]]] = (keys, order, volume, freshness)
+TABLE_RULES: Sequence[Callable[[Evidence], Iterator[Ladder]]] = (order, volume, freshness)
 
 
 def ladders(evidence: Evidence) -> list[Ladder]:
-    """Candidates that the evidence gives rise to and the declared checks do not say already."""
-    found = [step for rule in TABLE_RULES[:1] for step in rule(evidence)]
+    """Candidates for what the declared checks do not say: keys, then by column, then the rest."""
+    found = [*keys(evidence)]
     for column in evidence.columns:
-        found += [step for rule in COLUMN_RULES for step in rule(evidence, column)]
-    found += [step for rule in TABLE_RULES[1:] for step in rule(evidence)]
+        found += [ladder for rule in COLUMN_RULES for ladder in rule(evidence, column)]
+    found += [ladder for rule in TABLE_RULES for ladder in rule(evidence)]
     kept = (tuple(c for step in ladder if (c := unsaid(evidence, step))) for ladder in found)
     return [ladder for ladder in kept if ladder]

@@ -1,4 +1,4 @@
-"""What declared checks say already, or what follows from them."""
+"""What the declared checks say already, or what follows from them: that is not suggested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qanat.quality.suggestions.evidence import Evidence
 from qanat.quality.suggestions.order import implied
 
 Subject: TypeAlias = tuple[str, ...]
-"""What a check says something about: a family, and columns."""
+"""What a check says something about: a family such as `complete` or `min`, and columns."""
 
 _VALUES = ("one_of", "between", "format", "matches", "length", "compare")
 
@@ -23,7 +23,7 @@ def unsaid(evidence: Evidence, candidate: Candidate) -> Candidate | None:
     Where the author has said something of the same kind, that holds: if it says that 5 % may be
     NULL, then nobody suggests that none may.
     """
-    known = set(_all(evidence.known))
+    known = set(_said(evidence.known))
     if candidate.kind == "unique":
         mine = frozenset(map(fold, candidate.columns))
         declared = [frozenset(map(fold, c.columns)) for c in evidence.known if c.kind == "unique"]
@@ -37,11 +37,13 @@ def unsaid(evidence: Evidence, candidate: Candidate) -> Candidate | None:
         kept = tuple(
             (k, v) for k, v in candidate.arguments if (k, fold(candidate.columns[0])) not in known
         )
+        # The column itself is an argument, too: without a bound beside it, nothing is left.
         return replace(candidate, arguments=kept) if len(kept) > 1 else None
     return None if known & set(_subjects(candidate)) else candidate
 
 
-def _all(known: Iterable[Candidate]) -> Iterator[Subject]:
+def _said(known: Iterable[Candidate]) -> Iterator[Subject]:
+    """All that declared checks say, with what follows: a set of values also bounds them."""
     for each in known:
         yield from _subjects(each)
         # A condition that is NULL is a violation, unless it is said to pass.
@@ -53,6 +55,7 @@ def _all(known: Iterable[Candidate]) -> Iterator[Subject]:
 
 
 def _subjects(candidate: Candidate) -> Iterator[Subject]:
+    """What one check says, by itself."""
     columns = [fold(c) for c in candidate.columns]
     family = _FAMILIES.get(candidate.kind)
     if candidate.kind == "between":

@@ -31,9 +31,11 @@ _SHAPES = (
 _RARE = 0.01
 """The share of rows whose values may be rare beside others that are not: slips, mostly."""
 _LEAST_ROWS = 200
+"""Values below which a rare one is not taken for a slip."""
 _NUMBERS = 10
 """Texts that read as numbers have so many different ones, at most, that they are a set."""
 _NEARLY = 0.98
+"""The share of texts that a pattern must cover; the others are tolerated."""
 _CLASSES = {"A": "[A-Z]", "a": "[a-z]", "9": "[0-9]"}
 _LONGEST = 40
 """Characters of a text that may follow a pattern, or have one length: longer ones are paths."""
@@ -62,7 +64,7 @@ def _few(evidence: Evidence, column: ColumnProfile) -> Iterator[Candidate]:
     if supported(listed):
         yield _one_of(column, listed)
         return
-    # Values that hardly any row has are slips more often than values of their own.
+    # Not all values are frequent enough: leave out those that hardly any row has, as slips.
     rows = sum(n for _, n in listed)
     frequent = tuple((v, n) for v, n in listed if n > rows * _RARE)
     rare = rows - sum(n for _, n in frequent)
