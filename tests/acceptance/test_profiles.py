@@ -191,11 +191,13 @@ def test_a_file_that_is_not_there_is_named(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("where", "expected"),
-    [(" ", SqlSyntaxError), ("name::INT > 1", ConversionError), ("nothing = 1", ColumnNotFoundError)],
+    [
+        (" ", SqlSyntaxError),
+        ("name::INT > 1", ConversionError),
+        ("nothing = 1", ColumnNotFoundError),
+    ],
 )
-def test_a_condition_that_does_not_fit(
-    shop: Shop, where: str, expected: type[QanatError]
-) -> None:
+def test_a_condition_that_does_not_fit(shop: Shop, where: str, expected: type[QanatError]) -> None:
     with qanat.open(shop.folder) as project, pytest.raises(expected) as raised:
         project.profile("bronze", where=where)
     assert str(raised.value.location).startswith("--where")
@@ -209,7 +211,5 @@ def test_digits_of_large_numbers(shop: Shop) -> None:
         )
     id_, ms = found.profiled.columns
     assert id_.quantile(0.01) == "9007199254740993"
-    assert [(b.low, b.rows) for b in ms.histogram] == [
-        (1764494327121 + n, 3) for n in range(3)
-    ]
+    assert [(b.low, b.rows) for b in ms.histogram] == [(1764494327121 + n, 3) for n in range(3)]
     assert "9,007,199,254,740,993" in str(found)

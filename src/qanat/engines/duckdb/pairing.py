@@ -171,9 +171,7 @@ def _types(names: Iterable[str], left: Side, right: Side) -> Iterator[TypeDiffer
             yield TypeDifference(name, str(from_duckdb(here)), str(from_duckdb(there)))
 
 
-def _column(
-    con: DuckDBPyConnection, name: str, left: Side, right: Side, near: bool
-) -> Column:
+def _column(con: DuckDBPyConnection, name: str, left: Side, right: Side, near: bool) -> Column:
     """A column as both sides have it.
 
     Args:
