@@ -121,7 +121,7 @@ def _closer(own: Check, theirs: Check) -> bool:
     one, other = found
     if one is None or other is None or one["operator"][0] != other["operator"][0]:
         return False
-    if _TURNED.search(one["what"]) or one["what"].casefold() != other["what"].casefold():
+    if _TURNED.search(one["what"]) or fold(one["what"]) != fold(other["what"]):
         return False
     sign = 1 if one["operator"][0] == ">" else -1
     bounds = [(Decimal(each["end"]), len(each["operator"]) == 1) for each in (one, other)]
