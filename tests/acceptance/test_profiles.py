@@ -170,7 +170,7 @@ def test_profiles_go_with_their_dataset(shop: Shop) -> None:
     shop.sql(SQL.format(properties=ASKED).replace("bronze", "raw"))
     with qanat.open(shop.folder) as project:
         project.rename("bronze", "raw")
-        assert [p.rows for p in project.profiles("raw")] == [2]
+        assert [(p.name, p.rows) for p in project.profiles("raw")] == [("raw", 2)]
     shop.sql("CREATE MATERIALIZED VIEW other AS SELECT 1 AS n;")
     with qanat.open(shop.folder) as project:
         project.drop("raw")

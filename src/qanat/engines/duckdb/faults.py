@@ -111,6 +111,17 @@ def explained(
 
 
 @contextmanager
+def ctrl_c_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt for a Ctrl-C of which DuckDB 2.0 has made a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
 def explained_condition(where: Predicate | None, columns: Iterable[str]) -> Iterator[None]:
     """Blame a user's condition for values that it cannot be computed of.
 

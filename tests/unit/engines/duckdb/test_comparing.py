@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -215,3 +218,16 @@ def test_a_value_of_which_the_condition_cannot_be_computed(engine: DuckDBEngine)
     with pytest.raises(ConversionError, match="a value does not fit") as raised:
         engine.compare(relation([(1, 0.5, "a")]), relation([(1, 0.5, "a")]), how)
     assert str(raised.value.location).startswith("--where")
+
+
+def test_ctrl_c_while_rows_are_read(engine: DuckDBEngine) -> None:
+    sql = "SELECT i AS id FROM range(1000000000000) AS t (i)"  # it takes an hour
+    endless = Relation(SqlQuery(sql, sql, "duckdb", (), Location("side", 1, 1)), {})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    pressed.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.compare(endless, endless, Comparing(("id",)))
+    finally:
+        signal.signal(signal.SIGINT, before)
