@@ -143,6 +143,39 @@ def explained(doing: str, path: object = None) -> Iterator[None]:
         raise disk_error(error, doing, path or error.filename or "the storage") from error
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file of the user's, whole or not at all: the block writes into what it is given.
+
+    A file that is there is replaced, and keeps its permissions; behind a symbolic link it is the
+    file that the link leads to. A pipe or a device, such as /dev/stdout, is written to as it is.
+
+    Raises:
+        StorageFullError, AdapterError: it cannot be written; what was there is there still.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with whole_file(Path(folder, "report.html")) as part:
+    ...         n = part.write_text("<html>")
+    ...     Path(folder, "report.html").read_text()
+    '<html>'
+    """
+    with explained("write", path):
+        there = path.exists()
+        if there and not path.is_file():
+            yield path
+            return
+        target = path.resolve()
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            yield part
+            if there:
+                shutil.copymode(target, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
 # A process may be stopped before it renames or removes a folder, and wake when another update has
 # done that and there is another table of that name. So such a step goes through the gate's folder,
 # as commits to Delta tables do: a link in it leads to the tables, and the one call that renames

@@ -437,3 +437,80 @@ def test_two_versions_of_a_contract_are_compared(shop: Shop) -> None:
         "price_not_null is new",
         "row_count is new",
     ]
+
+
+DEEP = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - name: price
+        logicalType: number
+        logicalTypeOptions: {exclusiveMinimum: 0, maximum: 1000}
+      - {name: mail, logicalType: string, logicalTypeOptions: {maxLength: 50}}
+      - name: state
+        logicalType: string
+        quality: [{metric: invalidValues, arguments: {validValues: [a, b]}, mustBe: 0}]
+      - {name: place, logicalType: object, properties: [{name: x, logicalType: integer}]}
+      - {name: parts, logicalType: array, items: {logicalType: integer}}
+    quality:
+      - {metric: rowCount, mustBeGreaterThan: 10}
+      - {type: sql, name: cheap, query: "SELECT COUNT(*) FROM orders WHERE price > 9", mustBe: 0}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "there", "back"),
+    [
+        ("maxLength: 50", "maxLength: 40", [], ["mail_length lets more pass"]),
+        ("[a, b]", "[b, a]", [], []),
+        ("[a, b]", "[a]", [], ["state_one_of lets more pass"]),
+        ("[a, b]", "[A, b]", ["state_one_of is another rule"], ["state_one_of is another rule"]),
+        ("Than: 10", "Than: 50", [], ["row_count lets more pass"]),
+        ("Than: 10", "OrEqualTo: 11", ["row_count is another rule"], None),
+        ("name: cheap", "name: dear", [], []),
+        ("name: state", "name: STATE", [], []),
+        ("{name: x, logicalType: integer}", "{name: y, logicalType: integer}",
+         ["column place.x is gone"], ["column place.y is gone"]),
+        ("x, logicalType: integer", "x, logicalType: string",
+         ["the type of place.x is string, and was integer"], None),
+        ("items: {logicalType: integer}", "items: {logicalType: date}",
+         ["the type of parts[] is date, and was integer"], None),
+        (" maximum: 1000", " maximum: 999.5", [], ["price_max lets more pass"]),
+        ("exclusiveMinimum: 0", "exclusiveMinimum: 1", [], ["price_min lets more pass"]),
+    ],
+)  # fmt: skip
+def test_only_what_lets_more_pass_breaks_a_contract(
+    shop: Shop, old: str, new: str, there: list[str], back: list[str] | None
+) -> None:
+    table(shop)
+    one, other = shop.file("old.yaml", DEEP), shop.file("new.yaml", DEEP.replace(old, new))
+    with open_project(shop.folder) as project:
+        found = project.compare_contracts(one, other)
+        reverse = project.compare_contracts(other, one)
+    assert [c.what.split(":")[0] for c in found.changes if c.breaking] == there
+    if back is not None:
+        assert [c.what.split(":")[0] for c in reverse.changes if c.breaking] == back
+
+
+def test_each_end_of_a_range_belongs_to_it_or_not(shop: Shop) -> None:
+    table(shop)
+    limits = "{exclusiveMinimum: 0, maximum: 1000}"
+    contract = CONTRACT.replace("{minimum: 0, maximum: 1000}", limits)
+    shop.file("contracts/orders.odcs.yaml", contract)
+    found = declared(shop)
+    assert found["price_min"].text == "price > 0 NULLS PASS"
+    assert found["price_max"].text == "price <= 1000 NULLS PASS"
+
+
+def test_a_value_in_other_letters_is_another_value(shop: Shop) -> None:
+    contract = CONTRACT.replace("@", "A")
+    shop.file("contracts/orders.odcs.yaml", contract)
+    rule = "@dp.expect_or_fail('at', \"REGEXP_MATCHES(MAIL, 'a')\")\n"
+    shop.python(f'@dp.table\n{rule}def orders():\n    return """{SOURCE}"""\n')
+    (problem,) = shop.validation().problems
+    assert "is another rule" in str(problem)

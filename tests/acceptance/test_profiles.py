@@ -10,7 +10,10 @@ import pytest
 import qanat
 from qanat.errors import (
     ColumnNotFoundError,
+    ConversionError,
     DatasetNotFoundError,
+    QanatError,
+    SqlSyntaxError,
     TableNotFoundError,
     UpdateNotFoundError,
 )
@@ -167,8 +170,46 @@ def test_profiles_go_with_their_dataset(shop: Shop) -> None:
     shop.sql(SQL.format(properties=ASKED).replace("bronze", "raw"))
     with qanat.open(shop.folder) as project:
         project.rename("bronze", "raw")
-        assert [p.rows for p in project.profiles("raw")] == [2]
+        assert [(p.name, p.rows) for p in project.profiles("raw")] == [("raw", 2)]
     shop.sql("CREATE MATERIALIZED VIEW other AS SELECT 1 AS n;")
     with qanat.open(shop.folder) as project:
         project.drop("raw")
     assert not (shop.folder / "storage/_qanat/profiles/raw").exists()
+
+
+@pytest.mark.parametrize("name", ["export (1).csv", "it's [new]?.csv", "a b.csv"])
+def test_a_file_of_any_name(shop: Shop, name: str) -> None:
+    shop.file(f"out/{name}", "id\n1\n2\n")
+    with qanat.open(shop.folder) as project:
+        assert project.profile(f"out/{name}").profiled.rows == 2
+
+
+def test_a_file_that_is_not_there_is_named(shop: Shop) -> None:
+    with qanat.open(shop.folder) as project, pytest.raises(QanatError, match=r"no 'in/o\.json'"):
+        project.profile("in/o.json")
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (" ", SqlSyntaxError),
+        ("name::INT > 1", ConversionError),
+        ("nothing = 1", ColumnNotFoundError),
+    ],
+)
+def test_a_condition_that_does_not_fit(shop: Shop, where: str, expected: type[QanatError]) -> None:
+    with qanat.open(shop.folder) as project, pytest.raises(expected) as raised:
+        project.profile("bronze", where=where)
+    assert str(raised.value.location).startswith("--where")
+
+
+def test_digits_of_large_numbers(shop: Shop) -> None:
+    """Identifiers and times in milliseconds have more digits than a float shows."""
+    with qanat.open(shop.folder) as project:
+        found = project.profile(
+            "SELECT 9007199254740993 + i AS id, 1764494327121 + i % 3 AS ms FROM range(9) t (i)"
+        )
+    id_, ms = found.profiled.columns
+    assert id_.quantile(0.01) == "9007199254740993"
+    assert [(b.low, b.rows) for b in ms.histogram] == [(1764494327121 + n, 3) for n in range(3)]
+    assert "9,007,199,254,740,993" in str(found)

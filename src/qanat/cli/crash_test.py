@@ -22,7 +22,7 @@ from qanat.crash.page import Subject
 from qanat.crash.quarters import places, quarters, sweep_quarters
 from qanat.crash.replica import roomy
 from qanat.crash.report import Report
-from qanat.disk import explained
+from qanat.disk import whole_file
 from qanat.frozen import Frozen
 from qanat.report.failure import dumps
 from qanat.run.session import Session
@@ -69,9 +69,9 @@ def run(ref: ProjectRef, wish: Wish, json: bool) -> int:
         else:
             screen.write("\n".join(_lines(report, bool(only), again)))
         if wish.report is not None:
-            with explained("write", wish.report):
-                page = outcome.page(Subject({**facts, **_now()}, again))
-                wish.report.write_text(page, encoding="utf-8")
+            page = outcome.page(Subject({**facts, **_now()}, again))
+            with whole_file(wish.report) as part:
+                part.write_text(page, encoding="utf-8")
             if not json:
                 screen.write(f"\nThe page that shows it: {printable(str(wish.report))}")
     return 1 if report.failures or not report.tried else 0

@@ -12,6 +12,7 @@ from qanat.cli.options import ProjectRef, project_ref
 from qanat.cli.program import Group
 from qanat.declare.files import CHECKS
 from qanat.declare.imports.found import FORMATS, import_checks
+from qanat.disk import explained, whole_file
 from qanat.text import count, printable
 
 
@@ -61,8 +62,10 @@ def checks(
             before.splitlines(), made.text.splitlines(), shown, shown, lineterm=""
         )
         if write:
-            folder.mkdir(exist_ok=True)
-            target.write_text(made.text, "utf-8")
+            with explained("make", folder):
+                folder.mkdir(exist_ok=True)
+            with whole_file(target) as part:
+                part.write_text(made.text, "utf-8")
             screen.write(f"{shown}: {count(made.checks, 'check')}")
         else:
             screen.write("\n".join(map(printable, lines)) or f"{shown}: unchanged")

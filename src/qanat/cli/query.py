@@ -13,7 +13,7 @@ import click
 from qanat.cli import excerpt, screen
 from qanat.cli.options import ProjectRef, positive, project_ref
 from qanat.declare.adhoc import PLACE
-from qanat.disk import explained
+from qanat.disk import whole_file
 from qanat.errors import CommandLineError
 from qanat.project import Query
 from qanat.report.delimited import csv_header, csv_lines
@@ -128,11 +128,5 @@ def _parts(query: Query, output: str, limit: int | None) -> Iterator[str]:
 @contextmanager
 def _whole(path: Path) -> Iterator[TextIO]:
     """A file that gets its name when everything is in it."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with explained("write", path), part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        with explained("write", path):
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        yield file

@@ -30,6 +30,8 @@ class Promise(Frozen):
         dataset: its name.
         contract: the contract's name and version.
         keys: the columns of the primary key, in order.
+        parts: of structs and lists, which are compared with other versions of the contract only:
+            `address.city`, `lines[].price`.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class Promise(Frozen):
     at: Location
     columns: tuple[PromisedColumn, ...] = ()
     keys: tuple[str, ...] = ()
+    parts: tuple[PromisedColumn, ...] = ()
 
 
 class Change(Frozen):

@@ -8,11 +8,10 @@ value holds. `plots` draws what stands in it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from qanat.disk import explained
+from qanat.disk import whole_file
 from qanat.report import html, plots
 from qanat.report.html import Inline, Mood, Part, text
 from qanat.text import Value, cell_of
@@ -185,10 +184,5 @@ def write(path: Path, content: str) -> None:
     Raises:
         AdapterError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with explained("write", path):
-            part.write_text(content, encoding="utf-8")
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        part.write_text(content, encoding="utf-8")

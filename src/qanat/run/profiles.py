@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -36,8 +36,9 @@ def kept_profiles(session: Session, dataset: str, limit: int = MOST) -> tuple[Pr
     Raises:
         DatasetNotFoundError: no such dataset is declared, and none has epochs.
     """
-    paths = _paths(session, remembered(session, dataset))
-    found = (_read(path) for path in reversed(paths[-limit:]))
+    name = remembered(session, dataset)
+    paths = _paths(session, name)
+    found = (_read(path, name) for path in reversed(paths[-limit:]))
     return tuple(each for each in found if each is not None)
 
 
@@ -54,7 +55,7 @@ def kept_profile(session: Session, dataset: str, update: str = LAST) -> Profile:
     name = remembered(session, dataset)
     paths = {_update_of(path): path for path in _paths(session, name)}
     wanted = next(reversed(paths), "") if update == LAST else update
-    found = _read(paths[wanted]) if wanted in paths else None
+    found = _read(paths[wanted], name) if wanted in paths else None
     if found is None:
         raise UpdateNotFoundError(
             f"no update has kept a profile of {name}"
@@ -70,7 +71,7 @@ def profiles_of(session: Session, update: str, datasets: Sequence[str]) -> Itera
     """The profiles that an update has kept, of those of the datasets that have one."""
     for name in datasets:
         for path in _paths(session, name):
-            if _update_of(path) == update and (found := _read(path)) is not None:
+            if _update_of(path) == update and (found := _read(path, name)) is not None:
                 yield found
 
 
@@ -120,13 +121,17 @@ def keep_profile(session: Session, found: Profile) -> None:
                 each.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> Profile | None:
-    """A profile; None if it is not there, or was written by a release that had others."""
+def _read(path: Path, dataset: str) -> Profile | None:
+    """A profile; None if it is not there, or was written by a release that had others.
+
+    Args:
+        dataset: its name by now.
+    """
     try:
         read: Profile = _made(Profile, json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return read
+    return replace(read, name=dataset)
 
 
 def _plain(value: Any) -> Any:

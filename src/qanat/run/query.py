@@ -10,7 +10,7 @@ from importlib import import_module
 from qanat import plugins
 from qanat.declare.adhoc import AskedTable, parse_adhoc
 from qanat.dialect import predicate, to_engine
-from qanat.errors import Location, located
+from qanat.errors import Location, SqlSyntaxError, located
 from qanat.model.name import same
 from qanat.model.rule import Predicate
 from qanat.model.schema import NO_COLUMNS
@@ -91,5 +91,7 @@ def condition_of(session: Session, where: str | None) -> Predicate | None:
         return None
     rule = Predicate(where, session.project.dialect)
     where_given = Location("--where", 1, 1)
+    if not where.strip():
+        raise SqlSyntaxError("the condition is empty", location=where_given)
     sql = predicate(rule, session.dialect, where_given, session.pipeline.own)
     return Predicate(sql, session.dialect)

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from qanat.disk import explained, whole_file
 from qanat.errors import PlanError, RunError, TableNotFoundError
 from qanat.model.name import Named, Names, same
 from qanat.model.pipeline import Dataset
@@ -201,9 +202,11 @@ def _written(
         "expect": expect,
     }
     target = folder / _file(stem, number)
-    folder.mkdir(exist_ok=True)
+    with explained("make", folder):
+        folder.mkdir(exist_ok=True)
     text = yaml.safe_dump({"unit_tests": [test]}, sort_keys=False, allow_unicode=True, width=1000)
-    target.write_text(text, encoding="utf-8")
+    with whole_file(target) as part:
+        part.write_text(text, encoding="utf-8")
     result = next(u for u in run_unit_tests(session) if u.name == name)
     if not result.passed:
         target.unlink()

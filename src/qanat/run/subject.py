@@ -89,9 +89,13 @@ def subject(session: Session, text: str, owner: str, version: int | None = None)
 
 
 def _is_file(session: Session, text: str) -> bool:
-    if "\n" in text or "(" in text or not Path(text).suffix:
+    """True of a file that is there, of a glob, and of what can be nothing but a path."""
+    if "\n" in text or not Path(text).suffix:
         return False
-    return "*" in text or (session.root / text).is_file()
+    if (session.root / text).is_file():
+        return True
+    code = "(" in text or _QUERY.match(text)
+    return not code and ("*" in text or "/" in text)
 
 
 def _table(

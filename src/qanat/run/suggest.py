@@ -18,6 +18,7 @@ from qanat.declare.check.reading import Place
 from qanat.declare.check.value import Check
 from qanat.declare.files import CHECKS
 from qanat.declare.registry import Registry
+from qanat.disk import explained, whole_file
 from qanat.errors import Location, TableNotFoundError
 from qanat.frozen import Frozen
 from qanat.model.backtest import CheckTrials
@@ -223,6 +224,8 @@ def _applied(session: Session, found: DatasetSuggestions) -> DatasetSuggestions:
     if edit is None:
         return found
     target = session.root / edit.path
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(edit.after.encode())
+    with explained("make", target.parent):
+        target.parent.mkdir(exist_ok=True)
+    with whole_file(target) as part:
+        part.write_bytes(edit.after.encode())
     return replace(found, applied=True)

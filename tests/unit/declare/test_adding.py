@@ -78,3 +78,15 @@ def test_what_is_written_in_an_unusual_way_is_not_touched(text: str) -> None:
 def test_the_checks_of_a_group_in_braces_are_not_touched_either() -> None:
     text = "checks:\n  - dataset: orders\n    checks: [{unique: id}]\n"
     assert with_added(text, "orders", CHECKS) == f"{text}  - dataset: orders\n    checks:\n{ADDED}"
+
+
+def test_values_with_line_breaks() -> None:
+    """In a new file, in a new group and at the end of one."""
+    values = ["a\nb", "\n", "a\u2028b", "a\r\n\r\nb", "C:\\x\n", "\x85", "plain"]
+    one = check.one_of("no\nte", values)
+    for text in ("", "checks:\n  - dataset: other\n    checks: [{unique: id}]\n", GROUP):
+        made = with_added(text, "orders", [one])
+        assert made is not None
+        said = yaml.safe_load(made)["checks"]
+        written = next(g for g in said if g["dataset"] == "orders")["checks"][-1]
+        assert written == {"one_of": {"column": "no\nte", "values": values}}

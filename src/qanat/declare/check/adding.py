@@ -96,6 +96,16 @@ _Dumper.add_representer(
         "tag:yaml.org,2002:map", value.items(), flow_style=True
     ),
 )
+_BREAKS = set("\n\x85\u2028\u2029")
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """A text; its line breaks as escapes, as lines of a text would be indented here."""
+    style = '"' if _BREAKS.intersection(value) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _written(items: Sequence[Mapping[str, Any]]) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
 
+from qanat.declare.check.recognised import check_of
+from qanat.declare.check.value import Check
 from qanat.errors import BreakingChangeError, QanatError
 from qanat.model.contract import Promise
 from qanat.model.expectation import Action, Expectation, Nulls
 from qanat.model.name import Named, fold
 from qanat.model.pipeline import Dataset
-from qanat.model.rule import Fresh
+from qanat.model.rule import Fresh, Rule
 
 
 def kept_promises(
@@ -46,7 +50,7 @@ def kept_promises(
 
 def loosened(mine: Expectation, promised: Expectation) -> str | None:
     """Why an expectation lets more rows pass than a promised one; None if it does not."""
-    if fold(str(mine.rule)) != fold(str(promised.rule)) and not _tighter(mine, promised):
+    if _spelled(mine.rule) != _spelled(promised.rule) and not _tighter(mine, promised):
         return "is another rule than the contract has"
     if mine.action is Action.WARN and promised.action is not Action.WARN:
         return f"only warns, and the contract has {promised.action}"
@@ -63,18 +67,77 @@ def loosened(mine: Expectation, promised: Expectation) -> str | None:
     return None
 
 
-_RANGE = re.compile(r"(\S+) BETWEEN (-?[\d.]+) AND (-?[\d.]+)", re.IGNORECASE)
+_TEXT = re.compile(r"('(?:[^']|'')*')")
+
+
+def _spelled(rule: Rule) -> str:
+    """A rule's text with names in one spelling; its values stay: 'A' is not 'a'."""
+    parts = _TEXT.split(str(rule))
+    return "".join(part if at % 2 else fold(part) for at, part in enumerate(parts))
 
 
 def _tighter(mine: Expectation, promised: Expectation) -> bool:
-    """True if both are ranges, or ages, of one column, and the first lies within the second."""
+    """True if both ask the same of one column, and what the first lets pass the second does."""
     if isinstance(mine.rule, Fresh) and isinstance(promised.rule, Fresh):
         same_column = fold(mine.rule.column) == fold(promised.rule.column)
         return same_column and mine.rule.seconds <= promised.rule.seconds
-    own, theirs = (_RANGE.fullmatch(str(each.rule)) for each in (mine, promised))
-    if own is None or theirs is None or fold(own[1]) != fold(theirs[1]):
+    own, theirs = check_of(mine), check_of(promised)
+    if own.kind != theirs.kind or own.argument("of") != theirs.argument("of"):
         return False
-    return float(own[2]) >= float(theirs[2]) and float(own[3]) <= float(theirs[3])
+    if fold(own.argument("column") or "") != fold(theirs.argument("column") or ""):
+        return False
+    within = _WITHIN.get(own.kind)
+    return within is not None and within(own, theirs)
+
+
+def _in_bounds(own: Check, theirs: Check) -> bool:
+    return all(
+        _beyond(
+            sign, [(each.argument(end), bool(each.argument("strict"))) for each in (own, theirs)]
+        )
+        for sign, end in ((1, "min"), (-1, "max"))
+    )
+
+
+def _beyond(sign: int, bounds: Sequence[tuple[Any, bool]]) -> bool:
+    """True if the first of two bounds is as close as the second, or closer."""
+    (own, own_strict), (theirs, strict) = bounds
+    if theirs is None:
+        return True
+    if own is None or isinstance(own, str) or isinstance(theirs, str):
+        return own == theirs and own_strict >= strict
+    if own == theirs:
+        return own_strict >= strict
+    return bool(own > theirs) if sign > 0 else bool(own < theirs)
+
+
+_COMPARED = re.compile(r"(?P<what>.*\S) (?P<operator>[<>]=?) (?P<end>-?\d+(?:\.\d+)?)")
+_TURNED = re.compile(r"\b(?:NOT|CASE|IF|IIF)\b", re.IGNORECASE)
+"""Where a closer end may let more pass."""
+
+
+def _closer(own: Check, theirs: Check) -> bool:
+    """True of two conditions `count(*) > 50` and `count(*) > 10`."""
+    found = [_COMPARED.fullmatch(each.argument("condition")) for each in (own, theirs)]
+    one, other = found
+    if one is None or other is None or one["operator"][0] != other["operator"][0]:
+        return False
+    if _TURNED.search(one["what"]) or fold(one["what"]) != fold(other["what"]):
+        return False
+    sign = 1 if one["operator"][0] == ">" else -1
+    bounds = [(Decimal(each["end"]), len(each["operator"]) == 1) for each in (one, other)]
+    return _beyond(sign, bounds)
+
+
+_WITHIN: Mapping[str, Callable[[Check, Check], bool]] = {
+    "between": _in_bounds,
+    "length": _in_bounds,
+    "row_count": _in_bounds,
+    "aggregate": _closer,
+    "one_of": lambda own, theirs: {*own.argument("values")} <= {*theirs.argument("values")},
+    "none_of": lambda own, theirs: {*own.argument("values")} >= {*theirs.argument("values")},
+}
+"""By kind of check, whether one asks at least as much as another."""
 
 
 def broken_keys(dataset: Dataset, promise: Promise) -> Iterator[QanatError]:

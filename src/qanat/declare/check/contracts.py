@@ -31,7 +31,13 @@ from qanat.model.schema import DataType
 _OURS = "qanat."
 _SEVERITIES = {"info": "low", "warning": "medium", "warn": "medium", "error": "high"}
 _SOFT = ("info", "warning", "warn", "low")
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_BOUNDS = (
+    ("minimum", "min", False),
+    ("maximum", "max", False),
+    ("exclusiveMinimum", "min", True),
+    ("exclusiveMaximum", "max", True),
+)
+"""Options of numbers and dates: the end of a range, and whether it does not belong to it."""
 _UNITS = {
     **dict.fromkeys(("d", "day", "days"), "DAYS"),
     **dict.fromkeys(("h", "hr", "hour", "hours"), "HOURS"),
@@ -133,10 +139,12 @@ class _Reader:
         said = {**self._said, **_custom(entry)}
         written: list[Written] = []
         columns: list[PromisedColumn] = []
+        parts: list[PromisedColumn] = []
         keyed: list[tuple[int, str, Location, Mapping[str, Any]]] = []
         for each in items(entry, "properties"):
             column = _text(each, "physicalName") or _text(each, "name") or ""
             columns.append(self._column(each, column))
+            parts += self._parts(each, column)
             own = {**said, **_custom(each)}
             if _true(each, "primaryKey"):
                 at = field(each, "primaryKey")
@@ -158,7 +166,7 @@ class _Reader:
         written += self._quality(entry, name, None, said)
         name_at = field(entry, "physicalName") or field(entry, "name") or entry
         selector = Selector(((name, name_at.at),))
-        promise = Promise(name, self.version, name_at.at, tuple(columns), keys)
+        promise = Promise(name, self.version, name_at.at, tuple(columns), keys, tuple(parts))
         return Group(selector, _apart(written), entry.at, f"contract {self.version}"), promise
 
     def _column(self, entry: Entry, name: str) -> PromisedColumn:
@@ -172,6 +180,14 @@ class _Reader:
                 self._note(f"type {physical.text}", "it is no type of this project", physical.at)
         required = _true(entry, "required") or _true(entry, "primaryKey")
         return PromisedColumn(name, at, kind, _text(entry, "logicalType"), required)
+
+    def _parts(self, entry: Entry, name: str) -> Iterator[PromisedColumn]:
+        """What a column consists of, at any depth."""
+        inner = field(entry, "items")
+        found = [(each, f"{name}.{_text(each, 'name')}") for each in items(entry, "properties")]
+        for each, called in [*found, *([] if inner is None else [(inner, f"{name}[]")])]:
+            yield self._column(each, called)
+            yield from self._parts(each, called)
 
     def _of_column(self, entry: Entry, column: str) -> Iterator[tuple[Check, Location]]:
         """The checks that the keys of a property make."""
@@ -206,17 +222,18 @@ class _Reader:
             yield _nullable("length", column, at, min=low, max=high)
         if "pattern" in plain:
             yield _nullable("matches", column, given["pattern"].key_at, pattern=plain["pattern"])
-        if any(name in plain for name in _BOUNDS):
-            strict = "exclusiveMinimum" in plain or "exclusiveMaximum" in plain
-            low = plain.get("exclusiveMinimum", plain.get("minimum"))
-            high = plain.get("exclusiveMaximum", plain.get("maximum"))
-            yield _nullable("between", column, at, min=low, max=high, strict=strict or None)
+        ranges = [*_bounds(plain)]
+        for each in ranges:
+            check, _ = _nullable("between", column, at, **each)
+            end = "min" if "min" in each else "max"
+            # Two checks of one column and kind would have one name.
+            yield (check if len(ranges) < 2 else check.named(f"{column}_{end}")), at
         text = str(plain.get("format", ""))
         if text in FORMATS and _text(entry, "logicalType") == "string":
             yield _nullable("format", column, given["format"].key_at, name=text)
         elif text:
             self._note(f"format {text} of {column}", "no check is of it", given["format"].at)
-        known = ("minLength", "maxLength", "pattern", "format", *_BOUNDS)
+        known = ("minLength", "maxLength", "pattern", "format", *(name for name, _, _ in _BOUNDS))
         for key in given:
             if key not in known:
                 self._note(f"{key} of {column}", "no check is of it", given[key].key_at)
@@ -297,6 +314,15 @@ class _Reader:
 
     def _note(self, what: str, why: str, at: Location) -> None:
         self.notes.append(Note(what, why, at))
+
+
+def _bounds(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The ranges that options ask for: two if one of two ends belongs to it and the other not."""
+    found: dict[bool, dict[str, Any]] = {}
+    for name, end, strict in _BOUNDS:
+        if name in options:
+            found.setdefault(strict, {"strict": strict or None})[end] = options[name]
+    yield from found.values()
 
 
 def _nullable(kind: str, column: str, at: Location, **more: Any) -> tuple[Check, Location]:

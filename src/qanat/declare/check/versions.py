@@ -14,6 +14,8 @@ from qanat.model.contract import Change, ContractDiff, Promise, PromisedColumn
 from qanat.model.expectation import Expectation
 from qanat.model.name import Name, Named, fold
 
+_Key = tuple[Name, Name]
+_Made = Mapping[_Key, tuple[str, Expectation]]
 _COLUMNS = "contract_columns"
 """The check of columns, which are compared one by one."""
 
@@ -52,8 +54,8 @@ def _columns(before: Contracts, after: Contracts) -> Iterator[Change]:
 
 
 def _of_promise(was: Promise, now: Promise) -> Iterator[Change]:
-    old = Named((c.name, c) for c in was.columns)
-    new = Named((c.name, c) for c in now.columns)
+    old = Named((c.name, c) for c in (*was.columns, *was.parts))
+    new = Named((c.name, c) for c in (*now.columns, *now.parts))
     for name, column in old.items():
         other = new.get(name)
         if other is None:
@@ -75,9 +77,14 @@ def _type(column: PromisedColumn) -> str:
 
 def _rules(before: Contracts, after: Contracts, registry: Registry) -> Iterator[Change]:
     old, new = _made(before, registry), _made(after, registry)
+    renamed = _renamed(old, new)
     for key, (dataset, was) in old.items():
         if key[0] not in {k for k, _ in new} and not _kept(dataset, after):
             continue  # it is gone with its dataset
+        if key in renamed:
+            now = new[renamed[key]][1]
+            yield Change(dataset, f"{was.name} is called {now.name}: {now.text}", False)
+            continue
         if key not in new:
             yield Change(dataset, f"{was.name} is gone: {was.text}", True)
             continue
@@ -90,17 +97,26 @@ def _rules(before: Contracts, after: Contracts, registry: Registry) -> Iterator[
         told = f"{now.name} {how}: {now.text} {now.action}, and was {was.text} {was.action}"
         yield Change(dataset, told, looser is not None)
     for key, (dataset, now) in new.items():
-        if key not in old:
+        if key not in old and key not in renamed.values():
             yield Change(dataset, f"{now.name} is new: {now.text}", False)
+
+
+def _renamed(old: _Made, new: _Made) -> Mapping[_Key, _Key]:
+    """Rules that have another name and let no more pass, by their old names."""
+    found: dict[_Key, _Key] = {}
+    for key, (_, was) in old.items():
+        others = (k for k in new if k[0] == key[0] and k not in old and k not in found.values())
+        if key not in new:
+            other = next((k for k in others if loosened(new[k][1], was) is None), None)
+            found |= {} if other is None else {key: other}
+    return found
 
 
 def _kept(dataset: str, contracts: Contracts) -> bool:
     return any(fold(p.dataset) == fold(dataset) for p in contracts.promises)
 
 
-def _made(
-    contracts: Contracts, registry: Registry
-) -> Mapping[tuple[Name, Name], tuple[str, Expectation]]:
+def _made(contracts: Contracts, registry: Registry) -> _Made:
     """The expectations that a contract makes, by dataset and name."""
     found = {}
     for group in contracts.groups:

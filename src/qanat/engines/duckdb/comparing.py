@@ -16,7 +16,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from qanat.engines.duckdb.buckets import BUCKETS, Buckets, names, normal
-from qanat.engines.duckdb.faults import explained
+from qanat.engines.duckdb.faults import explained, explained_condition
 from qanat.engines.duckdb.pairing import Pairs, Side, bound, paired
 from qanat.model.comparison import (
     Change,
@@ -53,7 +53,7 @@ def compare(
         bound(con, scratch, "left", left, how),
         bound(con, scratch, "right", right, how),
     )
-    with explained(None):
+    with explained(None), explained_condition(how.where, sides[0].types):
         try:
             with _frugal(con, limit):
                 return compare_sides(con, sides, how)
@@ -137,10 +137,14 @@ class _Comparison:
         """Give rows with one key places, so that each has at most one partner.
 
         Rows that are the same on both sides are partners first, and leave; the others are matched
-        in the order of their digests.
+        in the order of their values, so that those within a tolerance find each other.
         """
         keys = ", ".join(self._keys)
         every = (*self._keys, *self._values)
+        exact_first = sorted(
+            self._values, key=lambda c: self._pairs.columns[self._values.index(c)].fraction
+        )
+        order = f" ORDER BY {', '.join(exact_first)}" if exact_first else ""
         on = " AND ".join(f"a.{k} IS NOT DISTINCT FROM b.{k}" for k in (*every, "place"))
         for name in _ROWS:
             self._con.execute(
@@ -150,7 +154,7 @@ class _Comparison:
         for name, other in (_ROWS, reversed(_ROWS)):
             self._con.execute(
                 f"CREATE OR REPLACE TEMP TABLE {name}_rest AS SELECT * EXCLUDE (place), "
-                f"row_number() OVER (PARTITION BY {keys} ORDER BY hash({', '.join(every)})) "
+                f"row_number() OVER (PARTITION BY {keys}{order}) "
                 f"AS place FROM {name} AS a WHERE NOT EXISTS (FROM {other} AS b WHERE {on})"
             )
         for name in _ROWS:

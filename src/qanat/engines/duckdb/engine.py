@@ -19,7 +19,7 @@ from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from qanat import disk
 from qanat.engines.duckdb.audit import audit
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.faults import condition, explained
+from qanat.engines.duckdb.faults import condition, ctrl_c_kept, explained
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.quarantine import BROKEN_RULES, QUARANTINE, chosen_rows
 from qanat.engines.duckdb.reading import DuckDBReading
@@ -302,7 +302,8 @@ class DuckDBEngine:
                 raise AdapterError("the project was closed before all rows were read")
             self._working.add(con)
         try:
-            yield
+            with ctrl_c_kept():
+                yield
         finally:
             with self._lock:
                 self._working.discard(con)
@@ -312,7 +313,8 @@ class DuckDBEngine:
     def _connection(self) -> Iterator[DuckDBPyConnection]:
         con = self._cursor(self._working)
         try:
-            yield con
+            with ctrl_c_kept():
+                yield con
         finally:
             with self._lock:
                 # Close it before `close` goes on: that waits until no connection works any more.

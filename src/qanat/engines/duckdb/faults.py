@@ -20,6 +20,7 @@ from qanat.errors import (
 )
 from qanat.model.expectation import Expectation
 from qanat.model.query import Computation, SqlQuery
+from qanat.model.rule import Predicate
 
 QUOTING = (duckdb.ConversionException, duckdb.OutOfRangeException)
 """What DuckDB raises about one value, which it quotes: its text may say anything."""
@@ -107,6 +108,35 @@ def explained(
         yield
     except duckdb.Error as error:
         raise translate(error, query, columns, rule, views) from error
+
+
+@contextmanager
+def ctrl_c_kept() -> Iterator[None]:
+    """Raise KeyboardInterrupt for a Ctrl-C of which DuckDB 2.0 has made a RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextmanager
+def explained_condition(where: Predicate | None, columns: Iterable[str]) -> Iterator[None]:
+    """Blame a user's condition for values that it cannot be computed of.
+
+    DuckDB tells so only where rows are read, in statements that are not the user's.
+
+    Args:
+        where: the condition; without one nothing is blamed.
+        columns: as for `explained`.
+    """
+    try:
+        yield
+    except BY_DATA as error:
+        if where is None:
+            raise
+        raise translate(error, condition(where.sql), columns) from error
 
 
 def translate(

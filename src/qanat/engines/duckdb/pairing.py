@@ -25,6 +25,10 @@ _SHORT = frozenset({"tinyint", "smallint", "integer", "bigint"})
 _WHOLE = _SHORT | {f"u{name}" for name in _SHORT}
 """Types of whole numbers of up to 64 bits."""
 _NUMBERS = _WHOLE | {"hugeint", "uhugeint"}
+_FLOATING = frozenset({"double", "float"})
+_LONG = frozenset({"bigint", "ubigint", "hugeint", "uhugeint"})
+_EXACT = 2**53
+"""Up to here each whole number has a DOUBLE of its own."""
 _MOMENTS = {"date", "time", "timestamp", "timestamp with time zone", "interval"}
 _NARROW = frozenset({*_NUMBERS, *_FRACTIONS, *_MOMENTS, "boolean", "uuid", "enum"})
 _KEYLIKE = {*_NUMBERS, "varchar", "uuid", "date", "timestamp"}
@@ -132,8 +136,9 @@ def paired(con: DuckDBPyConnection, left: Side, right: Side, how: Comparing) -> 
     wanted, ignored = Names(how.columns), Names(how.ignored)
     compared = [n for n in both if n not in ignored and (not how.columns or n in wanted)]
     keys = how.keys or _found_key(con, left, right, compared)
-    pairs = Named((n, _column(con, n, left, right)) for n in (*both,))
     known = Names(keys)
+    near = {n: n not in known and bool(how.tolerance) for n in both}
+    pairs = Named((n, _column(con, n, left, right, near[n])) for n in both)
     values = [n for n in compared if n not in known]
     return Pairs(
         keys=tuple(pairs[k] for k in keys),
@@ -166,18 +171,43 @@ def _types(names: Iterable[str], left: Side, right: Side) -> Iterator[TypeDiffer
             yield TypeDifference(name, str(from_duckdb(here)), str(from_duckdb(there)))
 
 
-def _column(con: DuckDBPyConnection, name: str, left: Side, right: Side) -> Column:
+def _column(con: DuckDBPyConnection, name: str, left: Side, right: Side, near: bool) -> Column:
+    """A column as both sides have it.
+
+    Args:
+        near: its values may differ by a tolerance.
+    """
     here, there = left.types[name], right.types[name]
     theirs = next(n for n in right.types if Names((name,)) == Names((n,)))
     column = Column(name, quote(name), quote(theirs), here.id)
     if here == there:
         return column
+    ids = {here.id, there.id}
+    if ids & _FLOATING and ids & _LONG and not near:
+        exact = (_exactly(value) for value in (column.left, column.right))
+        return replace(column, left=next(exact), right=next(exact), kind="union")
     type_ = _common(con, left, right, column)
+    if type_.id == "float" and ids & _NUMBERS:
+        type_ = duckdb.type("DOUBLE")  # not each whole number of 25 bits has a FLOAT
     return replace(
         column,
         left=f"CAST({column.left} AS {type_})",
         right=f"CAST({column.right} AS {type_})",
         kind=type_.id,
+    )
+
+
+def _exactly(value: str) -> str:
+    """A number as DOUBLE, or as HUGEINT where whole numbers do not all have a DOUBLE.
+
+    DuckDB compares 9007199254740993 with a DOUBLE as 9007199254740992.
+    """
+    type_ = "UNION(near DOUBLE, whole HUGEINT)"
+    return (
+        f"CASE WHEN abs({value}) >= {_EXACT} AND abs({value}) < 1e38"
+        f" THEN CAST(union_value(whole := CAST({value} AS HUGEINT)) AS {type_})"
+        f" WHEN {value} IS NOT NULL"
+        f" THEN CAST(union_value(near := CAST({value} AS DOUBLE)) AS {type_}) END"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from qanat.report.plots import short
 from qanat.text import WIDEST, Cell, clip, percent, printable
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_WHOLE = re.compile(r"-?\d+")
 _END = 19
 """Letters of an end of a range at most: a moment has as many."""
 _FEW, _SOME = 50, 0.001
@@ -50,11 +52,14 @@ def shortened(text: str | None) -> str:
 
     >>> shortened("36724.3200000001"), shortened("2026-01-02"), shortened(None)
     ('36,724', '2026-01-02', '–')
+    >>> shortened("9007199254740993")
+    '9,007,199,254,740,993'
     """
     if text is None:
         return "–"
     try:
-        return short(float(text))
+        # A float has no place for all digits of an identifier.
+        return f"{int(text):,}" if _WHOLE.fullmatch(text) else short(float(text))
     except ValueError:
         return text
 

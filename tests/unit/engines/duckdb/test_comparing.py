@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import random
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from qanat.engines.duckdb.engine import DuckDBEngine
-from qanat.errors import ColumnNotFoundError, Location
+from qanat.errors import ColumnNotFoundError, ConversionError, Location
 from qanat.model.comparison import Closeness, Comparing, Differences, Relation
 from qanat.model.query import SqlQuery
 from qanat.model.rule import Predicate
@@ -184,3 +187,47 @@ def test_a_key_is_found_where_one_column_alone_tells_rows_apart(engine: DuckDBEn
     with pytest.raises(ColumnNotFoundError) as wrong:
         engine.compare(relation(rows), relation(rows), Comparing(("nam",)))
     assert wrong.value.nearest == "name"
+
+
+@pytest.mark.parametrize("whole", ["BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT", "INTEGER"])
+@pytest.mark.parametrize("floating", ["DOUBLE", "FLOAT"])
+def test_whole_numbers_that_floating_point_has_no_place_for(
+    engine: DuckDBEngine, whole: str, floating: str
+) -> None:
+    """What a detour over floating point has done to identifiers is seen."""
+    large = 2**24 if whole == "INTEGER" else 2**53
+    left = relation([(1, large + 1), (2, 7), (3, 0), (4, None)], ("k", "id"), ("INTEGER", whole))
+    rows: list[Row] = [(1, float(large)), (2, 7.0), (3, -0.0), (4, math.nan)]
+    right = relation(rows, ("k", "id"), ("INTEGER", floating))
+    by_number = engine.compare(left, right, Comparing(("k",)))
+    assert [s.key for s in by_number.changes[0].samples] == [(1,), (4,)]
+    by_id = engine.compare(left, right, Comparing(("id",)))
+    assert (by_id.left.only, by_id.right.only, by_id.changed) == (2, 2, 0)
+
+
+def test_rows_of_one_key_that_are_the_same_within_a_tolerance(engine: DuckDBEngine) -> None:
+    left = [(1, x / 4, name) for name in "abc" for x in range(20)]
+    right = [(1, x / 4 + 0.01, name) for name in "cab" for x in reversed(range(20))]
+    how = Comparing(("id",), tolerance=Closeness(0.02))
+    found = engine.compare(relation(left), relation(right), how)
+    assert (found.left.only, found.right.only, found.changed) == (0, 0, 0)
+
+
+def test_a_value_of_which_the_condition_cannot_be_computed(engine: DuckDBEngine) -> None:
+    how = Comparing(("id",), where=Predicate("name::INTEGER > 1", "duckdb"))
+    with pytest.raises(ConversionError, match="a value does not fit") as raised:
+        engine.compare(relation([(1, 0.5, "a")]), relation([(1, 0.5, "a")]), how)
+    assert str(raised.value.location).startswith("--where")
+
+
+def test_ctrl_c_while_rows_are_read(engine: DuckDBEngine) -> None:
+    sql = "SELECT i AS id FROM range(1000000000000) AS t (i)"  # it takes an hour
+    endless = Relation(SqlQuery(sql, sql, "duckdb", (), Location("side", 1, 1)), {})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    pressed.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            engine.compare(endless, endless, Comparing(("id",)))
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 
 BINS = 20
@@ -51,11 +52,15 @@ def grid_edges(low: float, high: float, unit: float) -> tuple[list[float], int]:
 
     >>> grid_edges(0.0, 0.03, 0.01)
     ([0.0, 0.01, 0.02, 0.03, 0.04], 1)
+    >>> grid_edges(1764494327121.0, 1764494327123.0, 1.0)[0][0]
+    1764494327121.0
     """
     places = round((high - low) / unit) + 1
     step = -(-places // BINS)
     count = -(-places // step)
-    return [float(f"{low + unit * step * at:.12g}") for at in range(count + 1)], step
+    # Sums of decimals are exact only as decimals: 0.1 + 0.2 is 0.30000000000000004.
+    first, width = Decimal(repr(low)), Decimal(repr(unit)) * step
+    return [float(first + width * at) for at in range(count + 1)], step
 
 
 def placed(value: float, borders: Sequence[float]) -> int:

@@ -9,7 +9,7 @@ from duckdb import DuckDBPyConnection
 
 from qanat.disk import explained as explained_disk
 from qanat.engines.duckdb.casts import exact_casts
-from qanat.engines.duckdb.faults import condition, explained
+from qanat.engines.duckdb.faults import condition, explained, explained_condition
 from qanat.engines.duckdb.files.bound import FILE, RID, ROW
 from qanat.engines.duckdb.inputs import Bindings
 from qanat.engines.duckdb.profiling.summary import profile
@@ -59,13 +59,14 @@ def described(
                     " filename = true)"
                 )
             schema = _chosen(_schema(con, bound.plain), columns)
+            names = con.sql(f"{bound.plain} LIMIT 0").columns
             if where is not None:
-                names = con.sql(f"{bound.plain} LIMIT 0").columns
                 # It may end in a -- comment.
                 rows = f"SELECT * FROM ({rows}) WHERE (\n{exact_casts(where.sql)}\n)"
                 with explained(condition(where.sql), names):
                     con.sql(f"{rows} LIMIT 0").fetchall()
-            return profile(con, f"({rows})", schema)
+            with explained_condition(where, names):
+                return profile(con, f"({rows})", schema)
     finally:
         copy.unlink(missing_ok=True)
 
