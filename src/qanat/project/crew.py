@@ -52,11 +52,13 @@ class Job(Frozen):
 
     Args:
         log: the file with what the run tells.
+        said: why the process could not begin the run, once it is done; empty: it did begin it.
     """
 
     run: DueRun
     log: Path
     worker: Worker
+    said: str = ""
 
 
 class Crew:
@@ -124,26 +126,26 @@ class Crew:
     def done(self) -> Iterator[Job]:
         """The jobs that are done, or whose processes have ended; each once."""
         for worker in self._coming[:]:
-            if self._heard(worker):
+            if self._heard(worker) is not None:
                 self._coming.remove(worker)
         for job in self._jobs[:]:
-            if self._heard(job.worker):
+            if (said := self._heard(job.worker)) is not None:
                 self._jobs.remove(job)
-                yield job
+                yield replace(job, said=said)
         now = time.monotonic()
         for worker in [w for w in self._ready if now - w.since > _IDLE]:
             self._ready.remove(worker)
             _dismiss(worker)
 
-    def _heard(self, worker: Worker) -> bool:
-        """True if a process is ready, which it is then counted among, or has ended."""
-        if _answered(worker):
+    def _heard(self, worker: Worker) -> str | None:
+        """What a process says that is ready, which it is then counted among, or has ended."""
+        if (said := _answered(worker)) is not None:
             self._ready.append(replace(worker, since=time.monotonic()))
-            return True
+            return said
         if worker.process.exitcode is not None:
             _dismiss(worker)
-            return True
-        return False
+            return "its process has ended"
+        return None
 
     def end(self, patience: float) -> None:
         """Wait for all jobs; those that go on after so many seconds are told to stop."""
@@ -170,16 +172,14 @@ class Crew:
             connection.wait([job.worker.tasks, job.worker.process.sentinel], left)
 
 
-def _answered(worker: Worker) -> bool:
+def _answered(worker: Worker) -> str | None:
+    """What a process has sent since; None if it has sent nothing."""
     try:
-        if not worker.tasks.poll():
-            return False
-        worker.tasks.recv()
+        return str(worker.tasks.recv()) if worker.tasks.poll() else None
     except (EOFError, OSError):
         # It ends, and its exit code follows.
         worker.process.join(1.0)
-        return False
-    return True
+        return None
 
 
 def _dismiss(worker: Worker) -> None:
