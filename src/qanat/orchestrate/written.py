@@ -118,7 +118,7 @@ def _text(value: str) -> str:
     body = plain[1:-1].replace("\\'", "'")
     if body.count('"') > body.count("'"):
         return plain
-    return '"' + body.replace('"""', '\\"\\"\\"') + '"'
+    return '"' + body.replace('"', '\\"') + '"'
 
 
 def _list(values: Sequence[str]) -> str:
