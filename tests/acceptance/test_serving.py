@@ -144,6 +144,16 @@ def test_what_an_author_must_mend_is_not_tried_again(shop: Served) -> None:
     assert shop.run_of().attempt == 1
 
 
+def test_a_run_whose_log_cannot_be_written_does_its_work(shop: Served) -> None:
+    shop.due()
+    (shop.folder / "storage/_qanat/logs").write_text("where a folder would be")
+    told = list[tuple[str, str]]()
+    with qanat.open(shop.folder) as project:
+        runs = project.serve(once=True, tell=lambda each: told.append((each.kind, each.text)))
+    assert [r.state.value for r in runs] == ["succeeded", "succeeded"]
+    assert told[0] == ("warning", "no log of it can be written: Not a directory")
+
+
 def test_a_run_ends_at_its_timeout(shop: Served) -> None:
     shop.file("qanat.yml", SPEC.replace("select: a}", "select: a, timeout: 1 second}"))
     shop.sql(ENDLESS + SQL.partition("\n")[2].partition("\n")[2])

@@ -9,6 +9,7 @@ milliseconds.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,12 +53,14 @@ class Job(Frozen):
 
     Args:
         log: the file with what the run tells.
+        unlogged: why there is no such file; empty: there is.
         said: why the process could not begin the run, once it is done; empty: it did begin it.
     """
 
     run: DueRun
     log: Path
     worker: Worker
+    unlogged: str = ""
     said: str = ""
 
 
@@ -107,7 +110,13 @@ class Crew:
 
     def start(self, project: ProjectSpec, run: DueRun) -> Job:
         """Give a process that is ready a run that was claimed."""
-        job = Job(run, _log(project, run), self._ready.pop())
+        log, unlogged = Path(os.devnull), ""
+        try:
+            log = _log(project, run)
+        except OSError as error:
+            # A run does its work without a log, too.
+            unlogged = error.strerror or str(error)
+        job = Job(run, log, self._ready.pop(), unlogged)
         # If it has died since, `done` finds out.
         with suppress(OSError):
             job.worker.tasks.send((run, str(job.log)))
@@ -194,9 +203,11 @@ def _log(project: ProjectSpec, run: DueRun) -> Path:
     """The file for what a run has to say; the oldest of its schedule go."""
     folder = project.private / "logs" / run.schedule
     folder.mkdir(parents=True, exist_ok=True)
-    for old in sorted(folder.glob("*.log"))[: -(KEPT_LOGS - 1)]:
+    name = moment_text(run.due).replace(":", "")
+    file = folder / f"{name}-{run.token:03}.log"
+    file.touch()
+    for old in sorted(folder.glob("*.log"))[:-KEPT_LOGS]:
         # Another scheduler may have been quicker.
         with suppress(FileNotFoundError):
             old.unlink()
-    name = moment_text(run.due).replace(":", "")
-    return folder / f"{name}-{run.token:03}.log"
+    return file

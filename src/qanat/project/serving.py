@@ -145,7 +145,9 @@ class Serving:
         self._tell_of(changes)
         for run in changes.starts:
             job = self._crew.start(self._project.session().project, run)
-            self._tell(Told("started", run, log=job.log))
+            if job.unlogged:
+                self._tell(Told("warning", run, f"no log of it can be written: {job.unlogged}"))
+            self._tell(Told("started", run, log=None if job.unlogged else job.log))
         if changes:
             return False  # look at once what has come of it
         waiting = len(self._scheduling.decide(board, free, until).starts) if ready < free else 0

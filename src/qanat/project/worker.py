@@ -87,7 +87,11 @@ def work(tasks: Connection, root: str, environment: str) -> None:
 
 
 def _redirect(log: str) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError:
+        # Somebody has removed the folder; a run does its work without a log, too.
+        file = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
