@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import email.utils
 import http.client
+import socket
 import ssl
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from html import escape
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from qanat.errors import Again, UndeliveredError
@@ -20,6 +24,8 @@ _MISPLACED = frozenset((401, 403, 404, 405, 407, 410, 421))
 """Answers about the request as such: no other event would be taken, until somebody mends that."""
 _SHOWN = 200
 """Characters of an answer that a message shows."""
+_SHORTEST = 4
+"""Characters of a secret: what is shorter tells little, and is in too many words."""
 _REUSED = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 """What a connection raises that the server has closed since the last request."""
 
@@ -55,6 +61,8 @@ class Poster:
             self._headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         self._path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         self._connection: http.client.HTTPConnection | None = None
+        self._answers: list[http.client.HTTPResponse] = []
+        self._secrets = _secrets(parts, self._headers.get("Authorization", ""))
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Post once.
@@ -75,10 +83,18 @@ class Poster:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise UndeliveredError(
-                f"{self.shown} cannot be reached", got=_reason(error)
+                f"{self.shown} cannot be reached", got=self._hidden(_reason(error))
             ) from error
+        except ValueError:
+            self.close()
+            # What it says, or comes from, may show a token.
+            raise UndeliveredError(
+                f"{self.shown} cannot be asked",
+                Again.LATER,
+                got="a header with characters that none may have, such as a line break",
+            ) from None
         if not 200 <= status < 300:
-            got = f"{status} {reason}" + (f": {text}" if text else "")
+            got = self._hidden(f"{status} {reason}" + (f": {text}" if text else ""))[:_SHOWN]
             raise UndeliveredError(
                 f"{self.shown} does not take an event",
                 _again(status),
@@ -86,8 +102,18 @@ class Poster:
                 got=got,
             )
 
+    def _hidden(self, text: str) -> str:
+        """A text of the server without the secrets that it was sent: some repeat the path."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
+
     def close(self) -> None:
         """Close the connection; the next call opens another one."""
+        for answer in self._answers:
+            # An answer that has only begun keeps the socket open.
+            answer.close()
+        self._answers.clear()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -111,14 +137,24 @@ class Poster:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._opened()
-        connection.request("POST", self._target, body, dict(headers))
-        answer = connection.getresponse()
-        # All of a short answer has to be read before the connection can be used again.
-        content = answer.read(1 << 16)
+            connection.response_class = self._begun  # type: ignore[assignment]
+        self._answers.clear()
+        if connection.sock is None:
+            connection.connect()
+        with _limited(connection.sock, self._timeout):
+            connection.request("POST", self._target, body, dict(headers))
+            answer = connection.getresponse()
+            # All of a short answer has to be read before the connection can be used again.
+            content = answer.read(1 << 16)
         if answer.will_close or not answer.isclosed():
             self.close()
-        text = " ".join(content.decode(errors="replace").split())[:_SHOWN]
+        text = " ".join(content.decode(errors="replace").split())
         return answer.status, answer.reason, answer.headers.get("Retry-After"), text
+
+    def _begun(self, *values: Any, **named: Any) -> http.client.HTTPResponse:
+        answer = http.client.HTTPResponse(*values, **named)
+        self._answers.append(answer)
+        return answer
 
     @property
     def _target(self) -> str:
@@ -145,6 +181,48 @@ class Poster:
         if proxy is not None:
             secure.set_tunnel(parts.hostname or "", parts.port or 443)
         return secure
+
+
+@contextmanager
+def _limited(connected: socket.socket, seconds: float) -> Iterator[None]:
+    """Let what is done by a socket take no longer than so many seconds.
+
+    A socket's own timeout is that of each read: a server that sends byte by byte has none.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            # Not as `SSLSocket` does it: that is for the thread that reads.
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        if late.is_set():
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        # What was read may be the half of an answer.
+        raise TimeoutError
+
+
+def _secrets(parts: SplitResult, authorization: str) -> list[str]:
+    """What no message may show of a URL and a header, the longest first."""
+    query = [value for _, value in parse_qsl(parts.query)]
+    pieces = [parts.path, parts.query, *query, *parts.path.split("/"), authorization]
+    pieces += [parts.username or "", parts.password or "", authorization.partition(" ")[2]]
+    found = {each for piece in pieces for each in (piece, unquote(piece), escape(piece))}
+    return sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True)
 
 
 def shown(url: str) -> str:

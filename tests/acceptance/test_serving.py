@@ -84,8 +84,12 @@ def shop(tmp_path: Path) -> Served:
 def serving(shop: Served) -> Any:
     """`qanat serve`, until the block ends."""
     command = [sys.executable, "-m", "qanat", "serve", "--output", "json", "-C", str(shop.folder)]
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, **quiet, start_new_session=True) as process:  # type: ignore[call-overload]
+    with (
+        (shop.folder / "stderr.txt").open("w") as stderr,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+        ) as process,
+    ):
         try:
             yield process
         finally:
@@ -140,6 +144,16 @@ def test_what_an_author_must_mend_is_not_tried_again(shop: Served) -> None:
     assert shop.run_of().attempt == 1
 
 
+def test_a_run_whose_log_cannot_be_written_does_its_work(shop: Served) -> None:
+    shop.due()
+    (shop.folder / "storage/_qanat/logs").write_text("where a folder would be")
+    told = list[tuple[str, str]]()
+    with qanat.open(shop.folder) as project:
+        runs = project.serve(once=True, tell=lambda each: told.append((each.kind, each.text)))
+    assert [r.state.value for r in runs] == ["succeeded", "succeeded"]
+    assert told[0] == ("warning", "no log of it can be written: Not a directory")
+
+
 def test_a_run_ends_at_its_timeout(shop: Served) -> None:
     shop.file("qanat.yml", SPEC.replace("select: a}", "select: a, timeout: 1 second}"))
     shop.sql(ENDLESS + SQL.partition("\n")[2].partition("\n")[2])
@@ -162,6 +176,25 @@ def test_a_scheduler_that_stops_lets_another_one_go_on(shop: Served) -> None:
     assert (run.state, run.attempt, run.error) == (RunState.WAITING, 0, "it was stopped")
     shop.sql(SQL)
     assert shop.once() == [("nightly", "succeeded"), ("then", "succeeded")]
+
+
+def test_ctrl_c_leaves_a_run_its_time_and_pressed_again_ends_it(shop: Served) -> None:
+    """A terminal sends it to the scheduler and to the runs."""
+    shop.sql(ENDLESS + SQL.partition("\n")[2].partition("\n")[2])
+    shop.due()
+    with serving(shop) as process:
+        shop.wait_for(shop.is_running)
+        (lease,) = leases(shop)
+        os.killpg(process.pid, signal.SIGINT)
+        shop.wait_for(lambda: "Stopping" in (shop.folder / "stderr.txt").read_text())
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert shop.is_running()
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(10)
+        shop.wait_for(lambda: not shop.is_running())
+        assert shop.run_of().error == "it was stopped"
+        shop.wait_for(lambda: not Path(f"/proc/{lease.pid}").exists())
 
 
 def test_a_run_goes_on_if_its_scheduler_dies(shop: Served) -> None:
@@ -204,6 +237,30 @@ def test_a_scheduler_takes_up_what_the_spec_says_now(shop: Served) -> None:
         events = [json.loads(process.stdout.readline()) for _ in range(2)]
         assert [e["event"] for e in events] == ["read", "started"]
         assert events[1]["run"]["schedule"] == "then"
+
+
+def test_a_run_waits_while_the_spec_is_broken(shop: Served) -> None:
+    shop.due("then")
+    with Session.open(shop.folder) as session, serving(shop) as process:
+        assert process.stdout is not None
+        assert [json.loads(process.stdout.readline())["event"] for _ in range(2)] == [
+            "started",
+            "succeeded",
+        ]
+        shop.file("qanat.yml", SPEC + "schedules: [")
+        # It takes the spec as it is when the run begins; only the scheduler knows the former one.
+        assert json.loads(process.stdout.readline())["event"] == "warning"
+        session.ledger.trigger(["nightly"])
+        events = [json.loads(process.stdout.readline()) for _ in range(2)]
+        assert [e["event"] for e in events] == ["started", "retried"]
+        assert "it could not begin: not YAML" in events[1]["text"]
+        assert (events[1]["run"]["state"], events[1]["run"]["attempt"]) == ("waiting", 0)
+        shop.file("qanat.yml", SPEC)
+        seen = list[str]()
+        while "succeeded" not in seen:
+            seen.append(json.loads(process.stdout.readline())["event"])
+        assert [run.attempt for run in session.ledger.runs("nightly")] == [1]
+    assert "lost" not in seen
 
 
 def test_a_schedule_is_triggered_by_hand(shop: Served) -> None:

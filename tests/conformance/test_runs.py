@@ -54,6 +54,36 @@ def claimed(ledger: Ledger, due: float = 60.0, seconds: float = 60.0) -> DueRun:
     return found
 
 
+def test_a_claim_is_given_back_unless_its_run_has_begun(ledger: Ledger) -> None:
+    run = claimed(ledger)
+    assert ledger.release_run(run, "no memory", 5.0)
+    assert not ledger.release_run(run, "no memory", 5.0)
+    (waiting,) = ledger.board().open
+    assert (waiting.state, waiting.attempt, waiting.error) == (RunState.WAITING, 0, "no memory")
+    assert waiting.not_before > ledger.board().now
+    assert ledger.begin_run(run, 60.0) is None
+    (again,) = ledger.advance(changing(starts=[waiting]), 60.0)[1].starts
+    assert ledger.begin_run(again, 60.0) is not None
+    assert not ledger.release_run(again, "no memory", 5.0)
+
+
+def test_what_has_been_due_already_is_not_claimed_again(ledger: Ledger) -> None:
+    """A clock that goes back lets a moment come twice, and its run may be over."""
+    begun = ledger.begin_run(claimed(ledger), 60.0)
+    assert begun is not None
+    for state in (RunState.RUNNING, RunState.SUCCEEDED):
+        run = DueRun("nightly", 60.0)
+        assert ledger.advance(changing(due=[run], starts=[run]), 60.0)[1].starts == []
+        ledger.end_run(replace(begun, state=RunState.SUCCEEDED))
+        found = ledger.run("nightly", 60.0)
+        assert found is not None
+        assert found.state is RunState.SUCCEEDED, state
+    skipped = DueRun("nightly", 120.0, state=RunState.SKIPPED)
+    ledger.advance(changing(due=[skipped], ended=[skipped]), 60.0)
+    run = DueRun("nightly", 120.0)
+    assert ledger.advance(changing(due=[run], starts=[run]), 60.0)[1].starts == []
+
+
 def test_a_schedule_begins_to_count_when_it_is_first_seen(ledger: Ledger) -> None:
     board, _ = ledger.advance(changing(known=["Nightly"]), 60.0)
     ledger.advance(changing(known=["nightly"]), 60.0)

@@ -63,7 +63,11 @@ def is_http(url: str) -> bool:
 
     >>> is_http("https://hooks.example/qanat"), is_http("hooks.example"), is_http("ftp://a")
     (True, False, False)
+    >>> is_http("https://hooks.example/a b"), is_http("https://hooks.example/ü")
+    (False, False)
     """
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
     with suppress(ValueError):
         parts = urlsplit(url)
         # `port` raises what is wrong with it.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from math import ceil
 
 from qanat.errors import Location
 from qanat.frozen import Frozen
@@ -91,6 +92,32 @@ class Schedule(Frozen):
         local = datetime.fromtimestamp(moment, zone(self.timezone))
         within = self.between is None or self.between.has(local.time())
         return within and local.date() not in self.skip_dates
+
+    def opens(self, moment: float) -> float:
+        """A moment before which no run may start again, if none may at `moment`.
+
+        It is when a window or a day begins, or when the clock changes, which may be within one.
+        """
+        there = zone(self.timezone)
+        day = datetime.fromtimestamp(moment, there).date()
+        found: list[float] = []
+        while not found:
+            if day not in self.skip_dates:
+                # A time of day may come twice.
+                begins = [b.replace(fold=fold) for b in self._begins for fold in (0, 1)]
+                moments = [datetime.combine(day, b, there).timestamp() for b in begins]
+                found = [each for each in moments if each > moment]
+            day += timedelta(days=1)
+        return _clock_change(there, moment, min(found)) or min(found)
+
+    @property
+    def _begins(self) -> list[time]:
+        """The times of day at which runs may start again; midnight, if one night is left out."""
+        midnight = time()
+        if self.between is None:
+            return [midnight]
+        at_once = self.between.begin != midnight and self.between.has(midnight)
+        return [midnight, self.between.begin] if at_once else [self.between.begin]
 
     def deadline(self, due: float) -> float | None:
         """When a run that was due at a moment is to have succeeded; None if it does not matter."""
@@ -200,6 +227,19 @@ class Changes(Frozen):
     def __bool__(self) -> bool:
         """True if there is anything to write."""
         return any(vars(self).values())
+
+
+def _clock_change(there: tzinfo, after: float, before: float) -> float | None:
+    """When the clock changes between two moments; None if both have the same offset from UTC."""
+    offset = datetime.fromtimestamp(after, there).utcoffset()
+    if datetime.fromtimestamp(before, there).utcoffset() == offset:
+        return None
+    low, high = int(after), ceil(before)
+    while high - low > 1:
+        middle = (low + high) // 2
+        unchanged = datetime.fromtimestamp(middle, there).utcoffset() == offset
+        low, high = (middle, high) if unchanged else (low, middle)
+    return float(high)
 
 
 def moment_text(moment: float) -> str:

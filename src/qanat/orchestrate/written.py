@@ -11,6 +11,7 @@ from keyword import iskeyword
 from qanat.frozen import Frozen
 from qanat.orchestrate.manifest import Manifest
 from qanat.orchestrate.tasks import Task, tasks
+from qanat.text import printable
 
 
 class Export(Frozen):
@@ -44,18 +45,43 @@ class Export(Frozen):
     @property
     def variable(self) -> str:
         """The name of what the file defines."""
-        return _variable(tasks(self.manifest, "project")[0].identifier)
+        (project,) = tasks(self.manifest, "project")
+        return variables([project.identifier])[project.identifier]
 
 
 _TAKEN = frozenset(
-    ("DAG", "PARAMS", "PROJECT", "QanatOperator", "UTC", "datetime", "luigi", "timedelta")
+    (
+        "__debug__",
+        "DAG",
+        "PARAMS",
+        "PROJECT",
+        "QanatOperator",
+        "UTC",
+        "datetime",
+        "luigi",
+        "pipeline_flow",
+        "pipeline_tasks",
+        "timedelta",
+    )
 )
 """Names that the files themselves use."""
 
 
-def _variable(identifier: str) -> str:
-    taken = iskeyword(identifier) or identifier in _TAKEN
-    return f"{identifier}_" if taken else identifier
+def variables(identifiers: Sequence[str]) -> dict[str, str]:
+    """By identifier, the name of its variable: another one if Python or the file has that name.
+
+    >>> variables(["gold", "class", "class_"])
+    {'gold': 'gold', 'class_': 'class_', 'class': 'class__'}
+    """
+    used = {i for i in identifiers if not (iskeyword(i) or i in _TAKEN)}
+    made = {i: i for i in identifiers if i in used}
+    for identifier in identifiers:
+        name = identifier
+        while iskeyword(name) or name in _TAKEN or name in used:
+            name += "_"
+        made.setdefault(identifier, name)
+        used.add(made[identifier])
+    return made
 
 
 def written(orchestrator: str, export: Export) -> str:
@@ -73,8 +99,10 @@ def written(orchestrator: str, export: Export) -> str:
 
 
 def _head(orchestrator: str, export: Export) -> list[str]:
+    # A name may be of any characters, as those that end a docstring.
+    name = printable(export.manifest.project).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return [
-        f'"""Keeps the datasets of the project {export.manifest.project} up to date.',
+        f'"""Keeps the datasets of the project {name} up to date.',
         "",
         f"Written by `qanat export {orchestrator}`, and yours to change.",
         '"""',
@@ -117,9 +145,10 @@ def _airflow(export: Export) -> Iterator[str]:
         f'    default_args={{"retries": {export.retries}, "retry_delay": timedelta(minutes=1)}},',
         "):",
     )
+    names = variables([task.identifier for task in export.tasks])
     where = [("environment", export.environment), ("qanat", export.qanat)]
     for task in export.tasks:
-        yield f"    {_variable(task.identifier)} = QanatOperator("
+        yield f"    {names[task.identifier]} = QanatOperator("
         yield f"        task_id={_text(task.identifier)},"
         yield "        project=PROJECT,"
         yield f"        project_name={_text(project)},"
@@ -129,12 +158,12 @@ def _airflow(export: Export) -> Iterator[str]:
     waits = [task for task in export.tasks if task.after]
     yield from [""] if waits else []
     for task in waits:
-        before = [_variable(name) for name in task.after]
+        before = [names[name] for name in task.after]
         shown = before[0] if len(before) == 1 else f"[{', '.join(before)}]"
-        line = f"    {shown} >> {_variable(task.identifier)}"
+        line = f"    {shown} >> {names[task.identifier]}"
         if len(line) > _WIDTH and len(before) > 1:
             yield from ("    [", *(f"        {name}," for name in before))
-            line = f"    ] >> {_variable(task.identifier)}"
+            line = f"    ] >> {names[task.identifier]}"
         yield line
 
 

@@ -45,6 +45,17 @@ class Runs(Protocol):
         """
         ...
 
+    def release_run(self, run: DueRun, error: str, seconds: float) -> bool:
+        """Give back a claimed run that nobody has begun: it waits for so many seconds at least.
+
+        Args:
+            error: why it was not begun.
+
+        Returns:
+            False if it has begun, or is another's by now.
+        """
+        ...
+
     def renew_run(self, run: DueRun, seconds: float) -> bool:
         """Give a sign of life of a run that has begun; False if it is another's by now."""
         ...

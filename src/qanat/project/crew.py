@@ -9,6 +9,7 @@ milliseconds.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,11 +53,15 @@ class Job(Frozen):
 
     Args:
         log: the file with what the run tells.
+        unlogged: why there is no such file; empty: there is.
+        said: why the process could not begin the run, once it is done; empty: it did begin it.
     """
 
     run: DueRun
     log: Path
     worker: Worker
+    unlogged: str = ""
+    said: str = ""
 
 
 class Crew:
@@ -105,7 +110,13 @@ class Crew:
 
     def start(self, project: ProjectSpec, run: DueRun) -> Job:
         """Give a process that is ready a run that was claimed."""
-        job = Job(run, _log(project, run), self._ready.pop())
+        log, unlogged = Path(os.devnull), ""
+        try:
+            log = _log(project, run)
+        except OSError as error:
+            # A run does its work without a log, too.
+            unlogged = error.strerror or str(error)
+        job = Job(run, log, self._ready.pop(), unlogged)
         # If it has died since, `done` finds out.
         with suppress(OSError):
             job.worker.tasks.send((run, str(job.log)))
@@ -124,26 +135,26 @@ class Crew:
     def done(self) -> Iterator[Job]:
         """The jobs that are done, or whose processes have ended; each once."""
         for worker in self._coming[:]:
-            if self._heard(worker):
+            if self._heard(worker) is not None:
                 self._coming.remove(worker)
         for job in self._jobs[:]:
-            if self._heard(job.worker):
+            if (said := self._heard(job.worker)) is not None:
                 self._jobs.remove(job)
-                yield job
+                yield replace(job, said=said)
         now = time.monotonic()
         for worker in [w for w in self._ready if now - w.since > _IDLE]:
             self._ready.remove(worker)
             _dismiss(worker)
 
-    def _heard(self, worker: Worker) -> bool:
-        """True if a process is ready, which it is then counted among, or has ended."""
-        if _answered(worker):
+    def _heard(self, worker: Worker) -> str | None:
+        """What a process says that is ready, which it is then counted among, or has ended."""
+        if (said := _answered(worker)) is not None:
             self._ready.append(replace(worker, since=time.monotonic()))
-            return True
+            return said
         if worker.process.exitcode is not None:
             _dismiss(worker)
-            return True
-        return False
+            return "its process has ended"
+        return None
 
     def end(self, patience: float) -> None:
         """Wait for all jobs; those that go on after so many seconds are told to stop."""
@@ -170,16 +181,14 @@ class Crew:
             connection.wait([job.worker.tasks, job.worker.process.sentinel], left)
 
 
-def _answered(worker: Worker) -> bool:
+def _answered(worker: Worker) -> str | None:
+    """What a process has sent since; None if it has sent nothing."""
     try:
-        if not worker.tasks.poll():
-            return False
-        worker.tasks.recv()
+        return str(worker.tasks.recv()) if worker.tasks.poll() else None
     except (EOFError, OSError):
         # It ends, and its exit code follows.
         worker.process.join(1.0)
-        return False
-    return True
+        return None
 
 
 def _dismiss(worker: Worker) -> None:
@@ -194,9 +203,11 @@ def _log(project: ProjectSpec, run: DueRun) -> Path:
     """The file for what a run has to say; the oldest of its schedule go."""
     folder = project.private / "logs" / run.schedule
     folder.mkdir(parents=True, exist_ok=True)
-    for old in sorted(folder.glob("*.log"))[: -(KEPT_LOGS - 1)]:
+    name = moment_text(run.due).replace(":", "")
+    file = folder / f"{name}-{run.token:03}.log"
+    file.touch()
+    for old in sorted(folder.glob("*.log"))[:-KEPT_LOGS]:
         # Another scheduler may have been quicker.
         with suppress(FileNotFoundError):
             old.unlink()
-    name = moment_text(run.due).replace(":", "")
-    return folder / f"{name}-{run.token:03}.log"
+    return file

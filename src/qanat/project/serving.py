@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from qanat.frozen import Frozen
 from qanat.model.event import Event, ProjectRead, Warned
 from qanat.model.schedule import CANCELLED, SCHEDULE_HISTORY, Changes, DueRun, RunState
 from qanat.project.continuous import Watch
-from qanat.project.crew import Crew
+from qanat.project.crew import Crew, Job
 from qanat.project.stamps import stamps_of
 from qanat.run.due import ALIVE
 from qanat.run.scheduling import Scheduling
@@ -144,7 +145,9 @@ class Serving:
         self._tell_of(changes)
         for run in changes.starts:
             job = self._crew.start(self._project.session().project, run)
-            self._tell(Told("started", run, log=job.log))
+            if job.unlogged:
+                self._tell(Told("warning", run, f"no log of it can be written: {job.unlogged}"))
+            self._tell(Told("started", run, log=None if job.unlogged else job.log))
         if changes:
             return False  # look at once what has come of it
         waiting = len(self._scheduling.decide(board, free, until).starts) if ready < free else 0
@@ -179,7 +182,12 @@ class Serving:
                 continue
             if ended is None or ended.token != job.run.token:
                 continue  # another scheduler has taken it over
-            if ended.state is RunState.WAITING:
+            if ended.state is RunState.STARTING:
+                ended = self._given_back(job)
+                if ended is None:
+                    continue  # it has begun at the last moment
+                kind = "retried"
+            elif ended.state is RunState.WAITING:
                 kind = "stopped" if ended.attempt == job.run.attempt else "retried"
             elif ended.state in (RunState.SUCCEEDED, RunState.FAILED):
                 kind = ended.state.value
@@ -187,3 +195,10 @@ class Serving:
                 continue  # its process ended before it could tell: `decide` deals with that
             self._ended.append(ended)
             self._tell(Told(kind, ended, ended.error or "", job.log))
+
+    def _given_back(self, job: Job) -> DueRun | None:
+        """A run that its process could not begin: it is nobody's again, and waits a while."""
+        error = f"it could not begin: {job.said or 'it is no longer declared'}"
+        if not self._project.session().ledger.release_run(job.run, error, _AGAIN):
+            return None
+        return replace(job.run, state=RunState.WAITING, error=error)

@@ -42,44 +42,56 @@ class _Working(Project):
         return self.session.look_again()
 
     def carry_out(self, run: DueRun) -> bool:
-        """Carry out a run; True if this process is fit for another one."""
-        try:
-            ended = carry_out(self._unchanged(), run, (to_stream(sys.stderr, "json", "info"),))
-        except QanatError as error:
-            sys.stderr.write(f"{error}\n")
-            self.close()
-            return True
+        """Carry out a run; True if this process is fit for another one.
+
+        Raises:
+            QanatError: the project cannot be opened, or its ledger does not answer.
+        """
+        ended = carry_out(self._unchanged(), run, (to_stream(sys.stderr, "json", "info"),))
         # One that was stopped may leave threads behind.
         return ended is None or ended.state is RunState.SUCCEEDED
 
 
 def work(tasks: Connection, root: str, environment: str) -> None:
-    """Carry out what comes: runs with the paths of their logs. Says so whenever it is ready.
+    """Carry out what comes: runs with the paths of their logs.
+
+    Whenever it is ready for one, it sends why it could not carry out the last one; nothing is
+    wrong if that is empty.
 
     Args:
         root: where the search for the spec begins.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `forked` ignores it
+    # Of Ctrl-C on a terminal it learns from the scheduler, which closes its end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     project: _Working | None = None
+    said = ""
     # The scheduler ends, or needs this process no more: it closes its end.
     with suppress(EOFError, OSError):
         for _ in range(MOST_RUNS):
-            tasks.send(None)
+            tasks.send(said)
             run, log = tasks.recv()
             _redirect(log)
+            said = ""
             try:
                 project = project or _Working(Path(root), environment)
+                if not project.carry_out(run):
+                    break
             except QanatError as error:
                 sys.stderr.write(f"{error}\n")
-                continue
-            if not project.carry_out(run):
-                break
+                said = error.message
+                if project is not None:
+                    project.close()
     if project is not None:
         project.close()
 
 
 def _redirect(log: str) -> None:
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    except OSError:
+        # Somebody has removed the folder; a run does its work without a log, too.
+        file = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)

@@ -28,17 +28,21 @@ _PATIENCE = 30.0
 
 
 class _Stop:
-    """Why a run was told to stop; None if it was not."""
+    """Why a run was told to stop; None if it was not.
+
+    Signals end an update only: what is told to the ledger before and after it is told as a whole.
+    """
 
     reason: str | None = None
     timed_out = False
+    updating = False
 
 
 def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> DueRun | None:
     """Begin a run that a scheduler has claimed, update what it selects, and record how it ended.
 
-    SIGTERM and SIGINT stop it: what has begun is given up, and the run waits again, for whatever
-    scheduler comes next.
+    SIGTERM stops it, and so does a second SIGINT: what has begun is given up, and the run waits
+    again, for whatever scheduler comes next.
 
     Returns:
         The run as it ended; None if it did not begin, as the claim no longer held.
@@ -48,15 +52,16 @@ def carry_out(session: Session, run: DueRun, observers: Sequence[Observer]) -> D
     if schedule is None:
         return None  # it is no longer declared; the scheduler finds out, too
     session.begin_writing()
-    begun = session.ledger.begin_run(run, ALIVE)
-    if begun is None:
-        return None
     stop = _Stop()
-    with _stoppable(stop, schedule.timeout), _signs_of_life(session, begun, stop):
-        ended = _updated(session, schedule, begun, observers, stop)
-    done = ended.state is RunState.SUCCEEDED
-    followers = [s.name for s in declared.values() if same(s.trigger.follows or "", run.schedule)]
-    session.ledger.end_run(ended, followers if done else ())
+    with _stoppable(stop, schedule.timeout):
+        begun = session.ledger.begin_run(run, ALIVE)
+        if begun is None:
+            return None
+        with _signs_of_life(session, begun, stop):
+            ended = _updated(session, schedule, begun, observers, stop)
+        done = ended.state is RunState.SUCCEEDED
+        after = [s.name for s in declared.values() if same(s.trigger.follows or "", run.schedule)]
+        session.ledger.end_run(ended, after if done else ())
     return ended
 
 
@@ -70,7 +75,8 @@ def _updated(
     try:
         # Another schedule, or a person, may be updating the same datasets.
         chosen = Selection(schedule.select)
-        result = update(session, chosen, observers, wait=True, origin=run.origin)
+        with _interruptible(stop):
+            result = update(session, chosen, observers, wait=True, origin=run.origin)
     except QanatError as error:
         return after_failure(schedule, run, error.message, error.exit_code != 2)
     except KeyboardInterrupt:
@@ -95,20 +101,30 @@ def _failed(schedule: Schedule, run: DueRun, result: UpdateResult) -> DueRun:
 
 @contextmanager
 def _stoppable(stop: _Stop, timeout: float | None) -> Iterator[None]:
-    """Let SIGTERM stop the update as Ctrl-C does, and stop it after `timeout` seconds."""
+    """Let SIGTERM stop the update as Ctrl-C does, and stop it after `timeout` seconds.
+
+    A first Ctrl-C is for the scheduler: it gives runs their time.
+    """
 
     def terminate(number: int, frame: FrameType | None) -> None:
         stop.reason = stop.reason or "it was stopped"
+        if not stop.updating:
+            return
         # Once is enough: the update is on its way out.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
         _end_at_last()
         raise KeyboardInterrupt
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, terminate)
 
     def time_out() -> None:
         stop.timed_out = True
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    handlers = {signal.SIGTERM: terminate, signal.SIGINT: interrupt}
+    before = {each: signal.signal(each, handler) for each, handler in handlers.items()}
     timer = threading.Timer(timeout, time_out) if timeout is not None else None
     if timer is not None:
         timer.daemon = True
@@ -118,7 +134,20 @@ def _stoppable(stop: _Stop, timeout: float | None) -> Iterator[None]:
     finally:
         if timer is not None:
             timer.cancel()
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _interruptible(stop: _Stop) -> Iterator[None]:
+    """Let what was told to stop, before or within the block, raise a KeyboardInterrupt there."""
+    stop.updating = True
+    try:
+        if stop.reason is not None:
+            raise KeyboardInterrupt
+        yield
+    finally:
+        stop.updating = False
 
 
 def _end_at_last() -> None:

@@ -28,6 +28,8 @@ from qanat.run.timetable import caught_up, next_due
 CRASHES = 3
 """How often a run whose process was lost begins again, besides its retries."""
 _LONGEST_DELAY = 3600.0
+_AHEAD = 60.0
+"""Seconds by which a cursor may be in the future: by more, and the clock was wrong and is set."""
 
 
 class Scheduling:
@@ -95,6 +97,10 @@ class Scheduling:
         for name, schedule in self.schedules.items():
             record = board.schedules.get(name)
             if record is None or record.paused is not None:
+                continue
+            if record.cursor > board.now + _AHEAD:
+                # What has been due up to the cursor is known, and is not due twice.
+                cursors[name] = board.now
                 continue
             due = self.next_due(name, record.cursor)
             if due is None or due > until:

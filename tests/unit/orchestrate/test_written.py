@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,21 @@ SHOP = Manifest(
         entry("c" * 70, "a", "b", "class", group="late"),
     ),
 )
+ODD = Manifest(
+    'my "shop""" \\ \n end"',
+    "dev",
+    (
+        entry("DAG"),
+        entry("DAG_", "DAG"),
+        entry("class", "DAG_"),
+        entry("class_", "class"),
+        entry("__debug__", "class_"),
+        entry("日本", "__debug__"),
+        entry("中国", "日本"),
+    ),
+)
 EXPORTS = {
+    "odd": Export(ODD, "/srv/o'\"dd"),
     "plain": Export(SHOP, "/srv/shop"),
     "all": Export(
         SHOP,
@@ -67,3 +82,11 @@ def test_a_dag_has_the_tasks_and_what_they_wait_for() -> None:
     text = written("airflow", EXPORTS["plain"])
     assert "    class_ = QanatOperator(\n" in text
     assert "    [a, class_] >> b\n" in text
+
+
+def test_each_task_of_airflow_has_a_variable_of_its_own() -> None:
+    lines = written("airflow", Export(ODD, "/srv")).splitlines()
+    made = [line.split()[0] for line in lines if line.endswith("= QanatOperator(")]
+    assert len(set(made)) == len(ODD.datasets)
+    waits = [line.strip() for line in lines if ">>" in line]
+    assert waits == [f"{one} >> {two}" for one, two in pairwise(made)]

@@ -57,7 +57,13 @@ def test_nothing_is_due_is_no_change() -> None:
 
 
 def test_a_clock_that_went_back_makes_nothing_due() -> None:
-    assert not decide(board(a=ScheduleRecord("a", NOW + 3600)), A)
+    assert not decide(board(a=ScheduleRecord("a", NOW + 30)), A)
+
+
+def test_a_clock_that_was_far_ahead_stops_no_schedule() -> None:
+    """Its runs would wait until the clock is there again, which may take years."""
+    changes = decide(board(a=ScheduleRecord("a", NOW + 1e8)), A)
+    assert (changes.cursors, changes.due) == ({"a": NOW}, [])
 
 
 def test_a_paused_schedule_stands_still_and_catches_up() -> None:

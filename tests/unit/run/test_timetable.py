@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
-from itertools import islice
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice, takewhile
 
 import pytest
 
 from qanat.model.schedule import Catchup, Schedule, Window
 from qanat.model.trigger import After, Cron, Every, Trigger, check_cron
-from qanat.run.timetable import GRACE, caught_up, next_due
+from qanat.run.timetable import GRACE, caught_up, due_times, next_due
 
 
 def at(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
+
+
+def up_to(last: float, times: Iterator[float]) -> list[float]:
+    return list(takewhile(lambda due: due <= last, times))
 
 
 def shown(trigger: Trigger, after: str, number: int = 3) -> list[str]:
@@ -115,6 +120,43 @@ def test_windows_and_days_are_those_of_the_time_zone() -> None:
         moment = next_due(schedule, moment) or 0.0
         found.append(f"{datetime.fromtimestamp(moment, UTC):%dT%H}")
     assert found == ["24T01", "26T00", "26T01"]
+
+
+@pytest.mark.parametrize("trigger", [Every(1.0), Every(60.0), Cron("* * * * *")], ids=str)
+@pytest.mark.parametrize("catchup", Catchup)
+def test_what_a_window_leaves_out_of_a_day_ends_nothing(
+    trigger: Trigger, catchup: Catchup
+) -> None:
+    """More than a thousand minutes lie between two windows, as do all seconds of skipped days."""
+    skipped = (date(2026, 12, 1), date(2026, 12, 2))
+    night = Window(time(1), time(5))
+    schedule = Schedule("a", trigger, between=night, skip_dates=skipped, catchup=catchup)
+    opens = at("2026-12-03T01:00+00:00")
+    assert next_due(schedule, at("2026-11-30T04:59:59+00:00")) == opens
+    assert tuple(caught_up(schedule, at("2026-11-30T05:00+00:00"), opens)[0]) == (opens,)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/Havana"])
+@pytest.mark.parametrize(
+    "window", ["01:00-05:00", "22:00-02:15", "02:10-02:40", "23:30-00:00", ""]
+)
+def test_a_calendar_leaves_out_nothing_but_what_it_says(zone: str, window: str) -> None:
+    begin, _, end = window.partition("-")
+    between = Window(time.fromisoformat(begin), time.fromisoformat(end)) if window else None
+    for changed in ("2026-03-08", "2026-03-29", "2026-04-05", "2026-10-25", "2026-11-01"):
+        skipped = (date.fromisoformat(changed) + timedelta(1),)
+        for trigger in (Every(300.0), Cron("*/7 * * * *", zone), Cron("20 1,2 * * *", zone)):
+            schedule = Schedule("a", trigger, timezone=zone, between=between, skip_dates=skipped)
+            after = at(f"{changed}T00:00+00:00") - 86_400.0
+            days = after + 3 * 86_400.0
+            wanted = [due for due in up_to(days, trigger.times(after)) if schedule.allows(due)]
+            assert up_to(days, due_times(schedule, after)) == wanted
+
+
+def test_what_its_calendar_always_leaves_out_is_never_due() -> None:
+    night = Window(time(1), time(5))
+    for trigger in (Cron("0 12 * * *"), Cron("0 12 29 2 *"), Every(86_400.0), Every(1e9)):
+        assert next_due(Schedule("a", trigger, between=night), 0.0) in (None, 1e9)
 
 
 def test_a_deadline_is_the_next_one_after_the_due_time() -> None:

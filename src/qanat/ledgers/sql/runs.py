@@ -111,12 +111,16 @@ class SqlRuns(SqlLedgerReader):
             [(now, *self._key(run)) for run in changes.alerts],
         )
         owner = _owner_values(now + seconds, this_process())
-        transaction.write_all(
+        claim = (
             f"UPDATE qanat_runs SET state = 'starting', token = token + 1, {_set(_OWNER)}"
-            f" WHERE {_OURS}",
-            [(*owner, *self._key(run)) for run in changes.starts],
+            f" WHERE {_OURS} AND state = 'waiting'"
         )
-        starts = [replace(r, state=RunState.STARTING, token=r.token + 1) for r in changes.starts]
+        starts = [
+            replace(run, state=RunState.STARTING, token=run.token + 1)
+            for run in changes.starts
+            # What is due now may have been due before, if the clock has gone back since.
+            if transaction.write(claim, (*owner, *self._key(run)))
+        ]
         return replace(changes, starts=starts)
 
     def _add(self, transaction: Transaction, runs: Iterable[DueRun]) -> None:
@@ -145,6 +149,16 @@ class SqlRuns(SqlLedgerReader):
         return (
             replace(run, state=RunState.RUNNING, attempt=attempt, started=now) if begun else None
         )
+
+    def release_run(self, run: DueRun, error: str, seconds: float) -> bool:
+        """Give back a claimed run that nobody has begun; False if it has begun."""
+        with self._scheduling() as transaction:
+            released = transaction.write(
+                "UPDATE qanat_runs SET state = 'waiting', error = ?, not_before = ?"
+                f" WHERE {_OURS} AND state = 'starting'",
+                (error, transaction.now() + seconds, *self._key(run)),
+            )
+        return bool(released)
 
     def renew_run(self, run: DueRun, seconds: float) -> bool:
         """Give a sign of life of a run that has begun; False if it is another's by now."""
