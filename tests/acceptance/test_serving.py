@@ -236,11 +236,32 @@ def test_paused_schedules_wait(shop: Served) -> None:
     assert ("nightly", "succeeded") in shop.once()
 
 
+def test_the_overview_says_when_datasets_are_due(shop: Served) -> None:
+    with qanat.open(shop.folder) as project:
+        (nightly, _) = project.schedules()
+        # `b` is updated after `a`.
+        assert [each.next_due for each in project.overview()] == [nightly.next, nightly.next]
+        assert "Next due" in str(project.overview())
+        project.pause_schedules("nightly")
+        assert [each.next_due for each in project.overview()] == [None, None]
+        assert "Next due" not in str(project.overview())
+    either = "  at_noon: {cron: 0 12 * * *, select: b}\n  all: {cron: 0 11 * 12 *}\n"
+    shop.file("qanat.yml", SPEC + either)
+    with qanat.open(shop.folder) as project:
+        due = {each.schedule.name: each.next for each in project.schedules()}
+        found = {each.dataset: each.next_due for each in project.overview()}
+    assert found == {"a": due["all"], "b": min(due["at_noon"], due["all"])}
+
+
 def test_what_is_not_there_is_told_with_the_nearest_name(shop: Served) -> None:
     with qanat.open(shop.folder) as project:
         with pytest.raises(ScheduleNotFoundError) as caught:
             project.pause_schedules("nightli")
         assert caught.value.nearest == "nightly"
+        with pytest.raises(ScheduleNotFoundError) as caught:
+            project.due_runs("nightli")
+        assert caught.value.nearest == "nightly"
+        assert project.due_runs("NIGHTLY") == ()
     shop.file("qanat.yml", SPEC.replace("select: a}", "select: aa}"))
     assert any("no dataset matches 'aa'" in problem for problem in shop.problems())
     with pytest.raises(SelectionError, match=r"no dataset matches 'aa'"):

@@ -49,6 +49,9 @@ class Scheduler:
         Args:
             schedule: only its runs; also one that is no longer declared.
 
+        Raises:
+            ScheduleNotFoundError: it is not declared and has no runs; names the nearest.
+
         >>> project.due_runs()
         ()
         """
