@@ -15,6 +15,7 @@ from qanat.model.schedule import CANCELLED, SCHEDULE_HISTORY, Changes, DueRun, R
 from qanat.project.continuous import Watch
 from qanat.project.crew import Crew
 from qanat.project.stamps import stamps_of
+from qanat.run.alerting import Alerting
 from qanat.run.due import ALIVE
 from qanat.run.scheduling import Scheduling
 from qanat.run.session import Session
@@ -88,6 +89,7 @@ class Serving:
             lambda: stamps_of(project.session()), project.reopened, reload, (self,)
         )
         self._crew = Crew()
+        self._alerting = Alerting(lambda text: tell(Told("warning", text=text)))
         self._take_up()
 
     def on(self, event: Event) -> None:
@@ -127,11 +129,13 @@ class Serving:
             self._crew.end(patience if self._stop.is_set() else 0.0)
             self._collect()
             self._crew.dismiss()
+            self._alerting.end()
         return self._ended
 
     def _step(self, once: bool, until: float) -> bool:
         """Collect what has ended and start what is due; True if nothing is left, for `once`."""
         self._collect()
+        self._alerting.look()
         if self._watch.changed() and (reopened := self._watch.taken()) is not None:
             self._project.take_up(reopened)
             self._take_up()
@@ -166,8 +170,12 @@ class Serving:
             self._tell(Told("lost", run, "its process is lost; it begins anew"))
         for run in changes.ended:
             self._tell(Told(run.state.value, run, run.error or ""))
+            if run.state is RunState.FAILED:
+                self._alerting.failed(self._project.session(), run)
         for run in changes.alerts:
             self._tell(Told("late", run, "it will not be done in time"))
+            schedule = self._scheduling.schedules[run.schedule]
+            self._alerting.late(self._project.session(), run, schedule)
 
     def _collect(self) -> None:
         """Tell how runs have ended whose processes have."""
@@ -187,3 +195,5 @@ class Serving:
                 continue  # its process ended before it could tell: `decide` deals with that
             self._ended.append(ended)
             self._tell(Told(kind, ended, ended.error or "", job.log))
+            if ended.state is RunState.FAILED:
+                self._alerting.failed(self._project.session(), ended)
