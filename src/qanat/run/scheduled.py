@@ -145,6 +145,9 @@ def _declared(session: Session, name: str) -> str:
     known = Named({s.name: s.name for s in session.project.schedules})
     if name not in known:
         text = f"the spec has no schedule {name!r}"
-        wanted = None if known else "a section `schedules` in the spec"
-        raise ScheduleNotFoundError(text, wanted=wanted, nearest=nearest(name, list(known)))
+        near = nearest(name, list(known))
+        wanted = (
+            None if near else " or ".join(known.values()) or "a section `schedules` in the spec"
+        )
+        raise ScheduleNotFoundError(text, wanted=wanted, nearest=near)
     return known[name]
