@@ -293,11 +293,67 @@ def test_paused_schedules_wait(shop: Served) -> None:
     assert ("nightly", "succeeded") in shop.once()
 
 
+ALERTS = """\
+observers:
+  log: {kind: file, path: alerts.ndjson, events: [run_late, run_failed]}
+  deaf: {kind: webhook, url: 'http://127.0.0.1:9/', events: [run_failed], wait: 1 second}
+"""
+
+
+def test_observers_are_told_of_runs_that_are_late_or_fail(shop: Served) -> None:
+    retried = "select: a, retries: 1, retry_delay: 1 second, done_by: 00:00}"
+    shop.file("qanat.yml", SPEC.replace("select: a}", retried) + ALERTS)
+    shop.sql(SQL.replace("SELECT id", "SELECT no_such"))
+    shop.due()
+    told: list[tuple[str, str]] = []
+    with qanat.open(shop.folder) as project:
+        project.serve(once=True, tell=lambda each: told.append((each.kind, each.text)))
+    lines = (shop.folder / "alerts.ndjson").read_text().splitlines()
+    failed, late = sorted((json.loads(line) for line in lines), key=lambda each: each["type"])
+    due = "2025-11-24T16:00:00Z"
+    assert (late["type"], late["id"]) == ("dev.qanat.run.late", f"nightly@{due}/late/1")
+    by, state = "2025-11-25T00:00:00Z", "waiting"
+    assert late["data"]["facts"] == {
+        "schedule": "nightly",
+        "due": due,
+        "done_by": by,
+        "state": state,
+    }
+    assert late["data"]["origin"] == f"schedule nightly, due {due}"
+    assert failed["type"] == "dev.qanat.run.failed"
+    facts = failed["data"]["facts"]
+    assert (facts["attempts"], facts["update"]) == (1, shop.run_of().update)
+    assert "no_such" in facts["error"]
+    warnings = [text for kind, text in told if kind == "warning"]
+    assert "observer deaf: 1 event could not be delivered" in warnings
+
+
+def test_the_overview_says_when_datasets_are_due(shop: Served) -> None:
+    with qanat.open(shop.folder) as project:
+        (nightly, _) = project.schedules()
+        # `b` is updated after `a`.
+        assert [each.next_due for each in project.overview()] == [nightly.next, nightly.next]
+        assert "Next due" in str(project.overview())
+        project.pause_schedules("nightly")
+        assert [each.next_due for each in project.overview()] == [None, None]
+        assert "Next due" not in str(project.overview())
+    either = "  at_noon: {cron: 0 12 * * *, select: b}\n  all: {cron: 0 11 * 12 *}\n"
+    shop.file("qanat.yml", SPEC + either)
+    with qanat.open(shop.folder) as project:
+        due = {each.schedule.name: each.next for each in project.schedules()}
+        found = {each.dataset: each.next_due for each in project.overview()}
+    assert found == {"a": due["all"], "b": min(due["at_noon"], due["all"])}
+
+
 def test_what_is_not_there_is_told_with_the_nearest_name(shop: Served) -> None:
     with qanat.open(shop.folder) as project:
         with pytest.raises(ScheduleNotFoundError) as caught:
             project.pause_schedules("nightli")
         assert caught.value.nearest == "nightly"
+        with pytest.raises(ScheduleNotFoundError) as caught:
+            project.due_runs("nightli")
+        assert caught.value.nearest == "nightly"
+        assert project.due_runs("NIGHTLY") == ()
     shop.file("qanat.yml", SPEC.replace("select: a}", "select: aa}"))
     assert any("no dataset matches 'aa'" in problem for problem in shop.problems())
     with pytest.raises(SelectionError, match=r"no dataset matches 'aa'"):

@@ -347,6 +347,9 @@ def test_schedules(shop: Any) -> None:
     assert shop.type("qanat serve --once") == 0
     assert shop.type("qanat schedules runs") == 0
     assert shop.type("qanat schedules pause yearli") == 2
+    assert shop.type("qanat schedules runs daily") == 2
+    assert shop.type("qanat export airflow --schedule yearly") == 2
+    assert shop.type("qanat show") == 0
     assert shop.type("qanat schedules pause yearly --reason 'the shop is being moved'") == 0
     assert shop.type("qanat schedules list --output json") == 0
     assert shop.type("qanat schedules resume yearly") == 0

@@ -155,6 +155,13 @@ def state_of(folder: Path, region: str = "Oslo") -> State:
     return State(tables, epochs, sent)
 
 
+def origins_of(folder: Path, region: str = "Oslo") -> set[str]:
+    """What has started the updates of a project, as its history tells."""
+    os.environ["REGION"] = region
+    with qanat.open(folder) as project:
+        return {str(entry.update.origin) for entry in project.history(limit=1000)}
+
+
 SUCCEEDED, FAILED, SKIPPED, LEFT_OUT = "succeeded", "failed", "skipped", "left out"
 """What became of a dataset: it is up to date; it failed; what it reads failed; not asked for."""
 PLAIN = {"updated": SUCCEEDED, "unchanged": SUCCEEDED, "failed": FAILED, "skipped": SKIPPED}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.orchestrate.airflow import Airflow, AirflowRuns, airflow
-from tests.orchestrate.project import Parity, PlainRuns, play, state_of
+from tests.orchestrate.project import Parity, PlainRuns, origins_of, play, state_of
 
 pytestmark = pytest.mark.orchestrators
 
@@ -43,3 +44,5 @@ def test_parity(site: Airflow, tmp_path: Path) -> None:
     extra = [e["extra"] for e in events if e["source_run_id"] == runs.runs[0]]
     assert silver in extra
     assert {e["name"] for e in events} >= {"parity.dev.silver", "parity.dev.copies"}
+    pattern = r"airflow parity/[^/]+/\w+"
+    assert [o for o in origins_of(ours.folder) if not re.fullmatch(pattern, o)] == []

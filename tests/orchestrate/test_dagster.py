@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.orchestrate.dagster import DagsterRuns, dagster
-from tests.orchestrate.project import Parity, PlainRuns, play, state_of
+from tests.orchestrate.project import Parity, PlainRuns, origins_of, play, state_of
 
 pytestmark = pytest.mark.orchestrators
 
@@ -37,3 +38,5 @@ def test_parity(tmp_path: Path) -> None:
     assert (numbers["status"], numbers["written"], numbers["violations"]) == ("updated", 3, 3)
     told = [e["message"] for e in events if e.get("stepKey") == "strict" and e.get("message")]
     assert any("ExpectationFailedError (Q2001)" in text for text in told), told
+    pattern = r"dagster [0-9a-f-]{36}/\w+"
+    assert [o for o in origins_of(ours.folder) if not re.fullmatch(pattern, o)] == []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.orchestrate.prefect import PrefectRuns, prefect
-from tests.orchestrate.project import Parity, PlainRuns, play, state_of
+from tests.orchestrate.project import Parity, PlainRuns, origins_of, play, state_of
 
 pytestmark = pytest.mark.orchestrators
 
@@ -26,3 +27,5 @@ def test_parity(tmp_path: Path) -> None:
     told = [a["data"] for a in artifacts if a["flow_run_id"] == runs.runs[0]]
     assert told
     assert all("no_paris" in text and "failed" in text for text in told), told
+    pattern = r"prefect [0-9a-f-]{36}/\w+-[0-9a-f]+"
+    assert [o for o in origins_of(ours.folder) if not re.fullmatch(pattern, o)] == []

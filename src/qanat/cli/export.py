@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from qanat.cli.completion import dataset_names
 from qanat.cli.options import ProjectRef, project_ref, selection
 from qanat.cli.program import Group
 from qanat.errors import CommandLineError
+from qanat.model.trigger import check_cron
 from qanat.orchestrate.manifest import manifest_of
 from qanat.orchestrate.written import Export, written
 from qanat.report.documents import document
@@ -76,6 +78,24 @@ def manifest(select: tuple[str, ...], ref: ProjectRef, debug: bool) -> int:
     return 0
 
 
+def _cron(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value in _NAMED_TIMES:
+        return value
+    if len(value.split()) == _FIELDS:
+        with suppress(ValueError):
+            check_cron(value)
+            return value
+    raise click.BadParameter(
+        f"{value!r} is no cron expression of five fields, as '0 3 * * *', nor"
+        f" {', '.join(_NAMED_TIMES)}"
+    )
+
+
+_FIELDS = 5
+_NAMED_TIMES = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+"""What all orchestrators take in place of an expression."""
+
+
 def _orchestrator(name: str, title: str, what: str) -> None:
     """Add the command that writes a file of an orchestrator."""
 
@@ -87,9 +107,18 @@ def _orchestrator(name: str, title: str, what: str) -> None:
         default="dataset",
         help="A task for each dataset, for each group, or one for all.  [default: dataset]",
     )
-    @click.option("--schedule", metavar="CRON", help="When it runs.  [default: only by hand]")
     @click.option(
-        "--retries", type=click.IntRange(min=0), default=2, metavar="N", help="[default: 2]"
+        "--schedule",
+        metavar="CRON",
+        callback=_cron,
+        help="When it runs, as '0 3 * * *' or @daily, in UTC.  [default: only by hand]",
+    )
+    @click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=2,
+        metavar="N",
+        help="How often a task that failed is tried again.  [default: 2]",
     )
     @click.option(
         "--qanat",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,7 +19,8 @@ from qanat.project.serving import Told
 from qanat.report.documents import SHAPES
 from qanat.report.keys import moment
 from qanat.report.schedules import NO_SCHEDULES, told_text
-from qanat.text import utc
+from qanat.run.scheduled import Scheduled
+from qanat.text import count, utc
 
 
 @click.command("serve", short_help="Update datasets when their schedules are due.")
@@ -40,9 +42,9 @@ from qanat.text import utc
 def command(once: bool, workers: int, ref: ProjectRef, json: bool) -> int:
     """Update datasets when the schedules of the spec are due, until Ctrl-C or SIGTERM.
 
-    Each run is a process of its own, whose log is in _qanat/logs. Several schedulers may serve a
-    project; each due run is started by one of them. SIGHUP reads the project's files again.
-    --output json writes one line for each thing that happens.
+    Each run is a process of its own, whose log is in _qanat/logs below the storage. Several
+    schedulers may serve a project; each due run is started by one of them. SIGHUP reads the
+    project's files again. --output json writes one line for each thing that happens.
 
     Exit code of --once: 1 if a run failed or waits for a retry, else 0.
     """
@@ -50,6 +52,8 @@ def command(once: bool, workers: int, ref: ProjectRef, json: bool) -> int:
         tell = _as_json if json else _as_text
         if not project.session.project.schedules:
             tell(Told("warning", text=NO_SCHEDULES))
+        elif not once and not json:
+            _as_text(Told("serving", text=_greeting(project.schedules())))
         runs = project.serve(
             once=once, workers=workers, stop=signals.stop, reload=signals.reload, tell=tell
         )
@@ -59,9 +63,20 @@ def command(once: bool, workers: int, ref: ProjectRef, json: bool) -> int:
     return int(once and any((r.schedule, r.due) not in good for r in bad))
 
 
+def _greeting(schedules: Sequence[Scheduled]) -> str:
+    text = f"{count(len(schedules), 'schedule')}; Ctrl-C stops"
+    due = [(each.next, each.schedule.name) for each in schedules if each.next is not None]
+    if not due:
+        return text
+    moment, name = min(due)
+    return f"{text}; due next: {name}, {utc(moment) if moment > time.time() else 'now'}"
+
+
 def _as_text(told: Told) -> None:
     line = told_text(told.kind, told.run, told.text, screen.layout())
     screen.write(f"{utc(time.time())}  {line}")
+    if told.log is not None and told.kind in ("failed", "retried"):
+        screen.write(f"  log: {told.log}")
     sys.stdout.flush()
 
 

@@ -1,15 +1,16 @@
-"""Reads the sections `schedules` and `pools` of a spec."""
+"""Reads the sections `schedules`, `pools` and `calendars` of a spec."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, time
 from typing import Any
 from zoneinfo import available_timezones
 
 from qanat.declare.document import Entry
 from qanat.errors import QanatError, SpecError, nearest
+from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.schedule import Catchup, Schedule, Window
 from qanat.model.trigger import After, Cron, Every, Trigger, check_cron, zone
@@ -78,6 +79,11 @@ def _dates(value: Any) -> tuple[date, ...]:
     return tuple(date.fromisoformat(each) for each in _texts(value))
 
 
+def _dates_or_calendars(value: Any) -> tuple[date | str, ...]:
+    # A name never begins with a digit, so a date that is none is not taken for one.
+    return tuple(date.fromisoformat(each) if each[0].isdigit() else each for each in _texts(value))
+
+
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(value)
@@ -108,7 +114,10 @@ SCHEDULE_KEYS: Mapping[str, tuple[Read, str]] = {
         (_window, "two times of day, as in 01:00-05:00"),
         "the only part of a day in which it is due, and in which runs start",
     ),
-    "skip_dates": ((_dates, "a list of days, as in [2026-12-25]"), "days on which it is not due"),
+    "skip_dates": (
+        (_dates_or_calendars, "days and names of calendars, as in [holidays, 2026-12-24]"),
+        "on which days it is not due",
+    ),
     "done_by": (
         (_time, "a time of day, as in 06:00"),
         "when a run is to have succeeded; one that will be late is told before",
@@ -129,34 +138,51 @@ SCHEDULE_KEYS: Mapping[str, tuple[Read, str]] = {
 """The keys of a schedule: how each is read, and what it means."""
 
 
-def scheduling(
-    schedules: Entry | None, pools: Entry | None, problems: list[QanatError]
-) -> dict[str, Any]:
+class _Named(Frozen):
+    """What schedules may refer to by its name."""
+
+    pools: Mapping[str, int]
+    calendars: Mapping[str, tuple[date, ...]]
+
+
+def scheduling(sections: Mapping[str, Entry], problems: list[QanatError]) -> dict[str, Any]:
     """The schedules of a spec, and how many runs may work at a time, by pool.
 
     Args:
-        schedules, pools: the sections, if there are any.
+        sections: those of `schedules`, `pools` and `calendars` that there are.
         problems: gains an error for whatever does not fit.
     """
-    known = {} if pools is None else _pools(pools, problems)
-    found = () if schedules is None else _schedules(schedules, known, problems)
-    return {"schedules": found, "pools": known}
+    pools = _values("pools", sections, "{heavy: 2}", _whole(1), problems)
+    days = _dates, "a list of days, as in [2026-12-25]"
+    calendars = _values("calendars", sections, "{holidays: [2026-12-25]}", days, problems)
+    named, entry = _Named(pools, calendars), sections.get("schedules")
+    return {
+        "schedules": () if entry is None else _schedules(entry, named, problems),
+        "pools": pools,
+        "calendars": calendars,
+    }
 
 
-def _pools(entry: Entry, problems: list[QanatError]) -> dict[str, int]:
-    read, wanted = _whole(1)
-    found = {}
-    for name, each in (_mapping("pools", entry, "{heavy: 2}", problems) or {}).items():
+def _values(
+    section: str,
+    sections: Mapping[str, Entry],
+    example: str,
+    kind: Read,
+    problems: list[QanatError],
+) -> dict[str, Any]:
+    """The values of a section by name."""
+    found, (read, wanted) = dict[str, Any](), kind
+    entry = sections.get(section)
+    entries = None if entry is None else _mapping(section, entry, example, problems)
+    for name, each in (entries or {}).items():
         try:
             found[name] = read(each.text)
         except ValueError:
-            problems.append(_fault(f"pools.{name}", each, wanted))
+            problems.append(_fault(f"{section}.{name}", each, wanted))
     return found
 
 
-def _schedules(
-    entry: Entry, pools: Mapping[str, int], problems: list[QanatError]
-) -> tuple[Schedule, ...]:
+def _schedules(entry: Entry, named: _Named, problems: list[QanatError]) -> tuple[Schedule, ...]:
     found, seen = list[Schedule](), Named[str]()
     example = '{cron: "0 1 * * *"}'
     entries = _mapping("schedules", entry, f"{{nightly: {example}}}", problems) or {}
@@ -174,7 +200,7 @@ def _schedules(
             hint = "names differ by more than their case"
             problems.append(SpecError(text, location=each.key_at, hint=hint))
         elif (keys := _mapping(f"schedule {name!r}", each, example, problems)) is not None:
-            schedule = _schedule(name, each, keys, pools, problems)
+            schedule = _schedule(name, each, keys, named, problems)
             found += [] if schedule is None else [schedule]
     _check_followed(found, entries, problems)
     return tuple(found)
@@ -184,7 +210,7 @@ def _schedule(
     name: str,
     entry: Entry,
     keys: Mapping[str, Entry],
-    pools: Mapping[str, int],
+    named: _Named,
     problems: list[QanatError],
 ) -> Schedule | None:
     before, values = len(problems), dict[str, Any]()
@@ -213,19 +239,38 @@ def _schedule(
         problems.append(SpecError(text, location=entry.key_at, wanted=wanted, got=got))
         return None
     pool = values.get("pool")
-    if pool is not None and pool not in pools:
-        problems.append(
-            SpecError(
-                f"no pool {pool!r}",
-                location=keys["pool"].at,
-                nearest=nearest(pool, pools),
-                wanted=" or ".join(pools) or f"a section `pools: {{{pool}: 1}}` in the spec",
-            )
-        )
+    if pool is not None and pool not in named.pools:
+        section = f"a section `pools: {{{pool}: 1}}` in the spec"
+        problems.append(_missing("pool", pool, keys["pool"], named.pools, section))
+    if "skip_dates" in values:
+        given_days = values["skip_dates"]
+        values["skip_dates"] = tuple(_days(given_days, keys["skip_dates"], named, problems))
     trigger = _trigger(values)
     for key in _TRIGGERS:
         values.pop(key, None)
     return Schedule(name, trigger, location=entry.key_at, **values)
+
+
+def _days(
+    given: Sequence[date | str], entry: Entry, named: _Named, problems: list[QanatError]
+) -> Iterator[date]:
+    """Days, of which some are given by the name of their calendar."""
+    for each in given:
+        if isinstance(each, date):
+            yield each
+        elif each in named.calendars:
+            yield from named.calendars[each]
+        else:
+            section = f"a section `calendars: {{{each}: [2026-12-25]}}` in the spec"
+            problems.append(_missing("calendar", each, entry, named.calendars, section))
+
+
+def _missing(
+    kind: str, name: str, entry: Entry, known: Mapping[str, object], section: str
+) -> SpecError:
+    near = nearest(name, known)
+    wanted = None if near else " or ".join(known) or section
+    return SpecError(f"no {kind} {name!r}", location=entry.at, nearest=near, wanted=wanted)
 
 
 def _trigger(values: Mapping[str, Any]) -> Trigger:

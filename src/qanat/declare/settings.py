@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import date
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class Settings(Frozen):
     keep_reports: int = ProjectSpec.keep_reports
     schedules: tuple[Schedule, ...] = ()
     pools: Mapping[str, int] = field(default_factory=dict)
+    calendars: Mapping[str, tuple[date, ...]] = field(default_factory=dict)
 
 
 SETTINGS = OptionTable(
@@ -118,6 +120,7 @@ SETTINGS = OptionTable(
         ),
         Option("schedules", "when which datasets are updated by `qanat serve`"),
         Option("pools", "how many runs of schedules may work at a time, by name of a pool"),
+        Option("calendars", "lists of days, by name, for `skip_dates` of schedules"),
     ),
 )
 """All keys that an author may write."""
@@ -127,7 +130,7 @@ MAPPINGS = ("configuration", "storage_options")
 """The keys whose values are mappings of texts."""
 SECTIONS = ("observers",)
 """The keys whose values are mappings that a module of their own reads."""
-_SCHEDULING = ("schedules", "pools")
+_SCHEDULING = ("schedules", "pools", "calendars")
 NESTED = (*MAPPINGS, *SECTIONS, *_SCHEDULING)
 """The keys whose values do not fit into one text."""
 
@@ -154,7 +157,7 @@ def validated(
     if any(key in given for key in _SCHEDULING):
         # Imported only here: few projects have schedules, and most commands do without.
         scheduling = import_module("qanat.declare.schedules").scheduling
-        found |= scheduling(given.get("schedules"), given.get("pools"), problems)
+        found |= scheduling(given, problems)
     for option in SETTINGS.options:
         if option.required and option.name not in found:
             text = f"{option.name!r} is missing"

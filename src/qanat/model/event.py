@@ -163,6 +163,38 @@ class ProjectRead(Frozen):
     """The project's files have changed and were read again; what they say counts now."""
 
 
+class RunLate(Frozen):
+    """A schedule's run will not have succeeded by its `done_by`, or has not.
+
+    Told by `qanat serve`, once for each run; it belongs to no update, and no ledger keeps it.
+
+    Args:
+        due, done_by: as `2026-11-30T01:00:00Z`.
+        state: `waiting`, `starting` or `running`.
+    """
+
+    schedule: str
+    due: str
+    done_by: str
+    state: str
+
+
+class RunFailed(Frozen):
+    """A schedule's run has failed, and is not tried again. Told as `RunLate` is.
+
+    Args:
+        due: as `2026-11-30T01:00:00Z`.
+        attempts: how many times it has begun.
+        update: the identifier of its last update; None if it came to none.
+    """
+
+    schedule: str
+    due: str
+    attempts: int
+    error: str
+    update: str | None = None
+
+
 Event: TypeAlias = (
     LeaseAwaited
     | UpdateStarted
@@ -177,6 +209,8 @@ Event: TypeAlias = (
     | Retried
     | Warned
     | ProjectRead
+    | RunLate
+    | RunFailed
 )
 
 
@@ -210,7 +244,7 @@ def kind_of(event: Event | UnknownEvent) -> str:
 
 
 def kept_kinds() -> tuple[str, ...]:
-    """The kinds of events that the ledger keeps: all but progress, which is only shown.
+    """The kinds of events that observers of the spec get: all but progress, which is only shown.
 
     >>> "update_ended" in kept_kinds(), "dataset_progress" in kept_kinds()
     (True, False)

@@ -19,6 +19,8 @@ from qanat.model.event import (
     Event,
     Recovered,
     Retried,
+    RunFailed,
+    RunLate,
     TableChecked,
     UpdateEnded,
     Warned,
@@ -45,7 +47,9 @@ class LogsObserver:
 def level_of(event: Event) -> int:
     """The `logging` level of an event, from DEBUG for progress to ERROR for failures."""
     match event:
-        case DatasetEnded(status="failed") | UpdateEnded(status="failed"):
+        case (
+            DatasetEnded(status="failed") | UpdateEnded(status="failed") | RunFailed() | RunLate()
+        ):
             return logging.ERROR
         case DatasetEnded(status="skipped") | DatasetPaused() | Recovered() | Retried() | Warned():
             return logging.WARNING

@@ -115,6 +115,7 @@ class QanatOperator(BaseOperator):
         outcome = caller.run(
             select,
             self.log.log,
+            origin=_origin(context),
             refresh=bool(params.get("refresh")),
             full_refresh=bool(params.get("full_refresh")),
             started=self._started,
@@ -159,6 +160,11 @@ class QanatOperator(BaseOperator):
             if dataset in numbers:
                 context["outlet_events"][asset].extra = numbers[dataset]
         return numbers
+
+
+def _origin(context: Any) -> str:
+    task = context["ti"]
+    return f"airflow {task.dag_id}/{task.run_id}/{task.task_id}"
 
 
 def _raised(error: QanatError) -> AirflowException:

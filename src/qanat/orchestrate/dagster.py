@@ -135,6 +135,7 @@ def task_assets(
         ).run(
             [n for n in task.select if _key(project, n) in context.selected_asset_keys],
             context.log.log,
+            origin=f"dagster {context.run_id}/{task.identifier}",
             refresh=config["refresh"],
             full_refresh=config["full_refresh"],
         )

@@ -140,6 +140,8 @@ class UpdateTask(LuigiTask):
         super().__init__(*arguments, **named)
         # Luigi runs each try in a fork of its own, and knows no error that forbids another one.
         self._hopeless = Value(c_bool, False, lock=False)
+        # A refresh that finds nothing new is in no ledger.
+        self._succeeded = Value(c_bool, False, lock=False)
 
     @property
     def caller(self) -> Qanat:
@@ -157,6 +159,10 @@ class UpdateTask(LuigiTask):
         names = self._task().select
         return [DatasetTarget(self.caller, name, self.since, anew) for name in names]
 
+    def complete(self) -> bool:
+        """True if this process has run it with success, or its output is up to date."""
+        return bool(self._succeeded.value) or bool(super().complete())
+
     def run(self) -> None:
         """Run the update.
 
@@ -168,6 +174,7 @@ class UpdateTask(LuigiTask):
         outcome = self.caller.run(
             self._task().select,
             _LOGGER.log,
+            origin=f"luigi {self.task_id}",
             refresh=self.refresh,
             full_refresh=self.full_refresh,
         )
@@ -176,6 +183,7 @@ class UpdateTask(LuigiTask):
             hopeless = outcome.error.exit_code == DeclarationError.exit_code
             self._hopeless.value = c_bool(hopeless)
             raise outcome.error
+        self._succeeded.value = c_bool(True)
 
     def _task(self) -> Task:
         found = read_manifest(self.caller, list(self.select))

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from prefect import Flow, flow
 from prefect.artifacts import create_table_artifact
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
+from prefect.context import TaskRunContext
 from prefect.futures import wait as wait_for_all
 from prefect.logging import get_run_logger
 
@@ -149,7 +150,11 @@ def dataset_task(caller: Qanat, found: Manifest, task: Task, **arguments: Any) -
             caller.wait,
         )
         outcome = qanat.run(
-            select, get_run_logger().log, refresh=refresh, full_refresh=full_refresh
+            select,
+            get_run_logger().log,
+            origin=_origin(),
+            refresh=refresh,
+            full_refresh=full_refresh,
         )
         _publish(found.project, outcome, assets)
         if outcome.error is not None:
@@ -157,6 +162,14 @@ def dataset_task(caller: Qanat, found: Manifest, task: Task, **arguments: Any) -
         return outcome.numbers
 
     return update
+
+
+def _origin() -> str:
+    context = TaskRunContext.get()
+    if context is None:
+        return "prefect"
+    # Within the flow's run, whose name would cost a question to the server.
+    return f"prefect {context.task_run.flow_run_id}/{context.task_run.name}"
 
 
 def _above(planned: Sequence[Task]) -> dict[str, list[str]]:

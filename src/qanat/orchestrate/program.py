@@ -78,6 +78,7 @@ class Qanat(Frozen):
         select: Sequence[str],
         log: Log,
         *,
+        origin: str,
         refresh: bool = False,
         full_refresh: bool = False,
         started: Callable[[subprocess.Popen[str]], None] = lambda _: None,
@@ -89,6 +90,7 @@ class Qanat(Frozen):
 
         Args:
             select: names or globs; none: all datasets.
+            origin: the task that asks for it, by which the history names it.
             refresh: even if nothing has changed.
             full_refresh: from the start.
             started: gets the process, to stop it from elsewhere.
@@ -100,7 +102,7 @@ class Qanat(Frozen):
             options = [part for name in names for part in (verb, name)]
         wait = "--wait" if self.wait is None else f"--wait={self.wait:g}"
         logs = ("--log-format", "json", "--output", "json")
-        arguments = self.arguments("run", *options, wait, *logs)
+        arguments = self.arguments("run", *options, wait, f"--origin={origin}", *logs)
         log(_INFO, shlex.join(arguments))
         with (
             subprocess.Popen(  # noqa: S603 - the command line is the author's

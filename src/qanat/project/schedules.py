@@ -31,6 +31,9 @@ class Scheduler(Followed):
         Args:
             schedule: only its runs; also one that is no longer declared.
 
+        Raises:
+            ScheduleNotFoundError: it is not declared and has no runs; names the nearest.
+
         >>> project.due_runs()
         ()
         """

@@ -16,6 +16,7 @@ from qanat.model.schedule import CANCELLED, SCHEDULE_HISTORY, Changes, DueRun, R
 from qanat.project.continuous import Watch
 from qanat.project.crew import Crew, Job
 from qanat.project.stamps import stamps_of
+from qanat.run.alerting import Alerting
 from qanat.run.due import ALIVE
 from qanat.run.scheduling import Scheduling
 from qanat.run.session import Session
@@ -89,6 +90,7 @@ class Serving:
             lambda: stamps_of(project.session()), project.reopened, reload, (self,)
         )
         self._crew = Crew()
+        self._alerting = Alerting(lambda text: tell(Told("warning", text=text)))
         self._take_up()
 
     def on(self, event: Event) -> None:
@@ -128,11 +130,13 @@ class Serving:
             self._crew.end(patience if self._stop.is_set() else 0.0)
             self._collect()
             self._crew.dismiss()
+            self._alerting.end()
         return self._ended
 
     def _step(self, once: bool, until: float) -> bool:
         """Collect what has ended and start what is due; True if nothing is left, for `once`."""
         self._collect()
+        self._alerting.look()
         if self._watch.changed() and (reopened := self._watch.taken()) is not None:
             self._project.take_up(reopened)
             self._take_up()
@@ -169,8 +173,12 @@ class Serving:
             self._tell(Told("lost", run, "its process is lost; it begins anew"))
         for run in changes.ended:
             self._tell(Told(run.state.value, run, run.error or ""))
+            if run.state is RunState.FAILED:
+                self._alerting.failed(self._project.session(), run)
         for run in changes.alerts:
             self._tell(Told("late", run, "it will not be done in time"))
+            schedule = self._scheduling.schedules[run.schedule]
+            self._alerting.late(self._project.session(), run, schedule)
 
     def _collect(self) -> None:
         """Tell how runs have ended whose processes have."""
@@ -195,6 +203,8 @@ class Serving:
                 continue  # its process ended before it could tell: `decide` deals with that
             self._ended.append(ended)
             self._tell(Told(kind, ended, ended.error or "", job.log))
+            if ended.state is RunState.FAILED:
+                self._alerting.failed(self._project.session(), ended)
 
     def _given_back(self, job: Job) -> DueRun | None:
         """A run that its process could not begin: it is nobody's again, and waits a while."""

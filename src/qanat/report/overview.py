@@ -19,9 +19,11 @@ SUMMARY = Shape(
         *("rows", "bytes", "quarantined"),
         Key("updated", of=str | None, make=lambda each: each.updated and moment(each.updated)),
         "problem",
+        Key("next_due", of=str | None, make=lambda each: each.next_due and moment(each.next_due)),
     ),
     "A table, materialized view or sink. `table_version` is null if it has no table (yet),\n"
-    "`updated` when its last epoch was committed, `problem` why its table cannot be read.",
+    "`updated` when its last epoch was committed, `problem` why its table cannot be read,\n"
+    "`next_due` when a schedule is due next that updates it; null if none is.",
 )
 DATASETS = Shape(
     "DatasetsDocument",
@@ -39,13 +41,25 @@ def overview_text(found: Sequence[DatasetSummary], layout: Layout = PLAIN) -> st
     total = count(len(found), "dataset")
     if not found:
         return total
-    return "\n".join([*grid(_HEADERS, [_row(each) for each in found], layout), "", total])
+    headers, rows = _columns(found)
+    # When something is due, people ask for first.
+    spare = ("Version", "Kind") if len(headers) > len(_HEADERS) else ()
+    return "\n".join([*grid(headers, rows, layout, spare), "", total])
 
 
 def overview_html(found: Sequence[DatasetSummary]) -> str:
     """The same for a notebook."""
     head = heading(count(len(found), "dataset"))
-    return page(head, table(_HEADERS, [_row(each) for each in found])) if found else page(head)
+    return page(head, table(*_columns(found))) if found else page(head)
+
+
+def _columns(found: Sequence[DatasetSummary]) -> tuple[Sequence[str], list[list[Value]]]:
+    """Headers and rows; one more column where schedules update something."""
+    rows = [_row(each) for each in found]
+    if all(each.next_due is None for each in found):
+        return _HEADERS, rows
+    due: list[Value] = [None if e.next_due is None else utc(e.next_due) for e in found]
+    return (*_HEADERS, "Next due"), [[*row, each] for row, each in zip(rows, due, strict=True)]
 
 
 def _row(found: DatasetSummary) -> list[Value]:

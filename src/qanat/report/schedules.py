@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qanat.model.schedule import DueRun, RunState, moment_text
+from qanat.model.schedule import DueRun, RunState
 from qanat.report.html import heading, page, table
 from qanat.report.keys import VERSION_KEY, elapsed, moment
 from qanat.report.shape import Key, Shape
@@ -62,7 +62,9 @@ DUE_RUNS = Shape(
 PARTS = (SCHEDULED, DUE_RUN)
 
 _HEADERS = ("Schedule", "Due", "Updates", "Next", "Last", "State", "Took")
+_SPARE = ("Last", "Updates", "Took", "Due")
 _RUN_HEADERS = ("Schedule", "Due", "State", "Attempt", "Started", "Took", "Update", "Error")
+_RUN_SPARE = ("Started", "Update", "Attempt", "Took")
 _COLOURS = {
     RunState.SUCCEEDED: "green",
     RunState.FAILED: "red",
@@ -70,6 +72,7 @@ _COLOURS = {
     RunState.STARTING: "yellow",
 }
 NO_SCHEDULES = "The spec has no schedules."
+_KIND = len("succeeded")
 _NO_RUNS = "No run has been due yet."
 
 
@@ -77,7 +80,9 @@ def schedules_text(found: Sequence[Scheduled], layout: Layout = PLAIN) -> str:
     """The schedules, with when they are due next and what came of the last run."""
     if not found:
         return NO_SCHEDULES
-    return "\n".join(grid(_HEADERS, [_schedule(each) for each in found], layout))
+    lines = grid(_HEADERS, [_schedule(each) for each in found], layout, _SPARE)
+    notes = [note for each in found if (note := _note(each))]
+    return "\n".join([*lines, *([""] if notes else []), *notes])
 
 
 def schedules_html(found: Sequence[Scheduled]) -> str:
@@ -88,7 +93,9 @@ def schedules_html(found: Sequence[Scheduled]) -> str:
 
 def runs_text(runs: Sequence[DueRun], layout: Layout = PLAIN) -> str:
     """Due runs, newest first."""
-    return "\n".join(grid(_RUN_HEADERS, [_run(r) for r in runs], layout)) if runs else _NO_RUNS
+    if not runs:
+        return _NO_RUNS
+    return "\n".join(grid(_RUN_HEADERS, [_run(r) for r in runs], layout, _RUN_SPARE))
 
 
 def runs_html(runs: Sequence[DueRun]) -> str:
@@ -107,13 +114,33 @@ def resumed_schedules_text(names: Sequence[str]) -> str:
 
 
 def told_text(kind: str, run: DueRun | None, text: str, layout: Layout = PLAIN) -> str:
-    """One line of what a scheduler tells."""
+    """One line of what a scheduler tells.
+
+    >>> told_text("started", DueRun("nightly", 1_764_000_000.0), "")
+    'started    nightly, due 2025-11-24 16:00:00 UTC'
+    """
     colour = {"succeeded": "green", "failed": "red", "late": "red", "warning": "yellow"}
-    kind = layout.paint(kind, colour.get(kind, ""))
-    about = "" if run is None else f"  {printable(run.schedule)}, due {moment_text(run.due)}"
-    if run is not None and (took := _took(run)) is not None:
-        about += f"  in {duration(took)}"
-    return f"{kind}{about}{': ' if about and text else '  ' if text else ''}{printable(text)}"
+    # As wide as the longest, so that names of schedules stand below one another.
+    shown = layout.paint(f"{kind:<{_KIND}}", colour.get(kind, ""))
+    if run is None:
+        return f"{shown}  {printable(text)}"
+    about = f"{printable(run.schedule)}, due {utc(run.due)}"
+    if (took := _took(run)) is not None:
+        about += f", took {duration(took)}"
+    if kind == "retried":
+        text += f"; begins again after {utc(run.not_before)}"
+    return f"{shown}  {about}" + (f": {printable(text)}" if text else "")
+
+
+def _note(found: Scheduled) -> str:
+    """What is out of the ordinary with a schedule; empty if nothing is."""
+    name = printable(found.schedule.name)
+    if found.paused is not None:
+        why = f": {printable(found.reason)}" if found.reason else ""
+        return f"{name} is paused since {utc(found.paused)}{why}"
+    if found.overdue:
+        return f"{name} is overdue: no scheduler works now (`qanat serve` starts one)"
+    return ""
 
 
 def _took(run: DueRun) -> float | None:

@@ -39,7 +39,8 @@ old it deletes.
 `entry` is the frame around everything that writes: a line in the history and its events, under a
 `lease` (one update at a time; one that slept too long cannot commit), with a `pulse`. The events
 go through its `diary` to the ledger, to whoever watches, and to the observers of the spec
-(`observing`), each of which has a `courier`; `portraits` are what these may ask about datasets.
+(`observing`), each of which has a `courier`; `portraits` are what these may ask about datasets;
+`alerting` tells them what a scheduler finds.
 `update` takes all datasets, in parallel. `continuous` is an update that does not end: it looks at
 datasets again and again, in the order of its `agenda` (which knows `entries`; `looks` are what it
 looks at besides; `lending` lets other updates in). `scheduling` decides which runs of schedules

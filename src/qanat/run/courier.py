@@ -129,6 +129,11 @@ class Courier:
             return self._positions()
 
     @property
+    def outstanding(self) -> int:
+        """How many events it has still to deliver of the update at hand."""
+        return self._outstanding
+
+    @property
     def undelivered(self) -> str:
         """What was not delivered, as a warning; empty if everything was."""
         parts = []
@@ -253,7 +258,8 @@ class Courier:
                 self._complain(error, "that event is not sent again")
                 return
             if again is Again.LATER:
-                self._complain(error, "the next update tries again")
+                again_by = "the next update tries again" if self.later else "it is told no more"
+                self._complain(error, again_by)
                 raise _StopError
             self._complain(error, "it is tried again")
             if self._deadline is not None:

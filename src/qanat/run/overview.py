@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
+
 from qanat.errors import QanatError
 from qanat.frozen import Frozen
 from qanat.model.pipeline import Dataset
@@ -20,6 +23,8 @@ class DatasetSummary(Frozen):
         rows: None where they are not known; `quarantined` those in its quarantine.
         updated: when its last epoch was committed, seconds since 1970 (UTC); None if none was.
         problem: why its table cannot be read.
+        next_due: when a schedule is due next that updates it, seconds since 1970 (UTC); None if
+            none is.
     """
 
     dataset: str
@@ -30,6 +35,7 @@ class DatasetSummary(Frozen):
     quarantined: int = 0
     updated: float | None = None
     problem: str | None = None
+    next_due: float | None = None
 
 
 def overview(session: Session) -> tuple[DatasetSummary, ...]:
@@ -40,7 +46,15 @@ def overview(session: Session) -> tuple[DatasetSummary, ...]:
     """
     session.require()
     found = map(session.pipeline.dataset, session.graph.order)
-    return tuple(_summary(session, d) for d in found if d.stored or d.sink is not None)
+    due = dict[str, float]()
+    if session.project.schedules:
+        # Imported only here: few projects have schedules.
+        due = import_module("qanat.run.scheduled").next_updates(session)
+    return tuple(
+        replace(_summary(session, d), next_due=due.get(d.name))
+        for d in found
+        if d.stored or d.sink is not None
+    )
 
 
 def _summary(session: Session, dataset: Dataset) -> DatasetSummary:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from qanat.errors import ScheduleNotFoundError, nearest
+from qanat.errors import ScheduleNotFoundError, SelectionError, nearest
 from qanat.frozen import Frozen
 from qanat.model.name import Named
 from qanat.model.schedule import DueRun, Schedule, ScheduleRecord
+from qanat.planning.graph import select
 from qanat.run.session import Session
 from qanat.run.timetable import next_due
+
+_OVERDUE = 10.0
+"""Seconds within which a scheduler that lives has found what is due."""
 
 
 class Scheduled(Frozen):
@@ -20,6 +25,7 @@ class Scheduled(Frozen):
         next: when it is due next; None if it follows another one, or is paused.
         last: the run of its newest due time that has begun.
         paused: since when it is; None if it is not.
+        overdue: whether `next` has passed and no scheduler has looked since.
     """
 
     schedule: Schedule
@@ -27,6 +33,7 @@ class Scheduled(Frozen):
     last: DueRun | None
     paused: float | None
     reason: str
+    overdue: bool = False
 
 
 def scheduled(session: Session) -> Sequence[Scheduled]:
@@ -42,13 +49,45 @@ def scheduled(session: Session) -> Sequence[Scheduled]:
         cursor = time.time() if record is None else record.cursor
         due = None if paused is not None else next_due(schedule, cursor)
         reason = "" if record is None else record.reason
-        found.append(Scheduled(schedule, due, last.get(schedule.name), paused, reason))
+        overdue = due is not None and due < time.time() - _OVERDUE
+        found.append(Scheduled(schedule, due, last.get(schedule.name), paused, reason, overdue))
     return found
 
 
+def next_updates(session: Session) -> dict[str, float]:
+    """By dataset, when a schedule is due next that updates it; only those of which that is known.
+
+    A schedule that follows others is due when the first of them is.
+    """
+    found = {each.schedule.name: each for each in scheduled(session)}
+    folded = Named(found)
+    moments = dict[str, float]()
+    for each in found.values():
+        first = each
+        while first.paused is None and (above := folded.get(first.schedule.trigger.follows or "")):
+            first = above
+        if each.paused is not None or first.next is None:
+            continue
+        # What is wrong with a selection, `qanat validate` and `qanat serve` tell.
+        with suppress(SelectionError):
+            for name in select(session.graph, session.pipeline, each.schedule.select or ("*",)):
+                moments[name] = min(first.next, moments.get(name, first.next))
+    return moments
+
+
 def due_runs(session: Session, schedule: str | None, limit: int) -> Sequence[DueRun]:
-    """Due runs, the newest due time first."""
-    return session.ledger.runs(schedule, limit) if session.has_ledger else []
+    """Due runs, the newest due time first.
+
+    Args:
+        schedule: only its runs; it may be one that is no longer declared.
+
+    Raises:
+        ScheduleNotFoundError: it is not declared and has no runs; names the nearest.
+    """
+    found = session.ledger.runs(schedule, limit) if session.has_ledger else []
+    if schedule is not None and not found:
+        _declared(session, schedule)
+    return found
 
 
 def pause(session: Session, names: Sequence[str], reason: str) -> Sequence[Scheduled]:
@@ -106,6 +145,9 @@ def _declared(session: Session, name: str) -> str:
     known = Named({s.name: s.name for s in session.project.schedules})
     if name not in known:
         text = f"the spec has no schedule {name!r}"
-        wanted = None if known else "a section `schedules` in the spec"
-        raise ScheduleNotFoundError(text, wanted=wanted, nearest=nearest(name, list(known)))
+        near = nearest(name, list(known))
+        wanted = (
+            None if near else " or ".join(known.values()) or "a section `schedules` in the spec"
+        )
+        raise ScheduleNotFoundError(text, wanted=wanted, nearest=near)
     return known[name]

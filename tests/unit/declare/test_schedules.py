@@ -18,7 +18,9 @@ from qanat.model.trigger import After, Cron, Every
 def load(folder: Path, text: str, **environ: str) -> ProjectSpec:
     spec = folder / "qanat.yml"
     spec.write_text("name: shop\n" + text)
-    return load_project(spec, plugins.engine, plugins.table_format, None, environ)
+    return load_project(
+        spec, plugins.engine, plugins.table_format, plugins.observer_kind, None, environ
+    )
 
 
 def problems(folder: Path, text: str, **environ: str) -> list[str]:
@@ -32,6 +34,8 @@ def test_schedules_are_read(tmp_path: Path) -> None:
         tmp_path,
         """
 pools: {heavy: 2}
+calendars:
+  holidays: [2026-12-25, 2027-01-01]
 schedules:
   nightly:
     cron: 0 1 * * 1-5
@@ -39,7 +43,7 @@ schedules:
     select: [gold, +silver]
     catchup: all
     between: 22:00-05:00
-    skip_dates: [2026-12-25]
+    skip_dates: [holidays, 2026-12-24]
     done_by: 16:00
     max_concurrent_runs: 2
     pool: heavy
@@ -60,7 +64,7 @@ schedules:
             "Europe/Berlin",
             Catchup.ALL,
             Window(time(22), time(5)),
-            (date(2026, 12, 25),),
+            (date(2026, 12, 25), date(2027, 1, 1), date(2026, 12, 24)),
             time(16),
             2,
             "heavy",
@@ -72,14 +76,16 @@ schedules:
         Schedule("often", Every(900.0)),
         Schedule("then", After("nightly"), ("report",)),
     )
-    assert str(found.schedules[1].location) == "qanat.yml:19:3"
+    assert str(found.schedules[1].location) == "qanat.yml:21:3"
 
 
 def test_an_environment_has_schedules_of_its_own(tmp_path: Path) -> None:
     text = "schedules: {a: {every: 1 hour}}\nenvironments: {prod: {schedules: {}}}\n"
     load(tmp_path, text)
     spec = tmp_path / "qanat.yml"
-    assert not load_project(spec, plugins.engine, plugins.table_format, "prod", {}).schedules
+    assert not load_project(
+        spec, plugins.engine, plugins.table_format, plugins.observer_kind, "prod", {}
+    ).schedules
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,8 @@ def test_an_environment_has_schedules_of_its_own(tmp_path: Path) -> None:
         ("a: {every: 1 hour, between: 01:00-25:00}", "between of schedule 'a' does not fit"),
         ("a: {every: 1 hour, done_by: 6}", "done_by of schedule 'a' does not fit"),
         ("a: {every: 1 hour, skip_dates: [2026-02-30]}", "skip_dates of schedule 'a'"),
+        ("a: {every: 1 hour, skip_dates: 25 December}", "skip_dates of schedule 'a'"),
+        ("a: {every: 1 hour, skip_dates: holidays}", "no calendar 'holidays'"),
         ("a: {every: 1 hour, pool: heavy}", "no pool 'heavy'"),
         ("a: {every: 1 hour, select: []}", "select of schedule 'a' does not fit"),
         ("a: {after: b}", "which is no schedule"),
@@ -118,6 +126,12 @@ def test_what_does_not_fit_is_told_with_its_place(tmp_path: Path, text: str, wan
 
 def test_sections_are_mappings(tmp_path: Path) -> None:
     assert "schedules is not a mapping" in problems(tmp_path, "schedules: often\n")[0]
+    assert "calendars is not a mapping" in problems(tmp_path, "calendars: [2026-12-25]\n")[0]
+    found = problems(tmp_path, "calendars: {holidays: [25 December]}\n")
+    assert "calendars.holidays does not fit" in found[0]
+    days = "calendars: {holidays: [2026-12-25]}\n"
+    found = problems(tmp_path, days + "schedules: {a: {every: 1 day, skip_dates: holiday}}\n")
+    assert "did you mean 'holidays'?" in found[0]
     assert "pools.a does not fit" in problems(tmp_path, "pools: {a: 0}\n")[0]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import qanat
 from qanat.errors import DeclarationError, UpdateFailedError, UpdateRunningError
 from qanat.orchestrate.outcome import outcome_of
 from qanat.orchestrate.program import Qanat, stop
@@ -41,7 +42,7 @@ class Lines(list[str]):
 
 def test_numbers_and_lines(project: Path) -> None:
     lines = Lines()
-    outcome = Qanat(str(project), None, QANAT).run(["good"], lines)
+    outcome = Qanat(str(project), None, QANAT).run(["good"], lines, origin="a task")
     assert (outcome.code, outcome.error) == (0, None)
     good = outcome.numbers["good"]
     assert (good["status"], good["written"], good["dropped"]) == ("updated", 5, 5)
@@ -50,11 +51,13 @@ def test_numbers_and_lines(project: Path) -> None:
     assert lines[0].startswith(f"20 {sys.executable} -m qanat run -C {project} --select good")
     assert "30 good: 5 violations of even: drop" in lines
     assert lines[-1].startswith("20 update_ended update=")
+    with qanat.open(project) as opened:
+        assert [entry.update.origin for entry in opened.history()] == ["a task"]
 
 
 def test_a_failed_expectation_says_why(project: Path) -> None:
     lines = Lines()
-    outcome = Qanat(str(project), None, QANAT, {"MOST": "9"}).run([], lines)
+    outcome = Qanat(str(project), None, QANAT, {"MOST": "9"}).run([], lines, origin="a task")
     assert (outcome.code, type(outcome.error)) == (1, UpdateFailedError)
     assert "good: ExpectationFailedError (Q2001): " in str(outcome.error)
     assert "small" in str(outcome.error)
@@ -67,10 +70,10 @@ def test_a_failed_expectation_says_why(project: Path) -> None:
 
 def test_an_error_of_the_author(project: Path) -> None:
     (project / "views.sql").write_text("CREATE MATERIALIZED VIEW x AS SELECT y;", encoding="utf-8")
-    outcome = Qanat(str(project), None, QANAT).run([], Lines())
+    outcome = Qanat(str(project), None, QANAT).run([], Lines(), origin="a task")
     assert (outcome.code, type(outcome.error)) == (2, DeclarationError)
     assert "views.sql:1" in str(outcome.error)
-    missing = Qanat(str(project), "no_such", QANAT).run([], Lines())
+    missing = Qanat(str(project), "no_such", QANAT).run([], Lines(), origin="a task")
     assert (missing.code, type(missing.error)) == (2, DeclarationError)
 
 
@@ -81,7 +84,9 @@ def test_another_update_is_in_the_way() -> None:
 
 
 def test_a_process_that_was_killed(project: Path) -> None:
-    outcome = Qanat(str(project), None, ("sh", "-c", "echo gone >&2; kill -9 $$")).run([], Lines())
+    outcome = Qanat(str(project), None, ("sh", "-c", "echo gone >&2; kill -9 $$")).run(
+        [], Lines(), origin="a task"
+    )
     assert outcome.code == -signal.SIGKILL
     assert str(outcome.error) == "qanat was killed by signal 9\ngone"
 
@@ -94,5 +99,5 @@ def test_a_process_is_stopped_from_elsewhere(project: Path) -> None:
         began.set()
         threading.Thread(target=stop, args=(process,)).start()
 
-    outcome = asleep.run([], Lines(), started=started)  # type: ignore[arg-type]
+    outcome = asleep.run([], Lines(), origin="a task", started=started)  # type: ignore[arg-type]
     assert (outcome.code, began.is_set()) == (-signal.SIGTERM, True)
