@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from multiprocessing import connection, forkserver
+from multiprocessing import connection, forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -64,6 +65,22 @@ class Job(Frozen):
     said: str = ""
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Have the process that others are forked from, if the block starts it, not hear SIGTERM.
+
+    It ends with the scheduler. A SIGTERM to all processes of a service is for those that work:
+    without it, the scheduler would not learn how they end.
+    """
+    # Python starts this one, too, if it is not there, and lets SIGTERM be heard again after that.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Crew:
     """The processes that this one has started: they come, are ready, or work."""
 
@@ -92,7 +109,8 @@ class Crew:
         )
         modules = [name.partition(":")[0] for name in adapters]
         self._context.set_forkserver_preload(["qanat.project.forked", *modules])
-        forkserver.ensure_running()
+        with _deaf():
+            forkserver.ensure_running()
 
     def grow(self, project: ProjectSpec, number: int) -> None:
         """Let so many processes come, unless they do already.
@@ -104,7 +122,8 @@ class Crew:
             ours, theirs = self._context.Pipe()
             arguments = (theirs, str(project.root), project.environment)
             process = self._context.Process(target=work, args=arguments, name="qanat worker")
-            process.start()
+            with _deaf():
+                process.start()
             theirs.close()
             self._coming.append(Worker(process, ours, time.monotonic()))
 

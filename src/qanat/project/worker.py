@@ -61,7 +61,8 @@ def work(tasks: Connection, root: str, environment: str) -> None:
     Args:
         root: where the search for the spec begins.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `forked` ignores it
+    # The process that it is forked from does not hear it (see `crew`).
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     # Of Ctrl-C on a terminal it learns from the scheduler, which closes its end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     project: _Working | None = None
