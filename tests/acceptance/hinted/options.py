@@ -87,13 +87,6 @@ CASES = {
         follow="qanat run --full-refresh orders",
         again="qanat run",
     ),
-    "serve": Case(
-        "qanat serve",
-        "look at results with `qanat show`, `qanat lineage` and `qanat history`",
-        before=("qanat run", "qanat lineage", "qanat history"),
-        follow="qanat show orders",
-        again="qanat run",
-    ),
     "select without a view": mended(
         "put it behind CREATE MATERIALIZED VIEW name AS",
         "SELECT id FROM orders;\n",
