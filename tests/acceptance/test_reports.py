@@ -44,7 +44,7 @@ def shop(tmp_path: Path) -> Shop:
     return shop
 
 
-_VOID = ("meta", "br")
+_VOID = ("meta", "br", "wbr")
 
 
 class Page(HTMLParser):
